@@ -1,0 +1,80 @@
+"""The command line: a table of sub-commands, each imported only when it is used.
+
+Keep this module light: `--help` has to answer at once, so nothing here may import
+torch, pandas, pydantic or MLflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from benchmark.errors import InputError, unknown
+
+#: sub-command -> one line for `--help`. The module `benchmark.cli.<name>` holds `command`.
+COMMANDS: dict[str, str] = {
+    "run": "Train and score methods over a sweep; finished fits are not repeated.",
+    "list": "List methods, data sets, suites or metrics.",
+    "status": "Count what a results folder holds, with the failures' reasons.",
+    "report": "Render tables and figures from a results folder.",
+    "score": "Score codes that you bring, under any public convention.",
+    "track": "Send finished fits to MLflow again (after a tracker failed).",
+    "ui": "Open MLflow's own interface on 127.0.0.1.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and summaries without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
+        command = importlib.import_module(f"benchmark.cli.{cmd_name}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"benchmark.cli.{cmd_name}.command is no click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    name="benchmark",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="coophash-benchmark")
+def app() -> None:
+    """Image hashing, compared fairly: train, score, sweep and report."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 fine, 1 something failed, 2 bad input."""
+    try:
+        result = app.main(args=arguments, prog_name="benchmark", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else str(error))
+        return 2
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except InputError as error:
+        return _refuse(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has had enough
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(message: str) -> int:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    return 2
