@@ -1,0 +1,145 @@
+"""Feature networks by name: `compact` for 16-32 px, and torchvision's for large images.
+
+Every backbone maps float images in [-1, 1] (n, channels, height, width) to features (n, `features`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import Task
+from benchmark.errors import InputError, unknown
+
+#: Slope of the leaky rectifiers, as in the cooperative-learning literature.
+SLOPE = 0.2
+
+
+class Backbone(nn.Module):
+    """Base class; `features` is the width of the output."""
+
+    features: int
+
+
+class Compact(Backbone):
+    """Three or four convolutions without normalisation, for images of 8 to 64 px.
+
+    Normalisation-free so that one base serves both a hash network and an energy-based descriptor (batch
+    statistics would tie an image's energy to its neighbours). Each 4x4 stride-2 stage halves the image,
+    down to 3-4 px; features are the flattened last map. He initialisation for the rectifier's slope.
+    """
+
+    def __init__(self, task: Task, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(task.channels, width, 3, padding=1), nn.LeakyReLU(SLOPE)]
+        size, channels = (task.height, task.width), width
+        while min(size) > 5:
+            grown = min(2 * channels, 4 * width)
+            layers += [nn.Conv2d(channels, grown, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            channels, size = grown, (size[0] // 2, size[1] // 2)
+        self.layers = nn.Sequential(*layers)
+        self.features = channels * size[0] * size[1]
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) in [-1, 1] to (n, features)."""
+        return self.layers(images).flatten(1)
+
+
+class Pixels(Backbone):
+    """No network at all: the flattened image. Lets a loss be studied on a linear model."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.features = task.channels * task.height * task.width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) to (n, channels * height * width)."""
+        return images.flatten(1)
+
+
+class Torchvision(Backbone):
+    """A torchvision classifier without its last layer, fed with ImageNet-normalised 224 px images."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.body, self.features = _headless(task.backbone, "DEFAULT" if task.weights == "imagenet" else None)
+        if task.weights not in ("none", "imagenet"):
+            _load_file(self.body, Path(task.weights))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, 1 or 3, height, width) in [-1, 1] to (n, features); resized to 224 px inside."""
+        if images.shape[1] == 1:
+            images = images.expand(-1, 3, -1, -1)
+        if images.shape[-2:] != (224, 224):
+            images = nn.functional.interpolate(images, size=(224, 224), mode="bilinear", align_corners=False)
+        return self.body(((images + 1) / 2 - self.mean) / self.std).flatten(1)
+
+
+BACKBONES: dict[str, Callable[[Task], Backbone]] = {
+    "compact": Compact,
+    "pixels": Pixels,
+    "alexnet": Torchvision,
+    "vgg16": Torchvision,
+    "resnet18": Torchvision,
+    "resnet34": Torchvision,
+    "resnet50": Torchvision,
+}
+
+
+def build_backbone(task: Task) -> Backbone:
+    """The feature network that the task names.
+
+    Raises InputError for an unknown name, or for weights that a backbone without published weights is given.
+    """
+    if task.backbone not in BACKBONES:
+        raise unknown("backbone", task.backbone, BACKBONES)
+    if BACKBONES[task.backbone] is not Torchvision and task.weights != "none":
+        raise InputError(f"backbone {task.backbone!r} has no weights {task.weights!r}; allowed: none")
+    return BACKBONES[task.backbone](task)
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation of every convolution and linear layer, biases zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def _headless(name: str, weights: str | None) -> tuple[nn.Module, int]:
+    import torchvision
+
+    model = getattr(torchvision.models, name)(weights=weights)
+    if name in ("alexnet", "vgg16"):  # keep fc6 and fc7, as the hashing literature does
+        features = int(model.classifier[-1].in_features)
+        model.classifier = nn.Sequential(*list(model.classifier)[:-1])
+        return model, features
+    features = int(model.fc.in_features)
+    model.fc = nn.Identity()
+    return model, features
+
+
+def _load_file(body: nn.Module, path: Path) -> None:
+    """Load a safetensors or torch state dict (weights only: no pickled code) into a headless model."""
+    if not path.is_file():
+        raise InputError(f"weights file {str(path)!r} does not exist; give none, imagenet or a file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: Mapping[str, Tensor] = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = body.state_dict()
+        body.load_state_dict({key: value for key, value in state.items() if key in wanted})
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a foreign file can fail in any way; the user gets one line
+        raise InputError(f"weights file {str(path)!r} does not fit: {str(error).splitlines()[0]}") from error

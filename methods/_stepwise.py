@@ -1,0 +1,315 @@
+"""The training loop that gradient-trained methods share: sampling, augmentation, optimiser, resume.
+
+Subclass `StepwiseMethod` and write `build` and `loss` (one network, one loss), or override `step` too (several
+networks). Every random draw is a function of (seed, purpose, step), so a resumed fit repeats what an
+undisturbed one would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.contracts import FitContext, HashData, HashMethod, Params, Task
+from benchmark.spec import Value
+from methods._backbones import Backbone, build_backbone
+from methods._images import augment, to_float
+
+
+class Recipe(Value):
+    """How a network is optimised. `backbone_factor` scales the learning rate of the backbone's parameters."""
+
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    backbone_factor: float = Field(default=1.0, ge=0)
+    schedule: Literal["constant", "cosine", "halve-in-five"] = "constant"
+
+
+#: For networks trained from nothing: papers tune only the fine-tuning of ImageNet weights.
+SCRATCH = Recipe(optimizer="adam", lr=1e-3, schedule="cosine")
+
+
+class StepwiseParams(Params):
+    """Optimisation parameters that every gradient-trained method has.
+
+    `recipe`: `paper` is the method's published optimiser, `scratch` the benchmark's own for untrained
+    backbones, `auto` takes the paper's when the backbone has pre-trained weights. `lr` and `weight_decay`
+    override the recipe's.
+    """
+
+    recipe: Literal["auto", "paper", "scratch"] = "auto"
+    lr: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    images: float32 (b, channels, height, width) in [-1, 1], augmented. labels: float32 (b, classes), one-hot
+    or multi-hot. index: int64 (b,), rows of the labelled training set (for whole-set buffers).
+    step: the number of this update from 0; progress: its share of the budget in [0, 1).
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    step: int
+    progress: float
+
+    @property
+    def class_ids(self) -> Tensor:
+        """int64 (b,): class indices; meaningful for single-label data only."""
+        return self.labels.argmax(dim=1)
+
+
+class HashNetwork(nn.Module):
+    """A backbone and one linear hash layer, the network of almost every deep hashing paper."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.backbone: Backbone = build_backbone(task)
+        self.head = nn.Linear(self.backbone.features, task.bits)
+        nn.init.normal_(self.head.weight, std=self.backbone.features**-0.5)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) in [-1, 1] to outputs (n, bits), not squashed."""
+        return cast(Tensor, self.head(self.backbone(images)))
+
+
+class StepwiseMethod(HashMethod):
+    """Base of gradient-trained methods.
+
+    `networks` holds every module that the optimiser must reach, losses with parameters included, under the
+    names that `build` gives; `networks["hash"]` is what `encode` runs. `buffers` holds whole-set tensors that
+    must survive a resume.
+    """
+
+    Params = StepwiseParams
+    params: StepwiseParams
+    paper_recipe: ClassVar[Recipe]
+
+    networks: nn.ModuleDict
+    buffers: dict[str, Tensor]
+    optimizers: dict[str, torch.optim.Optimizer]
+    ctx: FitContext
+
+    # ---- what authors write ------------------------------------------------------------------
+
+    def build(self, task: Task) -> dict[str, nn.Module]:
+        """Return the modules by name; `hash` must map images to outputs (n, bits)."""
+        return {"hash": HashNetwork(task)}
+
+    def begin(self, data: HashData) -> None:
+        """Set up what the loss needs of the training set: buffers, centres. Networks exist already."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The named loss terms, each a scalar that already carries its weight; their sum is minimised."""
+        raise TypeError(f"{type(self).__name__} must define loss() or step()")
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """One update; returns scalars to log. Override when one network and one loss are not enough."""
+        with self.ctx.autocast():
+            outputs = self.networks["hash"](batch.images)
+        losses = self.loss(outputs.float(), batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.optimize("main", total)
+        return {"loss": total, **losses}
+
+    def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One optimiser over all networks; override for several."""
+        return {"main": self.make_optimizer(self.networks)}
+
+    # ---- what the base does ------------------------------------------------------------------
+
+    def recipe(self) -> Recipe:
+        """The optimisation recipe in force, with the overrides of the parameters."""
+        pretrained = self.ctx.task.weights != "none"
+        paper = self.params.recipe == "paper" or (self.params.recipe == "auto" and pretrained)
+        chosen = self.paper_recipe if paper else SCRATCH
+        changes = {"lr": self.params.lr, "weight_decay": self.params.weight_decay}
+        return chosen.model_copy(update={key: value for key, value in changes.items() if value is not None})
+
+    def make_optimizer(self, module: nn.Module, **changes: Any) -> torch.optim.Optimizer:
+        """An optimiser over a module's parameters by the recipe; backbones get their own learning rate."""
+        recipe = self.recipe().model_copy(update=changes)
+        inside = {id(p) for part in module.modules() if isinstance(part, Backbone) for p in part.parameters()}
+        everything = list(module.parameters())
+        groups = [
+            {"params": [p for p in everything if id(p) not in inside], "lr": recipe.lr},
+            {"params": [p for p in everything if id(p) in inside], "lr": recipe.lr * recipe.backbone_factor},
+        ]
+        return _optimizer([group for group in groups if group["params"]], recipe)
+
+    def optimize(self, name: str, loss: Tensor) -> None:
+        """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity."""
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"loss is {float(loss)}")
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    def fit(self, data: HashData, ctx: FitContext) -> None:
+        """Run the shared budget of updates, resuming from a saved state where there is one."""
+        self._assemble(ctx)
+        self.optimizers = self.build_optimizers()
+        self.begin(data)
+        first = self._resume(ctx.restore())
+        for step in range(first, ctx.updates):
+            ctx.begin_step(step)
+            self._schedule(step / ctx.updates)
+            self.networks.train()
+            scalars = self.step(self._batch(data, step))
+            ctx.log(step, _finite(scalars, step))
+            ctx.evaluate(step + 1)
+            ctx.save(step + 1, self._training_state_at(step + 1))
+            if ctx.should_stop():
+                break
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Outputs of the hash network in evaluation mode, float32 (n, bits)."""
+        self.networks.eval()
+        with torch.inference_mode(), self.ctx.autocast():
+            return cast(Tensor, self.networks["hash"](self._place(to_float(images)))).float()
+
+    def state(self) -> dict[str, Tensor]:
+        """All networks' tensors, on the CPU."""
+        return {key: value.detach().cpu().contiguous() for key, value in self.networks.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, Tensor], ctx: FitContext) -> None:
+        """Build the networks from `ctx.task` and fill them."""
+        if not hasattr(self, "networks"):
+            self._assemble(ctx)
+        self.networks.load_state_dict(dict(state))
+
+    def facts(self) -> dict[str, str | int | float]:
+        """Parameter count, backbone and optimiser, for the record."""
+        recipe = self.recipe()
+        count = sum(p.numel() for p in self.networks["hash"].parameters())
+        every = sum(p.numel() for p in self.networks.parameters())
+        return {
+            "features": f"{self.ctx.task.backbone} backbone, weights {self.ctx.task.weights}, trained",
+            "parameters": count,
+            "parameters_in_training": every,
+            "optimizer": f"{recipe.optimizer} lr {recipe.lr:g} wd {recipe.weight_decay:g} {recipe.schedule}",
+        }
+
+    def _assemble(self, ctx: FitContext) -> None:
+        self.ctx = ctx
+        # A fixed initialisation per seed, whatever ran before in this process.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(ctx.seed("init"))
+            networks = nn.ModuleDict(self.build(ctx.task))
+        memory = torch.channels_last if self._channels_last() else torch.contiguous_format
+        self.networks = networks.to(ctx.device, memory_format=memory)
+        self.buffers = {}
+
+    def _channels_last(self) -> bool:
+        return self.ctx.device.type == "cuda" or self.ctx.precision == "bf16"
+
+    def _place(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=torch.channels_last) if self._channels_last() else images
+
+    def _batch(self, data: HashData, step: int) -> Batch:
+        index = batch_index(len(data.images), self.ctx.batch_size, step, self.ctx)
+        rows = index.to(data.images.device)
+        images = self.augmented(data, data.images[rows], "augment", step)
+        return Batch(images, data.labels[rows].float(), rows, step, step / self.ctx.updates)
+
+    def augmented(self, data: HashData, images: Tensor, purpose: str, step: int) -> Tensor:
+        """uint8 images to augmented float input in [-1, 1], drawn for (purpose, step)."""
+        generator = self.ctx.generator(purpose, step)
+        return self._place(to_float(augment(images, data.crop_padding, data.flip, generator)))
+
+    def _schedule(self, progress: float) -> None:
+        factor = schedule_factor(self.recipe().schedule, progress)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group.setdefault("base_lr", group["lr"])
+                group["lr"] = group["base_lr"] * factor
+
+    def _training_state_at(self, step: int) -> Any:
+        return lambda: {
+            "step": step,
+            "networks": self.networks.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "buffers": self.buffers,
+        }
+
+    def _resume(self, saved: dict[str, Any] | None) -> int:
+        if saved is None:
+            return 0
+        self.networks.load_state_dict(saved["networks"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(saved["optimizers"][name])
+        self.buffers.update({key: value.to(self.ctx.device) for key, value in saved["buffers"].items()})
+        return int(saved["step"])
+
+
+class _Slot(NamedTuple):
+    epoch: int
+    offset: int
+
+
+def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
+    """int64 (min(batch_size, n),): the labelled images of update `step`.
+
+    Batches read on through an endless row of per-epoch permutations, so each image is used equally often
+    and any step's batch can be computed without the ones before it.
+    """
+    size = min(batch_size, n)
+    first, last = _Slot(*divmod(step * size, n)), _Slot(*divmod(step * size + size - 1, n))
+    order = _permutation(n, first.epoch, ctx)
+    if first.epoch == last.epoch:
+        return order[first.offset : last.offset + 1]
+    return torch.cat([order[first.offset :], _permutation(n, last.epoch, ctx)[: last.offset + 1]])
+
+
+def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
+    return torch.randperm(n, generator=ctx.generator("order", epoch))
+
+
+def schedule_factor(schedule: str, progress: float) -> float:
+    """The learning-rate factor at `progress` in [0, 1): 1 at the start."""
+    if schedule == "cosine":
+        return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * progress))))
+    if schedule == "halve-in-five":
+        return 0.5 ** int(5 * progress)
+    return 1.0
+
+
+def _optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
+        )
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.Adam(groups, recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _finite(scalars: Mapping[str, Tensor | float], step: int) -> dict[str, float]:
+    values = {name: float(torch.as_tensor(value).detach()) for name, value in scalars.items()}
+    bad = [name for name, value in values.items() if not _is_finite(value)]
+    if bad:
+        raise FloatingPointError(f"{', '.join(bad)} became not finite at update {step}")
+    return values
+
+
+def _is_finite(value: float) -> bool:
+    return value == value and abs(value) != float("inf")
+
+
+def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """The trainable parameters of several modules, in order."""
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
