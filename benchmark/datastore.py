@@ -1,0 +1,141 @@
+"""Decoded data sets: read once, kept on disk under the key of their sources, checked by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.errors import InputError
+from benchmark.spec import digest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A decoded data set with its fingerprint (16 hex digits over pixels and labels, not over paths)."""
+
+    info: DatasetInfo
+    images: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+    fingerprint: str
+
+
+def cache_root() -> Path:
+    """Where decoded data and indexes are kept: BENCHMARK_CACHE, or the platform's user cache folder."""
+    given = os.environ.get("BENCHMARK_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("coophash-benchmark"))
+
+
+def data_root(given: Path | None) -> Path | None:
+    """The data folder: the flag, else BENCHMARK_DATA, else `data` in the working folder if it exists."""
+    if given is not None:
+        return given
+    if os.environ.get("BENCHMARK_DATA"):
+        return Path(os.environ["BENCHMARK_DATA"])
+    return Path("data")
+
+
+def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
+    """The fingerprint alone; reads pixels only when the set was never decoded here."""
+    folder = _folder(dataset, root)
+    meta = _read_meta(folder)
+    return meta["fingerprint"] if meta else load(dataset, root).fingerprint
+
+
+def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
+    """Load a data set, from the decoded cache when its sources are unchanged and its checksum holds.
+
+    Raises InputError when files are missing or unreadable.
+    """
+    folder = _folder(dataset, root)
+    cached = _read(folder, dataset.info)
+    if cached is not None:
+        return cached
+    decoded = _checked(dataset.decode(root), dataset.info)
+    fingerprint = _fingerprint(decoded)
+    _write(folder, decoded, fingerprint)
+    return LoadedDataset(dataset.info, decoded.images, decoded.labels, decoded.names, fingerprint)
+
+
+def _folder(dataset: HashDataset, root: Path | None) -> Path:
+    """The cache folder of a data set: keyed by its version and its sources' names, sizes and times."""
+    info = dataset.info
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in dataset.sources(root)]
+    shape = [info.channels, info.height, info.width]
+    return cache_root() / "decoded" / f"{info.name}-{digest([info.version, shape, stats])}"
+
+
+def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
+    n = len(decoded.images)
+    wanted = (n, info.channels, info.height, info.width)
+    if decoded.images.dtype != np.uint8 or decoded.images.shape != wanted:
+        found = f"{decoded.images.dtype} {decoded.images.shape}"
+        raise InputError(f"data set {info.name!r}: images must be uint8 {wanted}, found {found}")
+    if decoded.labels.dtype != np.uint8 or decoded.labels.shape != (n, len(info.classes)):
+        found = f"{decoded.labels.dtype} {decoded.labels.shape}"
+        raise InputError(f"data set {info.name!r}: labels must be uint8 ({n}, {len(info.classes)}), found {found}")
+    if decoded.names.shape != (n,) or decoded.names.dtype.kind != "U":
+        raise InputError(f"data set {info.name!r}: names must be {n} strings")
+    return decoded
+
+
+def _fingerprint(decoded: Decoded) -> str:
+    hasher = hashlib.sha256(repr((decoded.images.shape, decoded.labels.shape)).encode())
+    hasher.update(np.ascontiguousarray(decoded.images))
+    hasher.update(np.ascontiguousarray(decoded.labels))
+    return hasher.hexdigest()[:16]
+
+
+def _read_meta(folder: Path) -> dict[str, str] | None:
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        return {"fingerprint": str(meta["fingerprint"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
+    meta = _read_meta(folder)
+    if meta is None:
+        return None
+    try:
+        arrays = [np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels", "names")]
+        decoded = _checked(Decoded(*arrays), info)
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)
+        return None
+    if _fingerprint(decoded) != meta["fingerprint"]:
+        log.warning("decoded cache of %s does not match its checksum; decoding again", info.name)
+        return None
+    return LoadedDataset(info, decoded.images, decoded.labels, decoded.names, meta["fingerprint"])
+
+
+def _write(folder: Path, decoded: Decoded, fingerprint: str) -> None:
+    """Write beside, then rename: a killed process leaves no half cache. A full or read-only disk only warns."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".decoding-", dir=folder.parent))
+    except OSError as error:
+        log.warning("decoded data is not cached: %s", error)
+        return
+    try:
+        for part in ("images", "labels", "names"):
+            np.save(scratch / f"{part}.npy", getattr(decoded, part), allow_pickle=False)
+        (scratch / "meta.json").write_text(json.dumps({"fingerprint": fingerprint}))
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    except OSError as error:  # another process may have finished first, or the disk is full
+        log.warning("decoded data is not cached: %s", error)
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,191 @@
+"""Reading other people's files safely: idx, CIFAR batches, image folders. Every failure names the file."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import os
+import pickle
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+
+#: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
+MAX_IDX_BYTES = 4 * 2**30
+
+
+def require_root(name: str, root: Path | None, inside: str, wanted: str) -> Path:
+    """The folder `root/inside`, or an InputError that says what belongs where.
+
+    `name` is the data set's name, `wanted` describes the files.
+    """
+    if root is None:
+        raise InputError(f"data set {name!r} needs a data folder: give --data-root or set BENCHMARK_DATA")
+    if not root.is_dir():
+        raise InputError(f"data set {name!r}: the data folder {str(root)!r} does not exist")
+    folder = root / inside
+    if not folder.is_dir():
+        raise InputError(f"data set {name!r}: no folder {str(folder)!r}; put {wanted} there")
+    return folder
+
+
+def first_existing(candidates: Sequence[Path], name: str) -> Path:
+    """The first path that is a file, or an InputError that names them all."""
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise InputError(f"data set {name!r}: missing file {' or '.join(repr(str(p)) for p in candidates)}")
+
+
+def download(name: str, root: Path | None, fetch: Callable[[Path], Any], wanted: str) -> None:
+    """Run torchvision's own checksummed download into `root`, leaving no empty folder behind on failure."""
+    if root is None:
+        raise InputError(f"data set {name!r} needs a data folder: give --data-root or set BENCHMARK_DATA")
+    existed = root.exists()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        fetch(root)
+    except (OSError, RuntimeError) as error:
+        _remove_empty_folders(root, keep_root=existed)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"data set {name!r} is not under {str(root)!r} and its download failed ({reason}); put {wanted} there"
+        ) from error
+
+
+def _remove_empty_folders(root: Path, *, keep_root: bool) -> None:
+    for folder, _, _ in sorted(os.walk(root), reverse=True):
+        if Path(folder) == root and keep_root:
+            continue
+        if not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Read an idx file of unsigned bytes (MNIST's format), plain or gzipped.
+
+    Raises InputError for a wrong magic number, or fewer or more bytes than the header announces.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot read {str(path)!r}: {error}") from error
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
+        raise InputError(f"{str(path)!r} is no idx file of bytes (magic {raw[:4].hex() or 'missing'})")
+    dimensions = raw[3]
+    header = 4 + 4 * dimensions
+    if len(raw) < header:
+        raise InputError(f"{str(path)!r} is truncated inside its header")
+    shape = struct.unpack(f">{dimensions}I", raw[4:header])
+    expected = header + math.prod(shape)
+    if expected > MAX_IDX_BYTES or len(raw) != expected:
+        raise InputError(
+            f"{str(path)!r} is truncated or corrupt: {len(raw)} bytes, its header needs {expected}"
+        )
+    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Rebuilds numpy arrays and plain containers only: any other name in the stream is refused.
+
+    CIFAR's `python` batches are pickles; running an arbitrary one would run its author's code.
+    """
+
+    _allowed = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("_codecs", "encode"),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which array data does not need")
+        return super().find_class(module, name)
+
+
+def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray, np.ndarray]:
+    """Read one CIFAR `python` batch: uint8 images (n, 3, 32, 32) and int64 labels (n,).
+
+    Raises InputError for a truncated file, for one that holds anything but arrays, or for wrong shapes.
+    """
+    try:
+        content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
+        images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        labels = np.asarray(content[label_key.encode()], dtype=np.int64)
+    except Exception as error:
+        raise InputError(f"{str(path)!r} is no readable CIFAR batch: {str(error) or type(error).__name__}") from (
+            error
+        )
+    if len(images) != len(labels):
+        raise InputError(f"{str(path)!r} holds {len(images)} images but {len(labels)} labels")
+    return images, labels
+
+
+def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
+    """uint8 (n, classes) from class indices (n,). Raises InputError for an index out of range."""
+    labels = np.asarray(labels, dtype=np.int64)
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        bad = labels[(labels < 0) | (labels >= classes)][0]
+        raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
+    return np.eye(classes, dtype=np.uint8)[labels]
+
+
+def decode_images(paths: Sequence[Path], channels: int, size: tuple[int, int]) -> np.ndarray:
+    """Decode image files in threads to uint8 (n, channels, height, width), resized when they differ.
+
+    Raises InputError naming the first unreadable or truncated file.
+    """
+    out = np.empty((len(paths), channels, *size), dtype=np.uint8)
+
+    def decode_part(part: range) -> None:
+        for index in part:
+            out[index] = _decode(paths[index], channels, size)
+
+    step = 512
+    parts = [range(start, min(start + step, len(paths))) for start in range(0, len(paths), step)]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(decode_part, parts):
+            pass
+    return out
+
+
+def _decode(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB" if channels == 3 else "L")
+            if picture.size != (size[1], size[0]):
+                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            array = np.asarray(picture, dtype=np.uint8)
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"image {str(path)!r} cannot be decoded: {error}") from error
+    return array.transpose(2, 0, 1) if channels == 3 else array[None]
+
+
+def class_folder_files(
+    folder: Path, classes: Iterable[str], suffixes: tuple[str, ...]
+) -> list[tuple[Path, int]]:
+    """(file, class index) for `folder/<class>/<file>`, sorted inside a class.
+
+    Raises InputError naming a class folder that is missing or holds no image.
+    """
+    found: list[tuple[Path, int]] = []
+    for index, name in enumerate(classes):
+        inside = folder / name
+        if not inside.is_dir():
+            raise InputError(f"missing class folder {str(inside)!r}")
+        files = sorted(p for p in inside.iterdir() if p.suffix.lower() in suffixes)
+        if not files:
+            raise InputError(f"class folder {str(inside)!r} holds no {', '.join(suffixes)} file")
+        found += [(path, index) for path in files]
+    return found

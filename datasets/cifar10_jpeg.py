@@ -1,0 +1,51 @@
+"""CIFAR-10 re-compressed as JPEG, in class folders. Not the original pixels, hence a name of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.errors import InputError
+from datasets._files import class_folder_files, decode_images, one_hot, require_root
+from datasets.cifar10 import CIFAR10, CLASSES
+
+
+class CIFAR10JPEG(HashDataset):
+    """`cifar10/{train,test}/<class>/NNNN.jpg`; inside a class in the original order.
+
+    It shares its split key with `cifar10`: inside each class the images have the same order, so the same
+    photographs become queries in both.
+    """
+
+    info = CIFAR10.info.model_copy(
+        update={
+            "name": "cifar10-jpeg",
+            "title": "CIFAR-10 (JPEG)",
+            "notes": "re-compressed as JPEG: numbers are not comparable with those on the original pixels",
+        }
+    )
+
+    def sources(self, root: Path | None) -> list[Path]:
+        """All image files: train, then test, class by class."""
+        return [path for path, _ in self._files(root)]
+
+    def decode(self, root: Path | None) -> Decoded:
+        """Decode every JPEG."""
+        files = self._files(root)
+        images = decode_images([path for path, _ in files], 3, (32, 32))
+        labels = one_hot(np.array([label for _, label in files]), 10, "cifar10")
+        names = np.array(["/".join(path.parts[-3:]) for path, _ in files])
+        return Decoded(images, labels, names)
+
+    def _files(self, root: Path | None) -> list[tuple[Path, int]]:
+        wanted = "train/<class>/*.jpg and test/<class>/*.jpg"
+        folder = require_root(self.info.name, root, "cifar10", wanted)
+        files = []
+        for part in ("train", "test"):
+            try:
+                files += class_folder_files(folder / part, CLASSES, (".jpg", ".jpeg"))
+            except InputError as error:
+                raise InputError(f"data set {self.info.name!r}: {error}") from error
+        return files
