@@ -21,6 +21,9 @@ COMMANDS: dict[str, str] = {
     "status": "Count what a results folder holds, with the failures' reasons.",
     "report": "Render tables and figures from a results folder.",
     "score": "Score codes that you bring, under any public convention.",
+    "check": "Run the list of checks that every method must pass.",
+    "tune": "Search learning rates on a tuning split; equal trials for every method.",
+    "new": "Write a method file and its test that run from the first minute.",
     "track": "Send finished fits to MLflow again (after a tracker failed).",
     "ui": "Open MLflow's own interface on 127.0.0.1.",
 }

@@ -1,0 +1,92 @@
+"""Every loss of CoopHash as a pure function of tensors; none of them carries its weight.
+
+Stated by the paper's summary: negative likelihood, triplet ranking, classification and variational losses.
+Reconstructed or chosen here: their exact forms, the energy penalty, the quantisation term, the triplets
+among real images, and the adversarial losses of the GAN counterpart.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
+
+from methods._pairs import similarity
+
+
+def negative_log_likelihood(real: Tensor, revised: Tensor) -> Tensor:
+    """mean f(x~, c~) - mean f(x, c), whose gradient is that of -log p(x given c); real (n,), revised (m,)."""
+    return revised.mean() - real.mean()
+
+
+def energy_penalty(real: Tensor, revised: Tensor) -> Tensor:
+    """(mean f(x, c)^2 + mean f(x~, c~)^2) / 2: keeps the values of f near zero, where they are arbitrary."""
+    return (real.square().mean() + revised.square().mean()) / 2
+
+
+def marginal(table: Tensor) -> Tensor:
+    """log mean_c exp f(x, c), (n,): f of an image of unknown class, from f under m candidates (n, m)."""
+    return torch.logsumexp(table, dim=1) - math.log(table.shape[1])
+
+
+def code_distance(first: Tensor, second: Tensor) -> Tensor:
+    """|a - b|^2 / (4 bits) along the last axis: for codes in {-1, 1} the share of bits that differ."""
+    return (first - second).square().sum(-1) / (4 * first.shape[-1])
+
+
+def pair_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, valid: Tensor) -> Tensor:
+    """Mean of max(0, m + d(x, x~+) - d(x, x~-)) over the rows that `valid` (n,) marks; codes (n, bits)."""
+    hinge = (margin + code_distance(anchor, positive) - code_distance(anchor, negative)).clamp(min=0)
+    return (hinge * valid).sum() / valid.sum().clamp(min=1)
+
+
+def batch_triplet(
+    anchor: Tensor, anchor_labels: Tensor, others: Tensor, labels: Tensor, margin: float, apart: Tensor
+) -> Tensor:
+    """The hinge over every valid triplet, averaged over those that still violate the margin.
+
+    anchor (a, bits), others (n, bits) with labels (., classes); `apart` (a, n) is 0 where anchor and other
+    are one image. Positives share a label with the anchor, negatives share none. Averaging over violating
+    triplets alone keeps the gradient alive as they grow rare; it takes all of them, never the hardest.
+    """
+    alike = similarity(anchor_labels, labels)
+    distance = (anchor.square().sum(1)[:, None] + others.square().sum(1) - 2 * anchor @ others.T) / (
+        4 * anchor.shape[1]
+    )
+    valid = (alike * apart)[:, :, None] * (1 - alike)[:, None, :]
+    hinge = (margin + distance[:, :, None] - distance[:, None, :]).clamp(min=0) * valid
+    return hinge.sum() / (hinge.detach() > 0).sum().clamp(min=1)
+
+
+def quantisation(codes: Tensor) -> Tensor:
+    """mean (|h| - 1)^2 over images and bits; codes (n, bits) in [-1, 1]."""
+    return (codes.abs() - 1).square().mean()
+
+
+def classification(logits: Tensor, labels: Tensor, multi_label: bool) -> Tensor:
+    """Cross-entropy of p(c given x): softmax, or for label sets a sigmoid for each label, summed over labels."""
+    if multi_label:
+        return binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1).mean()
+    return cross_entropy(logits, labels)
+
+
+def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)), summed over latent dimensions, (n,)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def reconstruction(images: Tensor, rebuilt: Tensor, sigma: float) -> Tensor:
+    """|x - G|^2 / (2 sigma^2), summed over pixels, (n,)."""
+    return (images - rebuilt).square().flatten(1).sum(1) / (2 * sigma**2)
+
+
+def discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-log D(x, c) - log(1 - D(x^, c^)) with D = sigmoid(f): the GAN counterpart's loss on real and fake f."""
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def adversarial(fake: Tensor) -> Tensor:
+    """-log D(G(z, c), c), the generator's non-saturating loss in the GAN counterpart."""
+    return softplus(-fake).mean()

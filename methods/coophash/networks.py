@@ -1,0 +1,186 @@
+"""The multipurpose descriptor and the contrastive pair generator.
+
+Stated by the paper's summary: one shared bottom-up base under four heads (density, inference, hashing,
+discrimination), and a top-down generator G(z, c). Reconstructed: the form of each head and every layer.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from benchmark.contracts import Task
+from methods._backbones import SLOPE, build_backbone, initialise
+
+
+class Descriptor(nn.Module):
+    """One base network with up to four heads; `forward` is the retrieval path, base and hash head only.
+
+    A head that is off is None and costs nothing. Without a hash head the codes come from a fixed random
+    projection of the base features (`FixedProjection`).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        hashing: bool = True,
+        density: bool = True,
+        discrimination: bool = True,
+        latent: int = 0,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        self.base = build_backbone(task)
+        width = self.base.features
+        self.hash_head = _linear(width, task.bits) if hashing else FixedProjection(width, task.bits)
+        self.density_head = _density(task, width) if density else None
+        self.class_head = _linear(width, task.classes) if discrimination else None
+        self.inference_head = _linear(width, 2 * latent) if latent else None
+        if spectral:
+            for part in (self.base, self.density_head):
+                _normalise(part)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) in [-1, 1] to h(x), (n, bits), not squashed."""
+        return cast(Tensor, self.hash_head(self.base(images)))
+
+    def density(self, features: Tensor, labels: Tensor) -> Tensor:
+        """f(x, c) (n,) from base features (n, width) and labels (n, classes)."""
+        assert self.density_head is not None, "the density head is off"
+        return cast(Tensor, self.density_head(features, labels))
+
+    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z given x), each (n, latent); the log-variance is kept in [-8, 8]."""
+        assert self.inference_head is not None, "the inference head is off"
+        mean, log_variance = self.inference_head(features).chunk(2, dim=1)
+        return mean, log_variance.clamp(-8, 8)
+
+    def class_logits(self, features: Tensor) -> Tensor:
+        """Logits (n, classes) of p(c given x): softmax, or a sigmoid for each label when multi-label."""
+        assert self.class_head is not None, "the class head is off"
+        return cast(Tensor, self.class_head(features))
+
+
+class ClassDensity(nn.Module):
+    """f(x, c) for one class of many: row c of a linear map of the features."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.rows = _linear(width, classes)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (n, width), one-hot labels (n, classes) to f (n,)."""
+        return (self.rows(features) * labels).sum(1)
+
+    def table(self, features: Tensor, candidates: Tensor) -> Tensor:
+        """f of every image under every candidate label: (n, width), (m, classes) to (n, m)."""
+        return cast(Tensor, self.rows(features)) @ candidates.T
+
+
+class ProjectionDensity(nn.Module):
+    """f(x, c) for label sets: psi(phi) + <e(c), phi>, e(c) the mean embedding of the active labels."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.psi = _linear(width, 1)
+        self.embedding = nn.Parameter(torch.randn(classes, width) * width**-0.5)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (n, width), multi-hot labels (n, classes) to f (n,)."""
+        embedded = mean_rows(labels, self.embedding)
+        return self.psi(features).squeeze(1) + (embedded * features).sum(1)
+
+    def table(self, features: Tensor, candidates: Tensor) -> Tensor:
+        """f of every image under every candidate label set: (n, width), (m, classes) to (n, m)."""
+        return self.psi(features) + features @ mean_rows(candidates, self.embedding).T
+
+
+class FixedProjection(nn.Module):
+    """Codes without a trained hash head: a fixed orthonormal projection of centred base features.
+
+    The centre is a running mean of the real images' features, kept by `observe` during training.
+    """
+
+    def __init__(self, width: int, bits: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", nn.init.orthogonal_(torch.empty(bits, width)))
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (n, width) to outputs (n, bits)."""
+        return (features.float() - self.centre) @ self.weight.T
+
+    @torch.no_grad()
+    def observe(self, features: Tensor) -> None:
+        """Fold a batch of features (n, width) into the centre; its memory is about 20 batches."""
+        self.seen += 1
+        share = torch.clamp(1 / self.seen, min=0.05)
+        self.centre += share * (features.mean(0) - self.centre)
+
+
+class Generator(nn.Module):
+    """G(z, c): latent vectors and labels to images in [-1, 1], by transposed convolutions.
+
+    Starts from a map of about 4 px and doubles it until it covers height and width, then crops centrally:
+    any size from 8 to 64 px. The label enters as the mean embedding of its active classes, beside z. Batch
+    normalisation uses batch statistics in training and running ones afterwards, as in the literature.
+    """
+
+    def __init__(self, task: Task, latent: int, width: int) -> None:
+        super().__init__()
+        self.size = (task.height, task.width)
+        doublings = _doublings(min(self.size))
+        self.start = tuple(-(-side // 2**doublings) for side in self.size)
+        channels = [min(width * 2 ** (doublings - i), 4 * width) for i in range(doublings + 1)]
+        self.first = channels[0]
+        self.embedding = nn.Parameter(torch.randn(task.classes, latent))
+        self.project = nn.Linear(2 * latent, channels[0] * self.start[0] * self.start[1], bias=False)
+        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.LeakyReLU(SLOPE)]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
+        layers += [nn.Conv2d(channels[-1], task.channels, 3, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        initialise(self)
+
+    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
+        """z (n, latent) and labels (n, classes), which may be soft, to images (n, channels, height, width)."""
+        joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
+        images = self.layers(self.project(joint).view(-1, self.first, *self.start))
+        top, left = ((have - want) // 2 for have, want in zip(images.shape[-2:], self.size, strict=True))
+        return cast(Tensor, images[:, :, top : top + self.size[0], left : left + self.size[1]])
+
+
+def mean_rows(labels: Tensor, embedding: Tensor) -> Tensor:
+    """The label-weighted mean of embedding rows, (n, width); a row without labels gives zeros."""
+    return (labels @ embedding) / labels.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def _doublings(side: int) -> int:
+    count = 1
+    while side > 4 * 2**count + 3 * 2 ** (count - 1):  # 8 px: 1; 16, 28: 2 (from 4, 7); 32: 3; 64: 4
+        count += 1
+    return count
+
+
+def _density(task: Task, width: int) -> nn.Module:
+    head = ProjectionDensity if task.multi_label else ClassDensity
+    return head(width, task.classes)
+
+
+def _linear(width: int, out: int) -> nn.Linear:
+    layer = nn.Linear(width, out)
+    nn.init.normal_(layer.weight, std=width**-0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _normalise(part: nn.Module | None) -> None:
+    for layer in [] if part is None else list(part.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            spectral_norm(layer)
