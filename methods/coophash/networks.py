@@ -162,10 +162,9 @@ def mean_rows(labels: Tensor, embedding: Tensor) -> Tensor:
 
 
 def _doublings(side: int) -> int:
-    count = 1
-    while side > 4 * 2**count + 3 * 2 ** (count - 1):  # 8 px: 1; 16, 28: 2 (from 4, 7); 32: 3; 64: 4
-        count += 1
-    return count
+    """How often a map of 4 to 8 px is doubled to cover `side` with the least to crop; 28 px: twice, from 7."""
+    choices = [count for count in range(1, 5) if 4 <= -(-side // 2**count) <= 8] or [1 if side < 8 else 4]
+    return min(choices, key=lambda count: (-(-side // 2**count) * 2**count, -count))
 
 
 def _density(task: Task, width: int) -> nn.Module:

@@ -20,14 +20,18 @@ class CoopHashParams(StepwiseParams):
     # Loss weights
     weight_nll: float = Field(default=0.05, ge=0, le=100, description="L_NLL, the density head")
     weight_tr: float = Field(default=5.0, ge=0, le=1000, description="L_TR, the hash head")
-    weight_class: float = Field(default=1.0, ge=0, le=100, description="L_CLASS on real images, the class head")
+    weight_class: float = Field(
+        default=1.0, ge=0, le=100, description="L_CLASS on real images, the class head"
+    )
     weight_vae: float = Field(default=0.1, ge=0, le=100, description="L_VAE per pixel, the inference head")
 
     # Hashing
     margin: float = Field(default=0.5, gt=0, le=1, description="m, as a share of differing bits")
     real_triplets: float = Field(default=0.5, ge=0, le=1, description="share of L_TR on real images alone")
     quantisation: float = Field(default=0.1, ge=0, le=10, description="weight of (|h| - 1)^2 inside L_TR")
-    class_on_pair: float = Field(default=0.1, ge=0, le=10, description="weight of L_CLASS on the revised pair")
+    class_on_pair: float = Field(
+        default=0.1, ge=0, le=10, description="weight of L_CLASS on the revised pair"
+    )
 
     # Density
     density: Literal["energy", "discriminator"] = Field(
@@ -49,12 +53,18 @@ class CoopHashParams(StepwiseParams):
     generator_width: int = Field(default=32, ge=4, le=512, description="channels at full resolution")
     generator_lr: float | None = Field(default=None, gt=0, description="null: the descriptor's")
     reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
-    pairs: int | None = Field(default=32, ge=1, description="contrastive pairs per update; null: one per image")
+    pairs: int | None = Field(
+        default=32, ge=1, description="contrastive pairs per update; null: one per image"
+    )
 
     # Optimisation and extras
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first moment decay")
-    gradient_clip: float | None = Field(default=None, gt=0, description="bound on each network's gradient norm")
-    ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights that encode; 0: off")
+    gradient_clip: float | None = Field(
+        default=None, gt=0, description="bound on each network's gradient norm"
+    )
+    ema: float = Field(
+        default=0.0, ge=0, lt=1, description="decay of the averaged weights that encode; 0: off"
+    )
     unlabelled: Literal["ignore", "density-and-inference"] = Field(
         default="ignore", description="what images without a revealed label may train"
     )
