@@ -1,0 +1,45 @@
+"""Retrieval metrics from binary codes: exact, tie-aware, and explicit about their rules.
+
+Importing this package loads numpy and nothing heavier; numba and torch load when an engine needs them.
+"""
+
+from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
+from benchmark.metrics.evaluate import Evaluation, evaluate
+from benchmark.metrics.functions import (
+    acg,
+    curves,
+    hit_rate_at,
+    mean_average_precision,
+    mean_average_precision_within_radius,
+    ndcg,
+    precision_at,
+    precision_within_radius,
+    recall_at,
+    recall_within_radius,
+    wap,
+)
+from benchmark.metrics.rules import Rules
+from benchmark.metrics.table import METRICS, Metric, metric_of
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "Metric",
+    "Rules",
+    "acg",
+    "code_health",
+    "curves",
+    "evaluate",
+    "hit_rate_at",
+    "mean_average_precision",
+    "mean_average_precision_within_radius",
+    "metric_of",
+    "ndcg",
+    "pack_codes",
+    "precision_at",
+    "precision_within_radius",
+    "recall_at",
+    "recall_within_radius",
+    "unpack_codes",
+    "wap",
+]

@@ -1,0 +1,172 @@
+"""All metrics of one set of codes from one counting pass, with the rules in the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmark.errors import InputError, unknown
+from benchmark.metrics.blocks import Plan, score_counts, score_order
+from benchmark.metrics.engines import choose_engine, count, thread_count
+from benchmark.metrics.problem import Problem, build_problem
+from benchmark.metrics.rules import Rules, checked_cutoff
+from benchmark.metrics.table import METRICS
+from benchmark.metrics.ties import Floats
+
+_CELLS = 1 << 18  # cells of a block's counts: what bounds the memory of the metrics
+RETRIEVAL = ("map", "precision", "recall", "hit_rate", "precision_r2", "recall_r2", "map_r2")
+GRADED = ("ndcg", "acg", "wap")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, under which rules.
+
+    values: score key -> mean over queries ("map", "precision@100", "ndcg", ...); NaN where every
+        query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped.
+    curves: `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,)
+        with `radius_precision`, `radius_recall` by Hamming radius: the means over queries.
+    """
+
+    rules: Rules
+    bits: int
+    queries: int
+    database: int
+    engine: str
+    values: dict[str, float]
+    per_query: dict[str, Floats]
+    curves: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the per-query values, JSON-ready: NaN becomes None, curves become lists."""
+        return {
+            "rules": self.rules.as_dict(),
+            "bits": self.bits,
+            "queries": self.queries,
+            "database": self.database,
+            "engine": self.engine,
+            "values": {key: _finite(value) for key, value in self.values.items()},
+            "curves": {key: [_finite(one) for one in curve.tolist()] for key, curve in self.curves.items()},
+        }
+
+
+def _finite(value: float) -> float | None:
+    return None if value != value else value
+
+
+def evaluate(
+    query_packed: ArrayLike,
+    database_packed: ArrayLike,
+    bits: int,
+    query_labels: ArrayLike,
+    database_labels: ArrayLike,
+    *,
+    rules: Rules | None = None,
+    metrics: Iterable[str] | None = None,
+    at: Sequence[int] = (100, 1000),
+    cutoffs: Sequence[int] | None = None,
+    query_ids: ArrayLike | None = None,
+    database_ids: ArrayLike | None = None,
+    engine: str = "auto",
+    threads: int | None = None,
+    device: str | None = None,
+) -> Evaluation:
+    """Score packed codes under `rules`, every metric from one pass of counts.
+
+    query_packed, database_packed: uint8 (items, ceil(bits / 8)), see `pack_codes`. Labels: class
+    indices (items,) or multi-hot (items, classes). metrics: names from METRICS (default: all that fit;
+    NDCG, ACG and WAP need multi-hot labels and `relevance="graded"` or an explicit wish). at: the N of
+    `precision@N`, `recall@N` and `hit_rate@N`. cutoffs: the ranks of the curves (default: about 50,
+    evenly spaced in the logarithm, up to the whole database). Ids are needed by `rules.exclude_self`.
+    engine: auto, numpy, numba or torch; threads: default every core this process may use; device: for
+    torch. Added memory is bounded whatever the sizes. Raises InputError for input that does not fit.
+    """
+    rules = rules if rules is not None else Rules()
+    problem = build_problem(
+        query_packed,
+        database_packed,
+        bits,
+        query_labels,
+        database_labels,
+        rules=rules,
+        query_ids=query_ids,
+        database_ids=database_ids,
+    )
+    wanted = _wanted(metrics, problem, rules)
+    ranks = _ranks(at, "at") if wanted & {"precision", "recall", "hit_rate"} else np.empty(0, dtype=np.int64)
+    every = np.empty(0, dtype=np.int64)
+    if metrics is None or cutoffs is not None:
+        every = _ranks(default_cutoffs(problem.items) if cutoffs is None else cutoffs, "cutoffs")
+    plan = Plan(rules, frozenset(wanted), ranks, every, problem.levels, problem.items)
+    if problem.levels > 1000 and "ndcg" in wanted:
+        raise InputError(f"NDCG's gain 2^{problem.levels - 1} overflows: an item has too many labels")
+    engine = choose_engine(engine, problem.queries * problem.items)
+    per_query, curves = _run(problem, plan, engine, thread_count(threads), device)
+    values = {key: _mean(column) for key, column in per_query.items()}
+    return Evaluation(rules, int(bits), problem.queries, problem.items, engine, values, per_query, curves)
+
+
+def _wanted(metrics: Iterable[str] | None, problem: Problem, rules: Rules) -> set[str]:
+    """The names of the retrieval metrics to compute; InputError for one that does not fit."""
+    if metrics is None:
+        graded = problem.labels.multi and rules.relevance == "graded"
+        return {*RETRIEVAL, *(GRADED if graded else ())}
+    names = set(metrics)
+    for name in sorted(names):
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+        if METRICS[name].multi_label_only and not problem.labels.multi:
+            raise InputError(f"metric {name!r} needs multi-hot labels; these are class indices")
+        if name not in RETRIEVAL + GRADED:
+            raise InputError(f"metric {name!r} is about the codes alone: code_health computes it")
+    return names
+
+
+def _ranks(values: Sequence[int], name: str) -> NDArray[np.int64]:
+    """Cut-offs as sorted distinct ranks; InputError for one below 1."""
+    checked = [checked_cutoff(value, name) for value in values]
+    if None in checked:
+        raise InputError(f"{name} holds None; each must be a whole number of 1 or more")
+    return np.unique(np.asarray(checked, dtype=np.int64))
+
+
+def default_cutoffs(items: int) -> Sequence[int]:
+    """About 50 ranks from 1 to the whole database, evenly spaced in the logarithm."""
+    return np.unique(np.rint(np.geomspace(1, max(1, items), 50)).astype(np.int64)).tolist()
+
+
+def _run(
+    problem: Problem, plan: Plan, engine: str, threads: int, device: str | None
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+    """Score the queries block by block, keeping per-query scores and running means of the curves."""
+    step = max(1, _CELLS // ((problem.bits + 1) * problem.levels + len(plan.cutoffs)))
+    columns: dict[str, list[Floats]] = {}
+    sums: dict[str, list[Floats]] = {}
+    for low in range(0, problem.queries, step):
+        high = min(low + step, problem.queries)
+        if plan.rules.ties == "database-order":
+            block = score_order(problem, plan, low, high, engine, threads)
+        else:
+            block = score_counts(count(problem, low, high, engine, threads, device), plan)
+        for key, column in block.values.items():
+            columns.setdefault(key, []).append(column)
+        for key, curve in block.curves.items():
+            known = ~np.isnan(curve)
+            part = np.stack([np.where(known, curve, 0.0).sum(axis=0), known.sum(axis=0)])
+            sums.setdefault(key, []).append(part)
+    curves: dict[str, NDArray[Any]] = {}
+    if len(plan.cutoffs):
+        curves = {"cutoffs": plan.cutoffs, "radius": np.arange(problem.bits + 1)}
+    for key, parts in sums.items():
+        total, known = np.sum(parts, axis=0)
+        curves[key] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
+    return {key: np.concatenate(parts) for key, parts in columns.items()}, curves
+
+
+def _mean(column: Floats) -> float:
+    kept = column[~np.isnan(column)]
+    return float(kept.mean()) if len(kept) else float("nan")

@@ -1,0 +1,121 @@
+"""One scoring problem: codes and labels of two sets, checked and laid out for the counting engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import InputError
+from benchmark.metrics.codes import checked_bits, checked_packed, to_planes
+from benchmark.metrics.labels import Labels, check_pair, match_ids, read_labels
+from benchmark.metrics.rules import Rules
+
+Hist = NDArray[np.int64]
+_NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Queries (words (queries, w)) against a database (word planes (w, items)), with relevance.
+
+    Relevance has `levels` values: 0 and 1, or 0..most for the number of shared labels. `excluded`
+    lists (query, row) pairs that do not take part. `by_class` says that the database was sorted by
+    class, so that the rows of query i's class are `spans[i]` and need no look-up.
+    """
+
+    bits: int
+    levels: int
+    query_words: NDArray[np.uint64]
+    planes: NDArray[np.uint64]
+    query_labels: Labels
+    labels: Labels
+    by_class: bool
+    spans: NDArray[np.int64]
+    excluded: tuple[NDArray[np.int64], NDArray[np.int64]] = field(default=(_NONE, _NONE))
+
+    @property
+    def queries(self) -> int:
+        """The number of queries."""
+        return int(self.query_words.shape[0])
+
+    @property
+    def items(self) -> int:
+        """The number of database items, excluded ones among them."""
+        return int(self.planes.shape[1])
+
+    def query_label_words(self) -> NDArray[np.uint64]:
+        """Multi-hot query labels as words of shape (queries, label words)."""
+        assert self.query_labels.planes is not None
+        return np.ascontiguousarray(self.query_labels.planes.T)
+
+    def distances(self, query: int, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
+        """Hamming distances of one query to some database rows."""
+        total: NDArray[np.uint16] | None = None
+        for plane, word in zip(self.planes, self.query_words[query]):
+            ones = np.bitwise_count(plane[rows] ^ word)
+            total = ones.astype(np.uint16) if total is None else np.add(total, ones, out=total)
+        assert total is not None
+        return total
+
+    def gains(self, query: int, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
+        """The relevance level of some database rows for one query."""
+        if self.labels.planes is None:
+            assert self.labels.classes is not None and self.query_labels.classes is not None
+            return (self.labels.classes[rows] == self.query_labels.classes[query]).astype(np.uint16)
+        assert self.query_labels.planes is not None
+        total = np.zeros(self.labels.planes[0][rows].shape, dtype=np.uint16)
+        for plane, word in zip(self.labels.planes, self.query_labels.planes[:, query]):
+            total += np.bitwise_count(plane[rows] & word)
+        return np.minimum(total, 1) if self.levels == 2 else total
+
+    def excluded_rows(self, query: int) -> NDArray[np.int64]:
+        """The database rows that query must not see."""
+        owners, rows = self.excluded
+        low, high = np.searchsorted(owners, [query, query + 1])
+        return rows[low:high]
+
+
+def build_problem(
+    query_packed: Any,
+    database_packed: Any,
+    bits: int,
+    query_labels: Any,
+    database_labels: Any,
+    *,
+    rules: Rules,
+    query_ids: Any = None,
+    database_ids: Any = None,
+) -> Problem:
+    """Check packed codes and labels against each other; InputError names what does not fit."""
+    bits = checked_bits(bits)
+    queries = checked_packed(query_packed, bits, "query codes")
+    items = checked_packed(database_packed, bits, "database codes")
+    left, right = read_labels(query_labels, "query labels"), read_labels(database_labels, "database labels")
+    for kind, codes, labels in (("query", queries, left), ("database", items, right)):
+        if len(codes) != labels.size:
+            raise InputError(f"{kind} codes have {len(codes)} rows but {kind} labels have {labels.size}")
+    check_pair(left, right)
+    excluded = (_NONE, _NONE)
+    if rules.exclude_self:
+        excluded = match_ids(query_ids, database_ids, len(queries), len(items))
+    levels = max(2, left.most + 1) if left.multi and rules.relevance == "graded" else 2
+    words = np.ascontiguousarray(to_planes(queries).T)
+    # Rows in class order make relevance a matter of position; a ranking that depends on the order of
+    # the database, and a list of excluded rows, need the order that was given.
+    if right.classes is None or left.classes is None or rules.ties == "database-order":
+        return Problem(bits, levels, words, to_planes(items), left, right, False, _NONE, excluded)
+    order = np.argsort(right.classes, kind="stable")
+    narrow = right.classes.max() < 2**16  # numpy sorts 16-bit values by radix
+    order = np.argsort(right.classes.astype(np.uint16) if narrow else right.classes, kind="stable")
+    classes = right.classes[order]
+    spans = np.stack([np.searchsorted(classes, left.classes, side) for side in ("left", "right")], axis=1)
+    if rules.exclude_self:
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        excluded = (excluded[0], places[excluded[1]])
+    planes = to_planes(items[order])
+    ranked = Labels(right.size, None, 1, classes=classes)
+    return Problem(bits, levels, words, planes, left, ranked, True, spans.astype(np.int64), excluded)

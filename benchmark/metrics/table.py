@@ -1,0 +1,98 @@
+"""The metrics as data: what each is called, which way is better, and where it is defined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.errors import unknown
+
+_TIES = "McSherry and Najork, Computing information retrieval performance measures efficiently, ECIR 2008"
+_HASHING = "Wang et al., A survey on learning to hash, TPAMI 2018"
+_DSRH = "Zhao et al., Deep semantic ranking based hashing, CVPR 2015"
+_ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: how to print it, compare it and look it up."""
+
+    name: str
+    label: str
+    direction: str  # "max" or "min": which way is better
+    range: tuple[float, float | None]  # None: no upper bound
+    format: str
+    multi_label_only: bool
+    description: str
+    source: str
+
+
+def _metric(
+    name: str,
+    label: str,
+    description: str,
+    source: str,
+    *,
+    direction: str = "max",
+    upper: float | None = 1.0,
+    multi: bool = False,
+    spec: str = ".4f",
+) -> Metric:
+    return Metric(name, label, direction, (0.0, upper), spec, multi, description, source)
+
+
+_ALL = (
+    _metric("map", "mAP", "mean average precision at k", _TIES),
+    _metric("precision", "P@N", "share of relevant items among the first N", _TIES),
+    _metric("recall", "R@N", "share of all relevant items found among the first N", _TIES),
+    _metric("hit_rate", "Hit@N", "share of queries with a relevant item among the first N", _HASHING),
+    _metric("precision_r2", "P@H<=2", "precision within Hamming radius 2", _HASHING),
+    _metric("recall_r2", "R@H<=2", "recall within Hamming radius 2", _HASHING),
+    _metric("map_r2", "mAP@H<=2", "mean average precision of the items within Hamming radius 2", _HASHING),
+    _metric("ndcg", "NDCG@k", "normalised discounted gain at k, gain 2^shared - 1", _DSRH, multi=True),
+    _metric("acg", "ACG@k", "mean number of shared labels in the first k", _DSRH, multi=True, upper=None),
+    _metric(
+        "wap",
+        "WAP@k",
+        "average precision weighted by the number of shared labels",
+        _DSRH,
+        multi=True,
+        upper=None,
+    ),
+    _metric("bit_balance", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _ITQ),
+    _metric(
+        "bit_correlation_max",
+        "max |corr|",
+        "largest absolute correlation of two bits",
+        _ITQ,
+        direction="min",
+    ),
+    _metric(
+        "bit_correlation_mean",
+        "mean |corr|",
+        "mean absolute correlation of two bits",
+        _ITQ,
+        direction="min",
+    ),
+    _metric("bit_entropy", "entropy", "mean entropy of a bit, in bits", _ITQ),
+    _metric("distinct_codes", "distinct", "number of different codes", _HASHING, upper=None, spec=".0f"),
+    _metric(
+        "constant_bits",
+        "constant",
+        "bits that never change",
+        _HASHING,
+        upper=None,
+        spec=".0f",
+        direction="min",
+    ),
+)
+
+#: name -> Metric. A score at a cut-off carries it after an at sign: "precision@100".
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def metric_of(key: str) -> Metric:
+    """The metric behind a score's key ("precision@100" -> precision); InputError for an unknown one."""
+    name = key.split("@", 1)[0]
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]
