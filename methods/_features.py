@@ -107,3 +107,21 @@ class ShallowMethod(HashMethod):
                 torch.manual_seed(self.ctx.seed("init"))
                 self._network = build_backbone(self.ctx.task).to(self.ctx.device).eval()
         return self._network
+
+
+def principal_directions(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` leading eigenvectors (d, count) of the covariance of centred features, and the eigenvalues.
+
+    Both float64, in falling order.
+    """
+    x = features.double()
+    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    return vectors.flip(1)[:, :count], values.flip(0)[:count]
+
+
+def too_many_bits(title: str, task: Task) -> str | None:
+    """Why a PCA-based method cannot give this many bits from raw pixels, or None."""
+    size = task.channels * task.height * task.width
+    if task.weights == "none" and task.bits > size:
+        return f"{title} needs bits <= feature dimensions: {task.bits} > {size}"
+    return None

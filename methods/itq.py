@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, ShallowParams
+from methods._features import ShallowMethod, ShallowParams, principal_directions, too_many_bits
+from methods._rotation import rotate
 
 
 class ITQParams(ShallowParams):
@@ -41,29 +41,13 @@ class ITQ(ShallowMethod):
     @classmethod
     def supports(cls, task: Task) -> str | None:
         """PCA gives no more directions than the features have dimensions."""
-        size = task.channels * task.height * task.width
-        if task.weights == "none" and task.bits > size:
-            return f"ITQ needs bits <= feature dimensions: {task.bits} > {size}"
-        return None
+        return too_many_bits("ITQ", task)
 
     def learn(self, features: Tensor, data: HashData) -> dict[str, Tensor]:
         """PCA by eigenvectors of the covariance, then the alternation from a random rotation."""
         bits = data.task.bits
-        x = features.double()
-        vectors = torch.linalg.eigh(x.T @ x / len(x)).eigenvectors
-        principal = vectors.flip(1)[:, :bits]
-        rotation = _random_rotation(bits, self.ctx.generator("rotation")).to(x)
-        projected = x @ principal
-        self.errors = []
-        for _ in range(self.params.iterations):
-            signs = torch.where(projected @ rotation >= 0, 1.0, -1.0).to(x)
-            left, _, right = torch.linalg.svd(signs.T @ projected)
-            rotation = right.T @ left.T
-            self.errors.append(float((signs - projected @ rotation).square().sum() / len(x)))
+        principal = principal_directions(features, bits)[0]
+        rotation, self.errors = rotate(
+            features.double() @ principal, bits, self.params.iterations, self.ctx.generator("rotation")
+        )
         return {"projection": (principal @ rotation).float()}
-
-
-def _random_rotation(size: int, generator: torch.Generator) -> Tensor:
-    """A random orthogonal matrix, Haar distributed: QR with the signs of the diagonal made positive."""
-    q, r = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
-    return q * torch.sign(torch.diagonal(r))

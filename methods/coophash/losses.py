@@ -36,28 +36,28 @@ def code_distance(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).square().sum(-1) / (4 * first.shape[-1])
 
 
-def pair_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, valid: Tensor) -> Tensor:
-    """Mean of max(0, m + d(x, x~+) - d(x, x~-)) over the rows that `valid` (n,) marks; codes (n, bits)."""
-    hinge = (margin + code_distance(anchor, positive) - code_distance(anchor, negative)).clamp(min=0)
-    return (hinge * valid).sum() / valid.sum().clamp(min=1)
-
-
-def batch_triplet(
-    anchor: Tensor, anchor_labels: Tensor, others: Tensor, labels: Tensor, margin: float, apart: Tensor
+def pair_triplet(
+    anchor: Tensor, positive: Tensor, negative: Tensor, valid: Tensor, margin: float, power: int
 ) -> Tensor:
-    """The hinge over every valid triplet, averaged over those that still violate the margin.
+    """Mean of max(0, m + d(x, x~+) - d(x, x~-))^power over the rows that `valid` (n,) marks; codes (n, bits)."""
+    hinge = (margin + code_distance(anchor, positive) - code_distance(anchor, negative)).clamp(min=0)
+    return (hinge**power * valid).sum() / valid.sum().clamp(min=1)
 
-    anchor (a, bits), others (n, bits) with labels (., classes); `apart` (a, n) is 0 where anchor and other
-    are one image. Positives share a label with the anchor, negatives share none. Averaging over violating
-    triplets alone keeps the gradient alive as they grow rare; it takes all of them, never the hardest.
+
+def batch_triplet(codes: Tensor, labels: Tensor, margin: float, power: int) -> Tensor:
+    """Mean of max(0, m + d(a, p) - d(a, n))^power over all valid triplets of a batch of real images.
+
+    codes (n, bits), labels (n, classes). A positive shares a label with its anchor and is another image; a
+    negative shares none. Every triplet counts: the hardest alone make the codes collapse. To bound memory,
+    the anchors are the first images only where the batch holds more than 2^24 triplets.
     """
-    alike = similarity(anchor_labels, labels)
-    distance = (anchor.square().sum(1)[:, None] + others.square().sum(1) - 2 * anchor @ others.T) / (
-        4 * anchor.shape[1]
-    )
-    valid = (alike * apart)[:, :, None] * (1 - alike)[:, None, :]
-    hinge = (margin + distance[:, :, None] - distance[:, None, :]).clamp(min=0) * valid
-    return hinge.sum() / (hinge.detach() > 0).sum().clamp(min=1)
+    anchors = min(len(codes), max(1, 2**24 // len(codes) ** 2))
+    alike = similarity(labels[:anchors], labels)
+    distance = code_distance(codes[:anchors, None], codes[None])
+    positive = alike * (1 - torch.eye(len(codes), device=codes.device)[:anchors])
+    valid = positive[:, :, None] * (1 - alike)[:, None, :]
+    hinge = (margin + distance[:, :, None] - distance[:, None, :]).clamp(min=0)
+    return (hinge**power * valid).sum() / valid.sum().clamp(min=1)
 
 
 def quantisation(codes: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def quantisation(codes: Tensor) -> Tensor:
 
 
 def classification(logits: Tensor, labels: Tensor, multi_label: bool) -> Tensor:
-    """Cross-entropy of p(c given x): softmax, or for label sets a sigmoid for each label, summed over labels."""
+    """Cross-entropy of p(c given x): softmax, or a sigmoid for each label, summed over labels."""
     if multi_label:
         return binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1).mean()
     return cross_entropy(logits, labels)
@@ -83,7 +83,7 @@ def reconstruction(images: Tensor, rebuilt: Tensor, sigma: float) -> Tensor:
 
 
 def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(x, c) - log(1 - D(x^, c^)) with D = sigmoid(f): the GAN counterpart's loss on real and fake f."""
+    """-log D(x, c) - log(1 - D(x^, c^)) with D = sigmoid(f): for the GAN counterpart."""
     return softplus(-real).mean() + softplus(fake).mean()
 
 

@@ -38,7 +38,7 @@ VARIANTS = (
         name="coophash-nll",
         title="CoopHash - L_NLL",
         params={"weight_nll": 0.0},
-        note="no density, so no MCMC: the pair is the generator's own output, and L_VAE learns from the real batch",
+        note="no density, so no MCMC: the pair is the generator's output, L_VAE learns from the real batch",
     ),
     Variant(
         name="coophash-vae",
@@ -114,7 +114,7 @@ class CoopHash(StepwiseMethod):
     # ---- set-up ------------------------------------------------------------------------------
 
     def build(self, task: Task) -> dict[str, nn.Module]:
-        """The descriptor under `hash`, the generator, and with averaging the trained `descriptor` beside it."""
+        """The descriptor as `hash`, the generator; with averaging, the trained `descriptor` apart."""
         p = self.params
         descriptor = Descriptor(
             task,
@@ -184,7 +184,7 @@ class CoopHash(StepwiseMethod):
         return _numbers({"loss": total, **terms, **watched})
 
     def _pair(self, batch: Batch) -> tuple[Pair | None, Chain | None]:
-        """Steps 1 and 2: contrastive pairs for the first images of the batch, revised by Langevin dynamics."""
+        """Steps 1 and 2: contrastive pairs for the first images of the batch, revised by Langevin."""
         p, ctx = self.params, self.ctx
         if not p.makes_images:
             return None, None
@@ -244,13 +244,13 @@ class CoopHash(StepwiseMethod):
         codes = torch.tanh(self.descriptor.hash_head(real))
         share = p.real_triplets if pair is not None else 1.0
         if share:
-            apart = 1 - torch.eye(len(codes), device=codes.device)
-            triplets = losses.batch_triplet(codes, batch.labels, codes, batch.labels, p.margin, apart)
+            triplets = losses.batch_triplet(codes, batch.labels, p.margin, p.hinge_power)
             terms["tr_real"] = p.weight_tr * share * triplets
         if pair is not None and share < 1:
             made = torch.tanh(self.descriptor.hash_head(revised))
             positive, negative = made.split(pair.count)
-            triplets = losses.pair_triplet(codes[: pair.count], positive, negative, p.margin, pair.valid)
+            anchor = codes[: pair.count]
+            triplets = losses.pair_triplet(anchor, positive, negative, pair.valid, p.margin, p.hinge_power)
             terms["tr_pair"] = p.weight_tr * (1 - share) * triplets
             watched["pairs_without_negative"] = 1 - pair.valid.mean()
         terms["quantisation"] = p.weight_tr * p.quantisation * losses.quantisation(codes)
@@ -316,7 +316,7 @@ class CoopHash(StepwiseMethod):
         total = values.sum()
         total.backward()
         bound = self.params.gradient_clip or float("inf")
-        for name, optimizer in self.optimizers.items():
+        for name in self.optimizers:
             network = self.descriptor if name == "descriptor" else self.generator
             norm = nn.utils.clip_grad_norm_(parameters_of([network]), bound)
             if not torch.isfinite(norm):
@@ -361,7 +361,7 @@ class CoopHash(StepwiseMethod):
         return _to_pixels(before), _to_pixels(self.revise(before, labels, noise).images)
 
     def facts(self) -> dict[str, str | int | float]:
-        """Facts of the base class, with the parameters of the retrieval path alone counted as the encoder's."""
+        """Facts of the base class; `parameters` counts the retrieval path alone."""
         network = self.descriptor
         path = sum(p.numel() for part in (network.base, network.hash_head) for p in part.parameters())
         return {**super().facts(), "parameters": path}

@@ -6,6 +6,7 @@ discrimination), and a top-down generator G(z, c). Reconstructed: the form of ea
 
 from __future__ import annotations
 
+import itertools
 from typing import cast
 
 import torch
@@ -141,7 +142,7 @@ class Generator(nn.Module):
         self.embedding = nn.Parameter(torch.randn(task.classes, latent))
         self.project = nn.Linear(2 * latent, channels[0] * self.start[0] * self.start[1], bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.LeakyReLU(SLOPE)]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False)]
             layers += [nn.BatchNorm2d(after), nn.LeakyReLU(SLOPE)]
         layers += [nn.Conv2d(channels[-1], task.channels, 3, padding=1), nn.Tanh()]
@@ -149,7 +150,7 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
-        """z (n, latent) and labels (n, classes), which may be soft, to images (n, channels, height, width)."""
+        """z (n, latent), labels (n, classes; may be soft) to images (n, channels, height, width)."""
         joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
         images = self.layers(self.project(joint).view(-1, self.first, *self.start))
         top, left = ((have - want) // 2 for have, want in zip(images.shape[-2:], self.size, strict=True))
@@ -162,7 +163,7 @@ def mean_rows(labels: Tensor, embedding: Tensor) -> Tensor:
 
 
 def _doublings(side: int) -> int:
-    """How often a map of 4 to 8 px is doubled to cover `side` with the least to crop; 28 px: twice, from 7."""
+    """How often to double a map of 4 to 8 px so as to cover `side` with the least to crop (28 px: 7, 2)."""
     choices = [count for count in range(1, 5) if 4 <= -(-side // 2**count) <= 8] or [1 if side < 8 else 4]
     return min(choices, key=lambda count: (-(-side // 2**count) * 2**count, -count))
 

@@ -27,8 +27,9 @@ class CoopHashParams(StepwiseParams):
 
     # Hashing
     margin: float = Field(default=0.5, gt=0, le=1, description="m, as a share of differing bits")
+    hinge_power: Literal[1, 2] = Field(default=2, description="2 squares the hinge of the triplet losses")
     real_triplets: float = Field(default=0.5, ge=0, le=1, description="share of L_TR on real images alone")
-    quantisation: float = Field(default=0.1, ge=0, le=10, description="weight of (|h| - 1)^2 inside L_TR")
+    quantisation: float = Field(default=0.0, ge=0, le=10, description="weight of (|h| - 1)^2 inside L_TR")
     class_on_pair: float = Field(
         default=0.1, ge=0, le=10, description="weight of L_CLASS on the revised pair"
     )

@@ -1,0 +1,33 @@
+"""PCAH: the signs of the leading principal components (the baseline of Gong and Lazebnik; CVPR 2011)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from benchmark.contracts import HashData, MethodInfo, Task
+from methods._features import ShallowMethod, principal_directions, too_many_bits
+
+
+class PCAH(ShallowMethod):
+    """b = sign(V^T (x - mean)) with V the K leading eigenvectors of the covariance, without rotation."""
+
+    info = MethodInfo(
+        name="pcah",
+        title="PCAH",
+        paper="Iterative Quantization: A Procrustean Approach to Learning Binary Codes",
+        year=2011,
+        venue="CVPR",
+        version=1,
+        labels=("single", "multi"),
+        supervision="unsupervised",
+        trained_by="closed-form",
+    )
+
+    @classmethod
+    def supports(cls, task: Task) -> str | None:
+        """PCA gives no more directions than the features have dimensions."""
+        return too_many_bits("PCAH", task)
+
+    def learn(self, features: Tensor, data: HashData) -> dict[str, Tensor]:
+        """PCA by eigenvectors of the covariance."""
+        return {"projection": principal_directions(features, data.task.bits)[0].float()}
