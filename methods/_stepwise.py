@@ -22,7 +22,10 @@ from methods._images import augment, to_float
 
 
 class Recipe(Value):
-    """How a network is optimised. `backbone_factor` scales the learning rate of the backbone's parameters."""
+    """How a network is optimised. `backbone_factor` scales the learning rate of the backbone's parameters.
+
+    `schedule` `steps` multiplies the rate by `decay` at `drops` equal marks of the budget.
+    """
 
     optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
     lr: float = Field(default=1e-3, gt=0)
@@ -30,7 +33,9 @@ class Recipe(Value):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     nesterov: bool = False
     backbone_factor: float = Field(default=1.0, ge=0)
-    schedule: Literal["constant", "cosine", "halve-in-five"] = "constant"
+    schedule: Literal["constant", "cosine", "halve-in-five", "steps"] = "constant"
+    drops: float = Field(default=5.0, gt=0)
+    decay: float = Field(default=0.5, gt=0, le=1)
 
 
 #: For networks trained from nothing: papers tune only the fine-tuning of ImageNet weights.
@@ -232,7 +237,8 @@ class StepwiseMethod(HashMethod):
         return self._place(to_float(augment(images, data.crop_padding, data.flip, generator)))
 
     def _schedule(self, progress: float) -> None:
-        factor = schedule_factor(self.recipe().schedule, progress)
+        recipe = self.recipe()
+        factor = schedule_factor(recipe.schedule, progress, recipe.drops, recipe.decay)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group.setdefault("base_lr", group["lr"])
@@ -279,12 +285,14 @@ def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
     return torch.randperm(n, generator=ctx.generator("order", epoch))
 
 
-def schedule_factor(schedule: str, progress: float) -> float:
+def schedule_factor(schedule: str, progress: float, drops: float = 5.0, decay: float = 0.5) -> float:
     """The learning-rate factor at `progress` in [0, 1): 1 at the start."""
     if schedule == "cosine":
         return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * progress))))
     if schedule == "halve-in-five":
         return 0.5 ** int(5 * progress)
+    if schedule == "steps":
+        return float(decay ** int(drops * progress))
     return 1.0
 
 
