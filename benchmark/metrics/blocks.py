@@ -245,6 +245,6 @@ def _graded_hits(hist: Hist, hits: Hits, plan: Plan) -> dict[str, Floats]:
         values["wap"] = _ruled_one(scored, rules)
     if "ndcg" in plan.wanted:
         best = _ideal(hist, plan)
-        gain = np.array([ordered_gain(hits, rules.k, plan.exponential, discounted=True)])
-        values["ndcg"] = _ruled(_ratio(gain, best), best > 0, rules.no_hit)
+        found = np.array([ordered_gain(hits, rules.k, plan.exponential, discounted=True)])
+        values["ndcg"] = _ruled(_ratio(found, best), best > 0, rules.no_hit)
     return values

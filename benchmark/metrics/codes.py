@@ -64,7 +64,8 @@ def is_signed(array: NDArray[Any], name: str) -> bool:
     if low < -1 or high > 1:
         wrong = low if low < -1 else high
         raise InputError(
-            f"{name}: integer codes must be -1/+1 or 0/1, found {wrong} (packed bytes need unpack_codes first)"
+            f"{name}: integer codes must be -1/+1 or 0/1, found {wrong}"
+            " (packed bytes need unpack_codes first)"
         )
     return low < 0
 
@@ -115,9 +116,7 @@ def checked_packed(packed: Any, bits: int, name: str) -> NDArray[np.uint8]:
     if array.dtype != np.uint8:
         raise InputError(f"{name} hold {array.dtype}; packed codes are uint8 (pack_codes makes them)")
     if array.shape[1] != -(-bits // 8):
-        raise InputError(
-            f"{name} have {array.shape[1]} bytes a row, which does not fit {bits} bits ({-(-bits // 8)} bytes)"
-        )
+        raise InputError(f"{name} have {array.shape[1]} bytes a row, but {bits} bits take {-(-bits // 8)}")
     padding = -bits % 8
     if padding and (array[:, -1] & ((1 << padding) - 1)).any():
         raise InputError(f"{name} have padding bits set beyond bit {bits}: is `bits` right?")

@@ -136,7 +136,8 @@ def _ranks(values: Sequence[int], name: str) -> NDArray[np.int64]:
 
 def default_cutoffs(items: int) -> Sequence[int]:
     """About 50 ranks from 1 to the whole database, evenly spaced in the logarithm."""
-    return np.unique(np.rint(np.geomspace(1, max(1, items), 50)).astype(np.int64)).tolist()
+    ranks = np.rint(np.geomspace(1, max(1, items), 50)).astype(int)
+    return sorted({int(rank) for rank in ranks})
 
 
 def _run(

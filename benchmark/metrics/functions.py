@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,14 +117,8 @@ def mean_average_precision(
     sign_zero, threads, device. Returns a value in 0..1, or NaN where `no_hit="skip"` skips every
     query. Raises InputError for input that does not fit.
     """
-    chosen: Options = {
-        "k": k,
-        "ties": ties,
-        "normaliser": normaliser,
-        "no_hit": no_hit,
-        "engine": engine,
-        **options,
-    }
+    stated = {"k": k, "ties": ties, "normaliser": normaliser, "no_hit": no_hit, "engine": engine}
+    chosen = cast(Options, {**stated, **options})
     codes, labels = (query_codes, database_codes), (query_labels, database_labels)
     return _evaluated(codes, labels, ["map"], chosen).values["map"]
 
@@ -206,8 +200,8 @@ def mean_average_precision_within_radius(
 
 
 def _graded(name: str, codes: tuple[Any, Any], labels: tuple[Any, Any], options: Options) -> float:
-    chosen: Options = {"relevance": "graded", **options}
-    return _evaluated(codes, labels, [name], chosen).values[name]
+    options.setdefault("relevance", "graded")
+    return _evaluated(codes, labels, [name], options).values[name]
 
 
 def ndcg(

@@ -32,12 +32,12 @@ class Groups:
     @property
     def items(self) -> Floats:
         """Items in each query's ranking."""
-        return self.size.sum(axis=1)
+        return np.asarray(self.size.sum(axis=1), dtype=np.float64)
 
     @property
     def relevant(self) -> Floats:
         """Relevant items in each query's ranking."""
-        return self.hits.sum(axis=1)
+        return np.asarray(self.hits.sum(axis=1), dtype=np.float64)
 
 
 def tie_groups(hist: Hist, ties: str, gains: Floats | None = None) -> Groups:
@@ -51,7 +51,7 @@ def tie_groups(hist: Hist, ties: str, gains: Floats | None = None) -> Groups:
     if ties == "expected":
         size = hist.sum(axis=2).astype(np.float64)
         hits = size - hist[:, :, 0]
-        gain = hits if gains is None else hist @ table
+        gain = hits if gains is None else np.asarray(hist @ table, dtype=np.float64)
         return Groups(size, hits, gain)
     order = np.arange(levels)[:: -1 if ties == "optimistic" else 1]
     size = hist[:, :, order].reshape(queries, -1).astype(np.float64)
@@ -91,7 +91,7 @@ def average_precision(groups: Groups, k: int | None, normaliser: str) -> tuple[F
 def _group_sum(
     n: Floats, h: Floats, g: Floats, n0: Floats, g0: Floats, drawn: Floats | None = None
 ) -> Floats:
-    """Expected sum over the first `drawn` places of a group (all by default) of hit times gain so far / rank."""
+    """Expected sum of hit times gain so far / rank over the first `drawn` places of a group (or all)."""
     drawn = n if drawn is None else drawn
     near = reciprocal_sum(n0, n0 + drawn)
     later = drawn - (n0 + 1) * near  # sum of (t - 1) / (n0 + t)
@@ -103,7 +103,7 @@ def _group_sum(
 class _Cut:
     """The groups that k cuts and that hold a hit: their index, their counts, and the places inside k."""
 
-    at: tuple[NDArray[np.intp], NDArray[np.intp]]
+    at: tuple[NDArray[np.intp], ...]
     n: Floats
     h: Floats
     g: Floats

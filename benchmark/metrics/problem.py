@@ -63,8 +63,10 @@ class Problem:
     def gains(self, query: int, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
         """The relevance level of some database rows for one query."""
         if self.labels.planes is None:
-            assert self.labels.classes is not None and self.query_labels.classes is not None
-            return (self.labels.classes[rows] == self.query_labels.classes[query]).astype(np.uint16)
+            assert self.labels.classes is not None
+            assert self.query_labels.classes is not None
+            same = self.labels.classes[rows] == self.query_labels.classes[query]
+            return np.asarray(same, dtype=np.uint16)
         assert self.query_labels.planes is not None
         total = np.zeros(self.labels.planes[0][rows].shape, dtype=np.uint16)
         for plane, word in zip(self.labels.planes, self.query_labels.planes[:, query]):

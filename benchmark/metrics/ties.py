@@ -26,7 +26,7 @@ def reciprocal_sum(low: Floats, high: Floats) -> Floats:
     inverse, other = 1 / (last * last), 1 / (first * first)
     for factor, power in _SERIES:
         far += factor * (inverse ** (power // 2) - other ** (power // 2))
-    return near + far
+    return np.asarray(near + far, dtype=np.float64)
 
 
 def expected_ratio(
@@ -51,14 +51,14 @@ def expected_ratio(
         gained, mass = _tail(columns, upwards)
         total += gained
         weight += mass
-    return total / weight
+    return np.asarray(total / weight, dtype=np.float64)
 
 
 def _value(columns: Floats, j: Floats) -> Floats:
     base, one, two, before = columns[:4]
     below = before + j
     value = base + j * (one + two * (j - 1))
-    return np.divide(value, below, out=np.zeros_like(value), where=below > 0)
+    return np.asarray(np.divide(value, below, out=np.zeros_like(value), where=below > 0), dtype=np.float64)
 
 
 def _tail(columns: Floats, upwards: bool) -> tuple[Floats, Floats]:

@@ -40,11 +40,13 @@ def _gains(problem: Problem, queries: slice, rows: slice, device: Any) -> Any:
     import torch
 
     if problem.labels.planes is None:
-        assert problem.labels.classes is not None and problem.query_labels.classes is not None
+        assert problem.labels.classes is not None
+        assert problem.query_labels.classes is not None
         wanted = torch.from_numpy(problem.query_labels.classes[queries]).to(device)
         present = torch.from_numpy(problem.labels.classes[rows]).to(device)
         return (wanted.unsqueeze(1) == present).long()
-    assert problem.query_labels.planes is not None and problem.labels.width is not None
+    assert problem.query_labels.planes is not None
+    assert problem.labels.width is not None
     left = _unpacked(problem.query_labels.planes[:, queries].T, problem.labels.width, device)
     right = _unpacked(problem.labels.planes[:, rows].T, problem.labels.width, device)
     shared = (left @ right.T).round().long()
