@@ -39,7 +39,7 @@ def code_distance(first: Tensor, second: Tensor) -> Tensor:
 def pair_triplet(
     anchor: Tensor, positive: Tensor, negative: Tensor, valid: Tensor, margin: float, power: int
 ) -> Tensor:
-    """Mean of max(0, m + d(x, x~+) - d(x, x~-))^power over the rows that `valid` (n,) marks; codes (n, bits)."""
+    """Mean of max(0, m + d(x, x~+) - d(x, x~-))^power over the rows that `valid` (n,) marks."""
     hinge = (margin + code_distance(anchor, positive) - code_distance(anchor, negative)).clamp(min=0)
     return (hinge**power * valid).sum() / valid.sum().clamp(min=1)
 
