@@ -190,7 +190,8 @@ class HashMethod(ABC):
     Params: ClassVar[type[Params]] = Params
     variants: ClassVar[tuple[Variant, ...]] = ()
 
-    def __init__(self, params: Params | None = None) -> None:
+    def __init__(self, params: Any = None) -> None:
+        """`params`: an instance of this class's `Params`; None takes the defaults."""
         self.params = params if params is not None else self.Params()
 
     @classmethod
@@ -238,7 +239,7 @@ class HashDataset(ABC):
     def decode(self, root: Path | None) -> Decoded:
         """Read and decode everything. Raises InputError naming a truncated or unreadable file."""
 
-    def prepare(self, root: Path | None) -> None:
+    def prepare(self, root: Path | None) -> None:  # noqa: B027 - optional on purpose
         """Download what can be downloaded; data sets without a download leave this as it is."""
 
 

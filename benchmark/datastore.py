@@ -72,9 +72,15 @@ def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
 def _folder(dataset: HashDataset, root: Path | None) -> Path:
     """The cache folder of a data set: keyed by its version and its sources' names, sizes and times."""
     info = dataset.info
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in dataset.sources(root)]
+    stats = [_stat(path) for path in dataset.sources(root)]
     shape = [info.channels, info.height, info.width]
     return cache_root() / "decoded" / f"{info.name}-{digest([info.version, shape, stats])}"
+
+
+def _stat(path: Path) -> tuple[str, int, int]:
+    """Name inside its folders, size and time of one source file; never where the data folder lies."""
+    facts = path.stat()
+    return "/".join(path.parts[-3:]), facts.st_size, facts.st_mtime_ns
 
 
 def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
@@ -85,7 +91,9 @@ def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
         raise InputError(f"data set {info.name!r}: images must be uint8 {wanted}, found {found}")
     if decoded.labels.dtype != np.uint8 or decoded.labels.shape != (n, len(info.classes)):
         found = f"{decoded.labels.dtype} {decoded.labels.shape}"
-        raise InputError(f"data set {info.name!r}: labels must be uint8 ({n}, {len(info.classes)}), found {found}")
+        raise InputError(
+            f"data set {info.name!r}: labels must be uint8 ({n}, {len(info.classes)}), found {found}"
+        )
     if decoded.names.shape != (n,) or decoded.names.dtype.kind != "U":
         raise InputError(f"data set {info.name!r}: names must be {n} strings")
     return decoded
@@ -93,8 +101,8 @@ def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
 
 def _fingerprint(decoded: Decoded) -> str:
     hasher = hashlib.sha256(repr((decoded.images.shape, decoded.labels.shape)).encode())
-    hasher.update(np.ascontiguousarray(decoded.images))
-    hasher.update(np.ascontiguousarray(decoded.labels))
+    hasher.update(np.ascontiguousarray(decoded.images).data)
+    hasher.update(np.ascontiguousarray(decoded.labels).data)
     return hasher.hexdigest()[:16]
 
 
@@ -111,7 +119,9 @@ def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
     if meta is None:
         return None
     try:
-        arrays = [np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels", "names")]
+        arrays = [
+            np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels", "names")
+        ]
         decoded = _checked(Decoded(*arrays), info)
     except (OSError, ValueError, EOFError) as error:
         log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)

@@ -122,9 +122,9 @@ def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray,
         images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
         labels = np.asarray(content[label_key.encode()], dtype=np.int64)
     except Exception as error:
-        raise InputError(f"{str(path)!r} is no readable CIFAR batch: {str(error) or type(error).__name__}") from (
-            error
-        )
+        raise InputError(
+            f"{str(path)!r} is no readable CIFAR batch: {str(error) or type(error).__name__}"
+        ) from (error)
     if len(images) != len(labels):
         raise InputError(f"{str(path)!r} holds {len(images)} images but {len(labels)} labels")
     return images, labels

@@ -37,7 +37,9 @@ class CIFAR10(HashDataset):
         folder = require_root(self.info.name, root, ".", _WANTED)
         stems = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
         if not any((folder / f"cifar-10-batches-{kind}").is_dir() for kind in ("py", "bin")):
-            raise InputError(f"data set 'cifar10': no folder {str(folder / 'cifar-10-batches-py')!r}; put {_WANTED}")
+            raise InputError(
+                f"data set 'cifar10': no folder {str(folder / 'cifar-10-batches-py')!r}; put {_WANTED}"
+            )
         return [
             first_existing(
                 [folder / "cifar-10-batches-py" / stem, folder / "cifar-10-batches-bin" / f"{stem}.bin"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.contracts import Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._files import class_folder_files, decode_images, one_hot, require_root
 from datasets.cifar10 import CIFAR10, CLASSES

@@ -58,4 +58,6 @@ class MNIST(HashDataset):
         """Download through torchvision, which checks MD5 sums."""
         from torchvision.datasets import MNIST as Source
 
-        download(self.info.name, root, lambda folder: Source(str(folder), download=True), f"MNIST/raw: {_WANTED}")
+        download(
+            self.info.name, root, lambda folder: Source(str(folder), download=True), f"MNIST/raw: {_WANTED}"
+        )

@@ -1,0 +1,98 @@
+"""`benchmark list`: what there is to run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from benchmark.errors import unknown
+
+WHAT = ("methods", "datasets", "suites", "metrics", "protocols")
+
+
+@click.command(name="list")
+@click.argument("what", metavar="{" + ",".join(WHAT) + "}")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(what: str, as_json: bool) -> None:
+    """List methods, datasets, suites, metrics or protocols; broken plug-ins show their reason."""
+    if what not in WHAT:
+        raise unknown("listing", what, WHAT)
+    rows = _ROWS[what]()
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        broken = row.get("error")
+        click.echo(f"{row['name']:<{width}}  {'BROKEN: ' + broken if broken else row['summary']}")
+
+
+def _methods() -> list[dict[str, Any]]:
+    from benchmark import registry
+
+    rows = []
+    for entry in registry.entries("methods"):
+        info = entry.info
+        summary = f"{info['title']} ({info['venue']} {info['year']}), {info['supervision']}" if info else ""
+        rows.append(
+            {"name": entry.name, "summary": summary, "origin": entry.origin, "error": entry.error}
+            | {"info": info, "params": entry.defaults}
+        )
+    return rows
+
+
+def _datasets() -> list[dict[str, Any]]:
+    from benchmark import registry
+
+    rows = []
+    for entry in registry.entries("datasets"):
+        info = entry.info
+        summary = ""
+        if info:
+            size = f"{info['channels']}x{info['height']}x{info['width']}"
+            summary = f"{info['title']}: {size}, {len(info['classes'])} classes, protocol {info['default_protocol']}"
+        rows.append(
+            {
+                "name": entry.name,
+                "summary": summary,
+                "origin": entry.origin,
+                "error": entry.error,
+                "info": info,
+            }
+        )
+    return rows
+
+
+def _suites() -> list[dict[str, Any]]:
+    from benchmark import suites
+
+    return [{"name": name, "summary": suites.describe(name)} for name in suites.names()]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from benchmark.metrics import METRICS
+
+    return [
+        {"name": name, "summary": f"{fact.label}: {fact.description}", "direction": fact.direction}
+        for name, fact in METRICS.items()
+    ]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from benchmark.protocol import PROTOCOLS
+
+    return [
+        {"name": name, "summary": protocol.describe(), "protocol": protocol.model_dump(mode="json")}
+        for name, protocol in PROTOCOLS.items()
+    ]
+
+
+_ROWS = {
+    "methods": _methods,
+    "datasets": _datasets,
+    "suites": _suites,
+    "metrics": _metrics,
+    "protocols": _protocols,
+}

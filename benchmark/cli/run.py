@@ -1,0 +1,135 @@
+"""`benchmark run`: train and score methods over a sweep."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmark.errors import unknown
+
+
+@click.command(name="run")
+@click.option(
+    "--suite", metavar="NAME|FILE", help="A named suite or a TOML file with the same keys; flags win."
+)
+@click.option("--methods", metavar="A,B", help="Methods, comma-separated.  [coophash,hashnet]")
+@click.option("--datasets", metavar="A,B", help="Data sets.  [digits]")
+@click.option("--bits", metavar="N,M", help="Code lengths.  [16,32]")
+@click.option("--label-fractions", metavar="F,G", help="Shares of the training labels to show.  [1]")
+@click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
+@click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
+@click.option("--backbone", metavar="NAME", help="Feature network: compact, pixels, alexnet, resnet18, ...")
+@click.option("--weights", metavar="none|imagenet|FILE", help="The backbone's weights.  [none]")
+@click.option("--epochs", metavar="N", help="Passes over the training images.  [the data set's]")
+@click.option("--batch-size", metavar="N", help="Images per update.  [64]")
+@click.option("--selection", metavar="last|val|peek", help="Which model is scored.  [last]")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [auto]")
+@click.option("--precision", metavar="auto|fp32|bf16", help="auto: bf16 on CUDA, else fp32.  [auto]")
+@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
+@click.option("--curve-points", metavar="N", help="Scorings along the training, for the curve.  [5]")
+@click.option("--retry", "retries", metavar="failed|stale|all", multiple=True, help="Run these again.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="METHOD.PARAM=VALUE",
+    multiple=True,
+    help="Override a parameter; repeatable.",
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Say what would run, what is done, what is skipped.")
+def command(
+    suite: str | None, retries: tuple[str, ...], assignments: tuple[str, ...], plan_only: bool, **flags: Any
+) -> int:
+    """Train and score methods over a sweep; finished fits are not repeated."""
+    from benchmark import suites
+
+    flags = {key: value for key, value in flags.items() if value is not None}
+    if assignments:
+        flags["set"] = list(assignments)
+    config = suites.resolve(suite, flags)
+    return _run(config, _retry(retries), plan_only)
+
+
+def _retry(given: tuple[str, ...]) -> frozenset[str]:
+    wanted = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    for name in wanted:
+        if name not in ("failed", "stale", "all"):
+            raise unknown("--retry", name, ("failed", "stale", "all"))
+    return frozenset(wanted)
+
+
+def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
+    from rich.console import Console
+
+    from benchmark import datastore, runner, trial
+    from benchmark.progress import make_display
+    from benchmark.records import Store
+    from benchmark.tracking import Tracker, default_uri
+
+    store = Store(Path(config.results))
+    data_root = datastore.data_root(Path(config.data_root) if config.data_root else None)
+    device = trial.resolve_device(config.device)
+    uri = config.tracking_uri or default_uri(store.root)
+    tracker = None if uri == "none" else Tracker(uri, store)
+    plan = runner.plan(config.sweep, store, data_root, retry)
+    # A pipe has no width; 80 columns would cut the numbers.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    if plan_only:
+        _print_plan(plan)
+        return 0
+    if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
+        reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
+        raise click.UsageError(f"nothing in this sweep can run: {reasons}")
+    store.open()
+    saved = runner.save_sweep(plan, store)
+    runtime = trial.Runtime(
+        device=device,
+        weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
+        curve_points=config.curve_points,
+        command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
+    )
+    display = make_display(Console(stderr=True, highlight=False))
+    summary = runner.execute(plan, store, runtime, data_root, display, tracker)
+    _print_summary(console, plan, summary, store, saved, uri)
+    if summary.interrupted:
+        return 143 if summary.interrupted == "SIGTERM" else 130
+    return 1 if any(record.state == "failed" for record in summary.records) else 0
+
+
+def _print_plan(plan: Any) -> None:
+    for cell in plan.cells:
+        state = f"{cell.state}, runs again" if cell.run and cell.state != "planned" else cell.state
+        click.echo(f"{state:<18} {cell.label}{': ' + cell.reason if cell.reason else ''}")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
+    click.echo(f"{len(plan.cells)} fits: {counts}; {len(plan.jobs)} would run")
+
+
+def _print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
+    from benchmark.summary import captions, summary_table
+    from benchmark.tracking import public
+
+    if summary.records:
+        console.print(summary_table(summary.records))
+    for line in captions(summary.records):
+        click.echo(f"  {line}")
+    for cell in plan.cells:
+        if cell.state == "skipped" or (cell.state == "stale" and not cell.run):
+            click.echo(f"  {cell.state}: {cell.label}: {cell.reason}")
+    click.echo(
+        f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
+    )
+    click.echo(f"records: {store.root}/   sweep: {saved}")
+    if uri != "none":
+        click.echo(f"MLflow:  {public(uri)}   (open with: python -m benchmark ui --results {store.root})")
+    if summary.untracked:
+        click.echo(
+            f"{summary.untracked} fits are not in MLflow; send them: python -m benchmark track --sync",
+            err=True,
+        )
+    if summary.interrupted:
+        click.echo(f"stopped by {summary.interrupted}; the same command continues where it stopped", err=True)

@@ -1,0 +1,41 @@
+"""`benchmark status`: what a results folder holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="status")
+@click.option(
+    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(results: str, as_json: bool) -> None:
+    """Count what a results folder holds, with the failures' reasons."""
+    from benchmark.errors import InputError
+    from benchmark.status import collect
+
+    if not Path(results).is_dir():
+        raise InputError(f"results folder {results!r} does not exist")
+    found = collect(Path(results))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    counts = found["counts"]
+    click.echo(", ".join(f"{counts[state]} {state}" for state in counts if counts[state]) or "no fits")
+    for title, key in (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished")):
+        for row in found[key]:
+            reason = f": {row['reason']}" if row.get("reason") else ""
+            click.echo(f"  {title}: {row['label']} ({row['fit_id']}){reason}")
+    for text in found["unreadable"]:
+        click.echo(f"  unreadable: {text}")
+    if found["seconds_left"] is not None:
+        click.echo(f"about {found['seconds_left'] / 60:.0f} min left for what the sweeps here still plan")

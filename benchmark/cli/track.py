@@ -1,0 +1,33 @@
+"""`benchmark track`: mirror records into MLflow after the fact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="track")
+@click.option("--sync", is_flag=True, help="Send every record that the tracker lacks.")
+@click.option(
+    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
+)
+@click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
+def command(sync: bool, results: str, tracking_uri: str | None) -> int:
+    """Send finished fits to MLflow again (after a tracker failed)."""
+    from benchmark import tracking
+    from benchmark.errors import InputError
+    from benchmark.records import Store
+
+    if not Path(results).is_dir():
+        raise InputError(f"results folder {results!r} does not exist")
+    store = Store(Path(results))
+    uri = tracking_uri or tracking.default_uri(store.root)
+    tracker = tracking.Tracker(uri, store)
+    if not sync:
+        missing = sum(not tracker.is_sent(record) for record in store.records())
+        click.echo(f"{missing} fits are not in {tracking.public(uri)}; --sync sends them")
+        return 0
+    sent, missing = tracking.sync(store, tracker)
+    click.echo(f"{sent} fits are in {tracking.public(uri)}, {missing} could not be sent")
+    return 1 if missing else 0

@@ -1,0 +1,156 @@
+"""What a person sees while a sweep runs: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from benchmark.trial import Progress as Event
+
+
+class Display(Protocol):
+    """Told of everything that happens in a sweep."""
+
+    def sweep_started(self, fits: int, done: int) -> None:
+        """`fits` will run now, `done` were finished before."""
+
+    def fit_started(self, number: int, label: str) -> None:
+        """The `number`-th fit (from 1) begins."""
+
+    def fit_progress(self, event: Event) -> None:
+        """The running fit moved on."""
+
+    def fit_finished(self, text: str) -> None:
+        """The running fit ended; `text` says how."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def close(self) -> None:
+        """The sweep is over."""
+
+
+def make_display(console: Console) -> Display:
+    """Bars when the console is a terminal, lines otherwise."""
+    return Bars(console) if console.is_terminal else Lines()
+
+
+def _state(event: Event) -> str:
+    if event.phase != "train":
+        return f"{event.phase}"
+    parts = [f"epoch {event.epoch:.1f}"]
+    if event.loss is not None:
+        parts.append(f"loss {event.loss:.4g}")
+    if event.images_per_second:
+        parts.append(f"{event.images_per_second:,.0f} img/s")
+    if event.seconds_left is not None:
+        parts.append(f"{_duration(event.seconds_left)} left")
+    return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Bars:
+    """One bar for the sweep, one for the running fit."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._sweep: TaskID | None = None
+        self._fit: TaskID | None = None
+        self._began = time.monotonic()
+
+    def sweep_started(self, fits: int, done: int) -> None:
+        """Show the sweep's bar."""
+        self._progress.start()
+        self._sweep = self._progress.add_task(
+            "sweep", total=fits, state=f"{done} done before" if done else ""
+        )
+
+    def fit_started(self, number: int, label: str) -> None:
+        """Show the fit's bar."""
+        self._fit = self._progress.add_task(label, total=None, state="loading")
+
+    def fit_progress(self, event: Event) -> None:
+        """Move the fit's bar."""
+        if self._fit is None:
+            return
+        if event.phase == "train" and event.steps:
+            self._progress.update(self._fit, completed=event.step, total=event.steps, state=_state(event))
+        else:
+            self._progress.update(self._fit, state=_state(event))
+
+    def fit_finished(self, text: str) -> None:
+        """Replace the fit's bar by a line and move the sweep's."""
+        if self._fit is not None:
+            self._progress.remove_task(self._fit)
+            self._fit = None
+        self._progress.console.print(Text(text))
+        if self._sweep is not None:
+            self._progress.advance(self._sweep)
+            task = self._progress.tasks[0]
+            if task.total and task.completed:
+                rate = (time.monotonic() - self._began) / task.completed
+                left = _duration(rate * (task.total - task.completed))
+                self._progress.update(self._sweep, state=f"{left} left")
+
+    def note(self, text: str) -> None:
+        """Print above the bars."""
+        self._progress.console.print(Text(text))
+
+    def close(self) -> None:
+        """Take the bars down."""
+        self._progress.stop()
+
+
+class Lines:
+    """A line when a fit starts and ends, and one at most every `every` seconds between."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self._every, self._last = every, 0.0
+        self._total, self._number, self._label = 0, 0, ""
+
+    def sweep_started(self, fits: int, done: int) -> None:
+        """Say what is to come."""
+        self._total = fits
+        self.note(f"{fits} fits to run, {done} done before")
+
+    def fit_started(self, number: int, label: str) -> None:
+        """Name the fit."""
+        self._number, self._label, self._last = number, label, time.monotonic()
+        self.note(f"[{number}/{self._total}] {label}: started")
+
+    def fit_progress(self, event: Event) -> None:
+        """Print now and then."""
+        now = time.monotonic()
+        if now - self._last < self._every:
+            return
+        self._last = now
+        steps = f" {event.step}/{event.steps}" if event.phase == "train" else ""
+        self.note(f"[{self._number}/{self._total}] {self._label}:{steps} {_state(event)}")
+
+    def fit_finished(self, text: str) -> None:
+        """Print the outcome."""
+        self.note(f"[{self._number}/{self._total}] {text}")
+
+    def note(self, text: str) -> None:
+        """Print at once: a pipe would hold lines back."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing to take down."""

@@ -1,0 +1,121 @@
+"""Suite files: TOML with the same keys as the flags of `run`. Named ones live in this folder."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError, unknown
+from benchmark.spec import Name, Sweep, parse
+
+_FOLDER = Path(__file__).parent
+MAX_BYTES = 2**20
+_LISTS = ("methods", "datasets", "bits", "label_fractions", "seeds")
+_NOT_SAVED = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
+
+
+class RunConfig(Sweep):
+    """Everything that a suite file may say: the sweep, and how to run it."""
+
+    title: str = ""
+    device: str = "auto"
+    results: str = "results/runs"
+    tracking_uri: str = ""
+    data_root: str = ""
+    curve_points: int = 5
+
+    @property
+    def sweep(self) -> Sweep:
+        """The grid alone, without folders and devices."""
+        return Sweep.model_validate(self.model_dump(exclude=_NOT_SAVED))
+
+
+def names() -> list[str]:
+    """The named suites."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def describe(name: str) -> str:
+    """A suite's title."""
+    return str(read(name).get("title", ""))
+
+
+def read(name_or_file: str) -> dict[str, Any]:
+    """The raw keys of a named suite or of a TOML file.
+
+    Raises InputError for an unknown name, a missing or oversized file, or text that is no TOML.
+    """
+    is_file = name_or_file.endswith(".toml") or "/" in name_or_file or Path(name_or_file).is_file()
+    if not is_file and name_or_file not in names():
+        raise unknown("suite", name_or_file, names())
+    path = Path(name_or_file) if is_file else _FOLDER / f"{name_or_file}.toml"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"suite file {str(path)!r} is larger than 1 MiB")
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"suite file {str(path)!r} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"suite file {str(path)!r} is no TOML: {error}") from error
+    return normalise(raw)
+
+
+def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyphens to underscores, comma-separated text to lists, `set` to `params`."""
+    keys = {str(key).replace("-", "_"): value for key, value in raw.items()}
+    for key in _LISTS:
+        value = keys.get(key)
+        if isinstance(value, str):
+            keys[key] = [part.strip() for part in value.split(",") if part.strip()]
+        elif isinstance(value, int | float):
+            keys[key] = [value]
+    if "set" in keys:
+        given = keys.pop("set")
+        keys["params"] = parse_assignments(given) if isinstance(given, list) else given
+    if not isinstance(keys.get("params", {}), dict):
+        raise InputError(
+            "suite key 'set' must be a table of METHOD to PARAM = VALUE, or a list of assignments"
+        )
+    return keys
+
+
+def parse_assignments(assignments: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """`METHOD.PARAM=VALUE` texts as {method: {param: value}}; values are read as TOML, else as text.
+
+    Raises InputError for text of another form.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for text in assignments:
+        target, equals, value = str(text).partition("=")
+        method, dot, param = target.strip().partition(".")
+        if not (equals and dot and method and param.strip()):
+            raise InputError(f"--set takes METHOD.PARAM=VALUE, not {text!r}")
+        found.setdefault(method, {})[param.strip()] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("none", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def resolve(suite: str | None, flags: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run: defaults, then the suite's keys, then the flags that were given."""
+    keys = read(suite) if suite else {}
+    what = f"suite {suite}" if suite else "run"
+    parse(RunConfig, keys, what)  # a mistake in the file is the file's, whatever the flags override
+    given = normalise({key: value for key, value in flags.items() if value is not None})
+    params = {**keys.get("params", {})}
+    for method, values in given.pop("params", {}).items():
+        params[method] = {**params.get(method, {}), **values}
+    return parse(RunConfig, {**keys, **given, "params": params}, what)
+
+
+__all__ = ["Name", "RunConfig", "describe", "names", "parse_assignments", "read", "resolve"]

@@ -1,0 +1,172 @@
+"""Mirrors finished records into MLflow. The store is the truth; a dead tracker loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.records import Record, Store
+from benchmark.spec import digest
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "coophash-benchmark"
+#: Seconds for which a tracker that failed is left alone.
+PAUSE = 60.0
+#: Curve points kept per metric: one batched call holds at most 1,000 metrics.
+MAX_METRICS = 1000
+_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "log.txt")
+
+
+def default_uri(results: Path) -> str:
+    """SQLite in a file inside the results folder."""
+    return f"sqlite:///{(results / 'mlflow.db').resolve()}"
+
+
+def check_uri(uri: str) -> str:
+    """The URI itself. Raises InputError for a scheme that MLflow trackers do not have."""
+    scheme = uri.split(":", 1)[0]
+    if ":" not in uri or scheme not in ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file"):
+        raise InputError(
+            f"tracking URI {public(uri)!r} is not understood; allowed: sqlite:///FILE, postgresql://..., http(s)://HOST:PORT"
+        )
+    return uri
+
+
+def public(uri: str) -> str:
+    """The URI without user name and password, fit for printing."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+class Tracker:
+    """Sends records to one MLflow tracker, each at most once."""
+
+    def __init__(self, uri: str, store: Store) -> None:
+        self.uri, self.store = check_uri(uri), store
+        self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
+        self._client: Any = None
+        self._experiment = ""
+        self._paused_until = 0.0
+
+    def send(self, record: Record) -> bool:
+        """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
+        if self.is_sent(record):
+            return True
+        if time.monotonic() < self._paused_until:
+            return False
+        try:
+            self._send(record)
+        except Exception as error:  # noqa: BLE001 - client, network, database: the sweep goes on
+            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
+            self._paused_until = time.monotonic() + PAUSE
+            self._client = None
+            return False
+        return True
+
+    def is_sent(self, record: Record) -> bool:
+        """Whether this very record is already in the tracker, by the store's own ledger."""
+        return self.store.ledger(record.spec).get(self.key) == _stamp(record)
+
+    def _send(self, record: Record) -> None:
+        client = self._connect()
+        from mlflow.entities import Metric, Param, RunTag
+
+        for run in client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'"):
+            if run.data.tags.get("stamp") == _stamp(record) and run.info.status == "FINISHED":
+                self.store.note_sent(record.spec, self.key, _stamp(record))
+                return
+            client.delete_run(run.info.run_id)  # half sent, or the record of an earlier run of this fit
+        run = client.create_run(self._experiment, run_name=record.spec.label, tags={"fit_id": record.fit_id})
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, step) for name, value, step in _metrics(record, self.store)]
+        params = [Param(name, str(value)[:500]) for name, value in _params(record).items()]
+        tags = [RunTag(name, str(value)[:5000]) for name, value in _tags(record).items()]
+        client.log_batch(run.info.run_id, metrics, params, tags)
+        folder = self.store.folder(record.spec)
+        for name in _ARTIFACTS:
+            if (folder / name).is_file():
+                client.log_artifact(run.info.run_id, str(folder / name))
+        client.set_tag(run.info.run_id, "stamp", _stamp(record))
+        client.set_terminated(run.info.run_id, "FINISHED" if record.state == "done" else "FAILED")
+        self.store.note_sent(record.spec, self.key, _stamp(record))
+
+    def _connect(self) -> Any:
+        if self._client is not None:
+            return self._client
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # MLflow retries a dead server for minutes by default; the store keeps results, so give up soon.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
+            logging.getLogger(name).setLevel(logging.WARNING)
+        client = MlflowClient(self.uri)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            local = self.uri.startswith("sqlite:")
+            location = (self.store.root / "mlartifacts").resolve().as_uri() if local else None
+            self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
+        else:
+            self._experiment = found.experiment_id
+        self._client = client
+        return client
+
+
+def _stamp(record: Record) -> str:
+    return digest([record.fit_id, record.finished, record.state])
+
+
+def _metrics(record: Record, store: Store) -> list[tuple[str, float, int]]:
+    rows = [(f"{score.view}.{score.metric}", score.value, record.updates) for score in record.scores]
+    rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
+    rows += [(f"curve.map.{point.part}", point.map, point.step) for point in record.curve]
+    timings = record.timings.model_dump()
+    rows += [(f"seconds.{name}" if "_" not in name else name, value, 0) for name, value in timings.items()]
+    rows.append(("peak_memory_mib", record.peak_memory_mib, 0))
+    curve = store.curve(record.spec)
+    columns = [name for name in (curve[0] if curve else {}) if name != "step"]
+    if columns:
+        room = (MAX_METRICS - len(rows)) // len(columns)
+        stride = -(-len(curve) // max(1, room))
+        for row in curve[::stride]:
+            rows += [(f"train.{name}", row[name], int(row["step"])) for name in columns if name in row]
+    return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
+
+
+def _params(record: Record) -> dict[str, Any]:
+    spec = record.spec.model_dump(mode="json")
+    params = {f"param.{name}": value for name, value in spec.pop("params").items()}
+    return {**spec, **params}
+
+
+def _tags(record: Record) -> dict[str, Any]:
+    tags: dict[str, Any] = {
+        "state": record.state,
+        "command": record.command,
+        "flags": "; ".join(record.flags),
+    }
+    if record.protocol:
+        tags |= {"protocol": record.protocol.text, "rules": record.protocol.rules_text}
+    if record.environment:
+        env = record.environment
+        tags |= {"commit": env.commit, "dirty": env.dirty, "device": env.device, "precision": env.precision}
+    if record.failure:
+        tags["failure"] = f"{record.failure.kind}: {record.failure.message}"
+    return {name: value for name, value in tags.items() if value not in ("", None)}
+
+
+def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
+    """Send every record that the tracker lacks. Returns (sent now or before, not sent)."""
+    sent = missing = 0
+    for record in store.records():
+        with contextlib.suppress(InputError):
+            done = tracker.send(record)
+            sent, missing = sent + done, missing + (not done)
+    return sent, missing
