@@ -141,5 +141,5 @@ def _load_file(body: nn.Module, path: Path) -> None:
         body.load_state_dict({key: value for key, value in state.items() if key in wanted})
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - a foreign file can fail in any way; the user gets one line
+    except Exception as error:
         raise InputError(f"weights file {str(path)!r} does not fit: {str(error).splitlines()[0]}") from error

@@ -19,6 +19,8 @@ from benchmark.contracts import HashData
 from methods._pairs import off_diagonal, similarity
 from methods._stepwise import Batch, StepwiseMethod, StepwiseParams
 
+PairChoice = Literal["set", "batch"]
+
 
 @dataclass(frozen=True)
 class Partners:
@@ -37,7 +39,7 @@ class Partners:
 class PairwiseParams(StepwiseParams):
     """`pairs`: `set` pairs the batch with the stored outputs of the whole training set, `batch` with itself."""
 
-    pairs: Literal["set", "batch"] = "batch"
+    pairs: PairChoice = "batch"
 
 
 class PairwiseMethod(StepwiseMethod):

@@ -1,0 +1,88 @@
+"""CIBHash: unsupervised hashing with contrastive information bottleneck (Qiu et al.; IJCAI 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from benchmark.contracts import MethodInfo
+from methods._pairs import cosine
+from methods._quantisers import straight_bernoulli
+from methods._stepwise import Batch, Recipe, StepwiseParams
+from methods._unsupervised import UnsupervisedMethod
+from methods._views import random_views
+
+
+class CIBHashParams(StepwiseParams):
+    """temperature of the contrastive loss; beta: weight of the bottleneck. `crop` (least side of a view) and
+    `jitter` define the views: contrast needs them also where the benchmark's augmentation is none.
+    """
+
+    temperature: float = Field(default=0.3, gt=0)
+    beta: float = Field(default=1e-3, ge=0)
+    crop: float = Field(default=0.6, gt=0, le=1)
+    jitter: float = Field(default=0.2, ge=0, le=1)
+
+
+class CIBHash(UnsupervisedMethod):
+    """Contrast of Bernoulli codes of two views plus beta times the divergence between their probabilities.
+
+    As commonly described: codes are drawn from sigma(u) with straight-through gradients, similarity is the
+    cosine over the temperature, every other view of the batch is a negative, and the bottleneck is
+    KL(p_1 | p_2) + KL(p_2 | p_1), summed over bits. Two views of each image cost two forward passes.
+    """
+
+    info = MethodInfo(
+        name="cibhash",
+        title="CIBHash",
+        paper="Unsupervised Hashing with Contrastive Information Bottleneck",
+        year=2021,
+        venue="IJCAI",
+        version=1,
+        labels=("single", "multi"),
+        supervision="unsupervised",
+    )
+    Params = CIBHashParams
+    params: CIBHashParams
+    paper_recipe: ClassVar[Recipe] = Recipe(optimizer="adam", lr=1e-3, backbone_factor=0.0)
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """One update on two views of the batch."""
+        generator = self.ctx.generator("views", batch.step)
+        views = torch.cat([self._view(batch.images, generator) for _ in range(2)])
+        with self.ctx.autocast():
+            outputs = self.networks["hash"](self._place(views))
+        losses = self.loss(outputs.float(), batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.optimize("main", total)
+        return {"loss": total, **losses}
+
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Both terms; `outputs` (2b, bits) holds the first views, then the second."""
+        draw = torch.rand(outputs.shape, generator=self.ctx.generator("bits", batch.step)).to(outputs)
+        codes = 2 * straight_bernoulli(torch.sigmoid(outputs), draw) - 1
+        first, second = outputs.chunk(2)
+        return {
+            "contrast": contrast(codes, self.params.temperature),
+            "bottleneck": self.params.beta * symmetric_divergence(first, second).sum(dim=1).mean(),
+        }
+
+    def _view(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return random_views(images, self.params.crop, self.params.jitter, generator)
+
+
+def contrast(codes: Tensor, temperature: float) -> Tensor:
+    """NT-Xent: cross-entropy of each view's partner among all other views; codes (2b, K)."""
+    count = len(codes)
+    logits = cosine(codes, codes) / temperature
+    logits = logits.masked_fill(torch.eye(count, dtype=torch.bool, device=codes.device), float("-inf"))
+    partner = torch.arange(count, device=codes.device).roll(count // 2)
+    return torch.nn.functional.cross_entropy(logits, partner)
+
+
+def symmetric_divergence(left: Tensor, right: Tensor) -> Tensor:
+    """KL(p | q) + KL(q | p) per bit for p = sigma(left), q = sigma(right): (p - q) (left - right)."""
+    return (torch.sigmoid(left) - torch.sigmoid(right)) * (left - right)

@@ -1,0 +1,47 @@
+"""DHN: deep hashing network for efficient similarity retrieval (Zhu, Long, Wang, Cao; AAAI 2016)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from benchmark.contracts import MethodInfo
+from methods._buffers import PairwiseMethod, PairwiseParams
+from methods._pairs import masked_mean, pair_likelihood
+from methods._quantisers import log_cosh_error
+from methods._stepwise import Batch, Recipe
+
+
+class DHNParams(PairwiseParams):
+    """lambda_: weight of the quantisation loss."""
+
+    lambda_: float = Field(default=0.1, ge=0)
+
+
+class DHN(PairwiseMethod):
+    """Mean pairwise likelihood with theta = 1/2 u_i^T u_j, plus lambda mean log cosh(|u| - 1) (eq. 3 and 8)."""
+
+    info = MethodInfo(
+        name="dhn",
+        title="DHN",
+        paper="Deep Hashing Network for Efficient Similarity Retrieval",
+        year=2016,
+        venue="AAAI",
+        version=1,
+        labels=("single", "multi"),
+        supervision="pairwise",
+    )
+    Params = DHNParams
+    params: DHNParams
+    paper_recipe: ClassVar[Recipe] = Recipe(optimizer="sgd", lr=5e-4, backbone_factor=0.1)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The likelihood of the batch's pairs, and the bimodal Laplacian prior's smooth surrogate."""
+        others = self.partners(outputs, batch)
+        theta = outputs @ others.outputs.T / 2
+        return {
+            "pairwise": masked_mean(pair_likelihood(theta, others.similar), others.mask),
+            "quantisation": self.params.lambda_ * log_cosh_error(outputs),
+        }
