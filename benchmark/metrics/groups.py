@@ -162,12 +162,11 @@ def gain_at(groups: Groups, k: int | None, discounts: Floats | None = None) -> F
     limit = groups.items if k is None else np.minimum(groups.items, k)
     high = np.minimum(ends, limit[:, None])
     low = np.minimum(ends - groups.size, limit[:, None])
-    if discounts is None:
-        places = high - low
-    else:
-        places = discounts[high.astype(np.intp)] - discounts[low.astype(np.intp)]
+    weights = high - low  # of the places, inside k, that each group takes
+    if discounts is not None:
+        weights = discounts[high.astype(np.intp)] - discounts[low.astype(np.intp)]
     mean = np.divide(groups.gain, groups.size, out=np.zeros_like(groups.gain), where=groups.size > 0)
-    return np.asarray((mean * places).sum(axis=1), dtype=np.float64)
+    return np.asarray((mean * weights).sum(axis=1), dtype=np.float64)
 
 
 def discount_table(places: int) -> Floats:
@@ -175,3 +174,15 @@ def discount_table(places: int) -> Floats:
     steps = 1 / np.log2(np.arange(2, places + 2, dtype=np.float64))
     exact = np.cumsum(steps.astype(np.longdouble))  # differences of the sums must keep their digits
     return np.concatenate([[0.0], exact.astype(np.float64)])
+
+
+def grouped_average_precision(groups: Groups) -> Floats:
+    """Average precision (queries,) where each tie enters as a whole, as scikit-learn and torchmetrics do.
+
+    The sum over ties of the precision after the tie times the share of the relevant items in it; 0 for
+    a query without a relevant item.
+    """
+    items, hits = np.cumsum(groups.size, axis=1), np.cumsum(groups.hits, axis=1)
+    precision = np.divide(hits, items, out=np.zeros_like(hits), where=items > 0)
+    total, relevant = (precision * groups.hits).sum(axis=1), groups.relevant
+    return np.asarray(np.divide(total, relevant, out=np.zeros_like(total), where=relevant > 0))

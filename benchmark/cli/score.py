@@ -1,0 +1,147 @@
+"""`score`: score codes that somebody brings, under stated rules and public conventions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from benchmark.scoring.session import Outcome
+    from benchmark.scoring.uncertainty import Paired
+
+
+@click.command(name="score")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--against", "against", multiple=True, metavar="FILE", help="A second set, for a paired test.")
+@click.option("--k", type=int, default=None, help="Cut-off of mAP, NDCG, ACG and WAP (default: all items).")
+@click.option("--ties", default="expected", help="expected, database-order, optimistic or pessimistic.")
+@click.option("--normaliser", default="retrieved-in-k", help="retrieved-in-k or all-relevant.")
+@click.option("--no-hit", default="zero", help="Queries without a hit: zero or skip.")
+@click.option("--empty-ball", default="zero", help="Empty radius-2 balls: zero or skip.")
+@click.option("--sign-zero", default="+1", help="The bit of an output that is exactly 0: +1 or -1.")
+@click.option("--exclude-self", is_flag=True, help="Leave each query's own id out of its ranking.")
+@click.option("--relevance", default="shared", help="shared (at least one label), or graded as well.")
+@click.option("--metrics", default=None, metavar="NAME,...", help="Only these metrics.")
+@click.option("--at", default="100,1000", metavar="N,...", help="The N of precision, recall and hit rate.")
+@click.option("--conventions", default=None, metavar="all|NAME,...", help="Public repositories' rules too.")
+@click.option("--bootstrap", "resamples", type=int, default=0, metavar="N", help="Resamples for intervals.")
+@click.option("--seed", type=int, default=0, help="Seed of everything random here.", show_default=True)
+@click.option("--confidence", type=float, default=0.95, help="Of the intervals.", show_default=True)
+@click.option("--engine", default="auto", help="auto, numpy, numba or torch.")
+@click.option("--threads", type=int, default=None, help="Threads (default: every core of the process).")
+@click.option("--device", default=None, help="Device of the torch engine.")
+@click.option("--max-gb", type=float, default=8.0, help="Refuse files that claim more.", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the curves, and no table.")
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the numbers as CSV.")
+@click.option(
+    "--per-query", type=click.Path(path_type=Path), default=None, help="Write scores by query as CSV."
+)
+def command(
+    files: tuple[str, ...],
+    against: tuple[str, ...],
+    k: int | None,
+    ties: str,
+    normaliser: str,
+    no_hit: str,
+    empty_ball: str,
+    sign_zero: str,
+    exclude_self: bool,
+    relevance: str,
+    metrics: str | None,
+    at: str,
+    conventions: str | None,
+    resamples: int,
+    seed: int,
+    confidence: float,
+    engine: str,
+    threads: int | None,
+    device: str | None,
+    max_gb: float,
+    as_json: bool,
+    out: Path | None,
+    per_query: Path | None,
+) -> None:
+    """Score query codes against database codes.
+
+    FILE is one .npz, .mat (any version) or .pt file, or several .npy files. It holds query_codes (or
+    query_outputs), database_codes (or database_outputs), query_labels and database_labels, and may
+    hold query_ids and database_ids; common other names are understood. Codes are -1/+1, 0/1, floats
+    by sign, or packed bytes with their number of `bits`.
+    """
+    from benchmark.errors import InputError
+    from benchmark.metrics import Rules
+    from benchmark.scoring.codeset import load_codes
+    from benchmark.scoring.conventions import choose_conventions
+    from benchmark.scoring.session import Request, compare, score
+
+    rules = Rules(ties, normaliser, no_hit, empty_ball, _sign(sign_zero), relevance, k, exclude_self)
+    if resamples < 0:
+        raise InputError(f"--bootstrap is {resamples}; it must be 0 (off) or more")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}; it must be 0 or more")
+    if not max_gb > 0:
+        raise InputError(f"--max-gb is {max_gb}; it must be above 0")
+    request = Request(
+        rules,
+        None if metrics is None else _names(metrics),
+        _ranks(at),
+        tuple(choose_conventions(conventions)) if conventions is not None else (),
+        resamples,
+        seed,
+        confidence,
+        engine,
+        threads,
+        device,
+    )
+    limit = int(max_gb * 1e9)
+    outcome = score(load_codes(files, limit), request)
+    second = None
+    if against:
+        other = score(load_codes(against, limit), request)
+        second = (other, compare(outcome, other))
+    _show(outcome, second, as_json, out, per_query)
+
+
+def _show(
+    outcome: Outcome,
+    second: tuple[Outcome, dict[str, Paired]] | None,
+    as_json: bool,
+    out: Path | None,
+    per_query: Path | None,
+) -> None:
+    import json
+
+    from benchmark.scoring import present
+
+    if out is not None:
+        present.write_text(out, present.as_csv(outcome, second))
+    if per_query is not None:
+        present.write_text(per_query, present.per_query_csv(outcome))
+    if as_json:
+        click.echo(json.dumps(present.as_dict(outcome, second), indent=2, allow_nan=False))
+    else:
+        click.echo(present.as_text(outcome, second))
+
+
+def _sign(text: str) -> int:
+    from benchmark.errors import InputError
+
+    signs = {"+1": 1, "1": 1, "-1": -1}
+    if text not in signs:
+        raise InputError(f"--sign-zero is {text!r}; allowed: +1, -1")
+    return signs[text]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _ranks(text: str) -> tuple[int, ...]:
+    from benchmark.errors import InputError
+
+    try:
+        return tuple(int(part) for part in _names(text))
+    except ValueError:
+        raise InputError(f"--at is {text!r}; it must be whole numbers, such as 100,1000") from None

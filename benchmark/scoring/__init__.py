@@ -1,0 +1,1 @@
+"""Scoring codes that somebody brings: reading their files, public conventions, and uncertainty."""

@@ -1,0 +1,229 @@
+"""The outcome of a scoring session as text, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.metrics import metric_of
+from benchmark.metrics.ties import Floats
+from benchmark.scoring.conventions import CONVENTIONS, spread
+from benchmark.scoring.session import Outcome
+from benchmark.scoring.uncertainty import Paired
+
+
+def _label(key: str) -> str:
+    n = key.partition("@")[2]
+    return metric_of(key).label.replace("@N", f"@{n}")
+
+
+def _number(key: str, value: float | None) -> str:
+    return "-" if value is None or value != value else format(value, metric_of(key).format)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; the first one left-aligned, numbers to the right."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    out = []
+    for line in lines:
+        cells = [
+            cell.ljust(width) if at == 0 or head[at] == "rule" else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths))
+        ]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)
+
+
+def mean_of(values: Floats | InputError) -> float:
+    """The mean over the queries that count; NaN where there is none, or no numbers at all."""
+    if isinstance(values, InputError):
+        return float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def as_text(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> str:
+    """The tables that `score` prints."""
+    scored, codes = outcome.evaluation, outcome.codes
+    parts = [
+        f"{codes.name}: {scored.bits} bits, {scored.queries} queries, {scored.database} database items\n"
+        f"rules: {scored.rules.describe()}\n"
+        f"engine: {scored.engine}" + "".join(f"\nnote: {note}" for note in codes.notes)
+    ]
+    if scored.values:
+        parts.append(_score_table(outcome))
+    if outcome.health:
+        rows = [
+            [_label(key), *(_number(key, facts[key]) for facts in outcome.health.values())]
+            for key in next(iter(outcome.health.values()))
+        ]
+        parts.append(_table(["code health", *outcome.health], rows))
+    if outcome.conventions:
+        parts.append(_convention_table(outcome))
+    if against is not None:
+        parts.append(_paired_table(outcome, *against))
+    return "\n\n".join(parts)
+
+
+def _score_table(outcome: Outcome) -> str:
+    values = outcome.evaluation.values
+    if not outcome.intervals:
+        return _table(["metric", "value"], [[_label(key), _number(key, values[key])] for key in values])
+    title = f"{outcome.request.confidence:.4g} interval"
+    rows = []
+    for key, value in values.items():
+        low, high = outcome.intervals[key]
+        rows.append([_label(key), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
+    request = outcome.request
+    caption = f"intervals: bootstrap over queries, {request.resamples} resamples, seed {request.seed}"
+    return _table(["metric", "value", title], rows) + "\n" + caption
+
+
+def _convention_table(outcome: Outcome) -> str:
+    k = outcome.request.rules.k
+    rows, means = [], []
+    for name, values in outcome.conventions.items():
+        mean = mean_of(values)
+        means.append(mean)
+        rule = str(values) if isinstance(values, InputError) else CONVENTIONS[name].describe()
+        rows.append([name, _number("map", mean), rule])
+    rows.append(["spread (max - min)", _number("map", spread(means)), ""])
+    return _table(["convention", f"mAP@{'all' if k is None else k}", "rule"], rows)
+
+
+def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> str:
+    rows = []
+    for key, test in tests.items():
+        rows.append(
+            [
+                _label(key),
+                _number(key, first.evaluation.values[key]),
+                _number(key, second.evaluation.values[key]),
+                "-" if test.difference != test.difference else f"{test.difference:+.4f}",
+                "-" if test.low != test.low else f"{test.low:+.4f} .. {test.high:+.4f}",
+                "-" if test.p_value != test.p_value else f"{test.p_value:.4f}",
+                f"{test.better}/{test.equal}/{test.worse}",
+            ]
+        )
+    head = [
+        "metric",
+        "A",
+        "B",
+        "A - B",
+        f"{first.request.confidence:.4g} interval",
+        "p",
+        "better/equal/worse",
+    ]
+    caption = "p: two-sided sign-flip test over the queries that both sets score"
+    return f"A = {first.codes.name}\nB = {second.codes.name}\n" + _table(head, rows) + "\n" + caption
+
+
+def as_dict(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> dict[str, Any]:
+    """Everything but the per-query values, JSON-ready (NaN becomes None)."""
+    scored = outcome.evaluation.as_dict()
+    result: dict[str, Any] = {"file": outcome.codes.name, **scored}
+    result["rule_text"] = outcome.evaluation.rules.describe()
+    result["notes"] = list(outcome.codes.notes)
+    result["code_health"] = outcome.health
+    if outcome.intervals:
+        result["intervals"] = {
+            key: [_known(low), _known(high)] for key, (low, high) in outcome.intervals.items()
+        }
+        result["bootstrap"] = {
+            key: getattr(outcome.request, key) for key in ("resamples", "seed", "confidence")
+        }
+    if outcome.conventions:
+        result["conventions"] = [_convention(name, values) for name, values in outcome.conventions.items()]
+        result["spread"] = spread(mean_of(values) for values in outcome.conventions.values())
+    if against is not None:
+        other, tests = against
+        result["against"] = {
+            "file": other.codes.name,
+            "values": other.evaluation.as_dict()["values"],
+            "paired": {key: test.as_dict() for key, test in tests.items()},
+        }
+    return result
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _convention(name: str, values: Floats | InputError) -> dict[str, Any]:
+    convention = CONVENTIONS[name]
+    reason = str(values) if isinstance(values, InputError) else None
+    facts = {"name": name, "map": _known(mean_of(values)), "rule": convention.describe()}
+    return {**facts, "source": convention.source, "unavailable": reason}
+
+
+def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> str:
+    """One row per number: kind, name, value, interval, p-value, and the rules it holds under."""
+    rules = outcome.evaluation.rules.as_dict()
+    facts = [
+        outcome.codes.name,
+        outcome.evaluation.bits,
+        outcome.evaluation.queries,
+        outcome.evaluation.database,
+    ]
+    rows: list[list[Any]] = []
+    for key, value in outcome.evaluation.values.items():
+        rows.append(
+            ["metric", key, _known(value), *outcome.intervals.get(key, (None, None)), None, *rules.values()]
+        )
+    for side, health in outcome.health.items():
+        rows += [
+            [f"{side} code health", key, value, *[None] * (3 + len(rules))] for key, value in health.items()
+        ]
+    for name, values in outcome.conventions.items():
+        own: list[Any] = [rules["k"] if key == "k" else None for key in rules]
+        rows.append(["convention", name, _known(mean_of(values)), None, None, None, *own])
+    for key, test in (against[1] if against else {}).items():
+        found = [_known(one) for one in (test.difference, test.low, test.high, test.p_value)]
+        rows.append(["difference", key, *found, *rules.values()])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head = ["kind", "name", "value", "low", "high", "p_value", *rules]
+    writer.writerow(["file", "bits", "queries", "database", *head])
+    writer.writerows([*facts, *row] for row in rows)
+    return text.getvalue()
+
+
+def per_query_csv(outcome: Outcome) -> str:
+    """One row per query: its id (or position) and every score; empty where the rules skip it."""
+    columns = outcome.evaluation.per_query
+    ids = outcome.codes.ids[0]
+    names = range(outcome.evaluation.queries) if ids is None else np.ravel(ids).tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query", *columns])
+    for at, name in enumerate(names):
+        row = (column[at] for column in columns.values())
+        writer.writerow([name, *("" if value != value else repr(float(value)) for value in row)])
+    return text.getvalue()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; InputError where the folder cannot be written."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
