@@ -1,4 +1,4 @@
-"""Feature networks by name: `compact` for 16-32 px, and torchvision's for large images.
+"""Feature networks by name: `compact` for 8-32 px, `residual` for 32-64 px, torchvision's for large images.
 
 Every backbone maps float images in [-1, 1] (n, channels, height, width) to features (n, `features`).
 """
@@ -49,6 +49,49 @@ class Compact(Backbone):
         return self.layers(images).flatten(1)
 
 
+class Residual(Backbone):
+    """A deeper residual network without normalisation, for images of 32 to 64 px.
+
+    A 3x3 stem, then blocks that halve the map down to 3-5 px and one block at that size; features are
+    the flattened last map. Without normalisation for the reason that `Compact` gives.
+    """
+
+    def __init__(self, task: Task, width: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(task.channels, width, 3, padding=1)]
+        size, channels = (task.height, task.width), width
+        while min(size) > 5:
+            grown = min(2 * channels, 4 * width)
+            layers.append(_ResidualBlock(channels, grown, halve=True))
+            channels, size = grown, (size[0] // 2, size[1] // 2)
+        layers += [_ResidualBlock(channels, channels, halve=False), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers)
+        self.features = channels * size[0] * size[1]
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) in [-1, 1] to (n, features)."""
+        return self.layers(images).flatten(1)
+
+
+class _ResidualBlock(nn.Module):
+    """Skip and two 3x3 convolutions, averaged so that the variance stays; halved by average pooling."""
+
+    def __init__(self, channels: int, grown: int, halve: bool) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(channels, grown, 3, padding=1),
+        )
+        self.skip = nn.Identity() if channels == grown else nn.Conv2d(channels, grown, 1)
+        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.pool((self.skip(maps) + self.branch(maps)) * 0.5**0.5)
+
+
 class Pixels(Backbone):
     """No network at all: the flattened image. Lets a loss be studied on a linear model."""
 
@@ -83,6 +126,7 @@ class Torchvision(Backbone):
 
 BACKBONES: dict[str, Callable[[Task], Backbone]] = {
     "compact": Compact,
+    "residual": Residual,
     "pixels": Pixels,
     "alexnet": Torchvision,
     "vgg16": Torchvision,

@@ -10,67 +10,18 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.contracts import HashData, MethodInfo, Task, Variant
+from benchmark.contracts import HashData, MethodInfo, Task
 from methods._images import to_float
 from methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
-from methods.coophash import losses
 from methods.coophash.networks import Descriptor, FixedProjection, Generator
-from methods.coophash.pairs import LabelPool, Pair
+from methods.coophash.pairs import Hidden, LabelPool, Pair
 from methods.coophash.params import CoopHashParams
 from methods.coophash.sampler import Chain, frozen, langevin
+from methods.coophash.step import Terms, Update
+from methods.coophash.variants import VARIANTS
 
-Terms = dict[str, Tensor]
-
-VARIANTS = (
-    Variant(
-        name="coophash-class",
-        title="CoopHash - L_CLASS",
-        params={"weight_class": 0.0},
-        note="no class head",
-    ),
-    Variant(
-        name="coophash-tr",
-        title="CoopHash - L_TR",
-        params={"weight_tr": 0.0},
-        note="no trained hash head: signs of a fixed orthonormal projection of the centred base features",
-    ),
-    Variant(
-        name="coophash-nll",
-        title="CoopHash - L_NLL",
-        params={"weight_nll": 0.0},
-        note="no density, so no MCMC: the pair is the generator's output, L_VAE learns from the real batch",
-    ),
-    Variant(
-        name="coophash-vae",
-        title="CoopHash - L_VAE",
-        params={"weight_vae": 0.0},
-        note="no inference head: the generator regresses the revised pair from the z that began it",
-    ),
-    Variant(
-        name="coophash-gan",
-        title="GAN-based counterpart",
-        params={"density": "discriminator", "weight_vae": 0.0},
-        note="a real/fake discriminator for the density head, no MCMC, adversarial generator loss",
-    ),
-    Variant(
-        name="coophash-hash-only",
-        title="Baseline: hashing only",
-        params={"weight_nll": 0.0, "weight_vae": 0.0, "weight_class": 0.0},
-        note="the same base network, L_TR on real images alone",
-    ),
-    Variant(
-        name="coophash-class-only",
-        title="Baseline: classification only",
-        params={"weight_nll": 0.0, "weight_vae": 0.0, "weight_tr": 0.0},
-        note="the same base network; codes are signs of a fixed projection of its features",
-    ),
-    Variant(
-        name="coophash-generation-only",
-        title="Baseline: generation only",
-        params={"weight_class": 0.0, "weight_tr": 0.0},
-        note="the same base network and generator; codes are signs of a fixed projection of its features",
-    ),
-)
+#: Label sets that an image without a label is tried under, at most.
+CANDIDATES = 64
 
 
 class CoopHash(StepwiseMethod):
@@ -166,22 +117,29 @@ class CoopHash(StepwiseMethod):
     def step(self, batch: Batch) -> dict[str, float]:
         """One update of descriptor and generator; returns the scalars to log."""
         pair, chain = self._pair(batch)
-        real, revised = self._features(batch.images, pair)
-        terms: Terms = {}
-        watched: Terms = {}
-        if self.params.weight_nll:
-            self._density(batch, pair, real, revised, terms, watched)
-        if self.params.weight_tr:
-            self._hashing(batch, pair, real, revised, terms, watched)
-        if self.params.weight_class:
-            self._discrimination(batch, pair, real, revised, terms, watched)
-        self._generation(batch, pair, real, revised, terms)
+        unseen = self._unseen(batch.step)
+        real, revised, hidden = self._features(batch, pair, unseen)
+        generator = self.generator if self.params.makes_images else None
+        update = Update(
+            self.params,
+            self.ctx,
+            self.descriptor,
+            generator,
+            self._log_density,
+            batch,
+            pair,
+            unseen,
+            real,
+            revised,
+            hidden,
+        )
+        terms = update.assemble()
         total = self._descend(terms)
         if isinstance(self.descriptor.hash_head, FixedProjection):
             self.descriptor.hash_head.observe(real.detach())
         if chain is not None:
-            watched |= {"langevin_distance": chain.distance, "langevin_gradient": chain.gradient_norm}
-        return _numbers({"loss": total, **terms, **watched})
+            update.watched |= {"langevin_distance": chain.distance, "langevin_gradient": chain.gradient_norm}
+        return _numbers({"loss": total, **terms, **update.watched})
 
     def _pair(self, batch: Batch) -> tuple[Pair | None, Chain | None]:
         """Steps 1 and 2: contrastive pairs for the first images of the batch, revised by Langevin."""
@@ -201,7 +159,7 @@ class CoopHash(StepwiseMethod):
             noise = torch.Generator(ctx.device).manual_seed(ctx.seed("langevin", batch.step))
             chain = self.revise(images, labels, noise)
             images = chain.images
-        return Pair(images, initial, labels, latent, valid), chain
+        return Pair(images, initial, labels, valid), chain
 
     def revise(self, images: Tensor, labels: Tensor, noise: torch.Generator) -> Chain:
         """Short-run Langevin from `images` (n, channels, height, width) under f(., c), parameters frozen."""
@@ -213,93 +171,26 @@ class CoopHash(StepwiseMethod):
             features = self.descriptor.base(self._place(images))
         return self.descriptor.density(features.float(), labels)
 
-    def _features(self, images: Tensor, pair: Pair | None) -> tuple[Tensor, Tensor]:
-        """Base features of the real batch (b, width) and of the pair (2m, width), from one pass."""
-        everything = images if pair is None else torch.cat([images, pair.images])
+    def _unseen(self, step: int) -> Hidden | None:
+        """As many images without a label as the batch holds, if they are to be used."""
+        if self.unlabelled is None:
+            return None
+        draw, images = self.ctx.generator("hidden", step), self.unlabelled.unlabelled
+        rows = torch.randint(len(images), (self.ctx.batch_size,), generator=draw).to(images.device)
+        candidates = self.pool.candidates(CANDIDATES, draw).to(self.ctx.device)
+        return Hidden(self.augmented(self.unlabelled, images[rows], "hidden-augment", step), candidates)
+
+    def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
+        """Base features of the batch (b, width), pair (2m, width) and hidden images (u, width), in one pass."""
+        none = batch.images[:0]
+        parts = [
+            batch.images,
+            none if pair is None else pair.images,
+            none if unseen is None else unseen.images,
+        ]
         with self.ctx.autocast():
-            features = self.descriptor.base(self._place(everything))
-        return cast(tuple[Tensor, Tensor], features.float().tensor_split([len(images)]))
-
-    def _density(
-        self, batch: Batch, pair: Pair | None, real: Tensor, revised: Tensor, terms: Terms, watched: Terms
-    ) -> None:
-        """L_NLL with the energy penalty, or the discriminator's loss in the GAN counterpart."""
-        assert pair is not None
-        p = self.params
-        f_real = self.descriptor.density(real, batch.labels)
-        f_pair = self.descriptor.density(revised, pair.labels)
-        if p.adversarial:
-            terms["discriminator"] = p.weight_nll * losses.discriminator(f_real, f_pair)
-        else:
-            terms["nll"] = p.weight_nll * losses.negative_log_likelihood(f_real, f_pair)
-            penalty = losses.energy_penalty(f_real, f_pair)
-            terms["energy_penalty"] = p.weight_nll * p.energy_penalty * penalty
-        watched |= {"f_real": f_real.mean(), "f_pair": f_pair.mean(), "f_gap": f_pair.mean() - f_real.mean()}
-
-    def _hashing(
-        self, batch: Batch, pair: Pair | None, real: Tensor, revised: Tensor, terms: Terms, watched: Terms
-    ) -> None:
-        """L_TR on the pair and on real images, and the quantisation term."""
-        p = self.params
-        codes = torch.tanh(self.descriptor.hash_head(real))
-        share = p.real_triplets if pair is not None else 1.0
-        if share:
-            triplets = losses.batch_triplet(codes, batch.labels, p.margin, p.hinge_power)
-            terms["tr_real"] = p.weight_tr * share * triplets
-        if pair is not None and share < 1:
-            made = torch.tanh(self.descriptor.hash_head(revised))
-            positive, negative = made.split(pair.count)
-            anchor = codes[: pair.count]
-            triplets = losses.pair_triplet(anchor, positive, negative, pair.valid, p.margin, p.hinge_power)
-            terms["tr_pair"] = p.weight_tr * (1 - share) * triplets
-            watched["pairs_without_negative"] = 1 - pair.valid.mean()
-        terms["quantisation"] = p.weight_tr * p.quantisation * losses.quantisation(codes)
-        watched["code_balance"] = codes.detach().sign().mean(0).abs().mean()
-
-    def _discrimination(
-        self, batch: Batch, pair: Pair | None, real: Tensor, revised: Tensor, terms: Terms, watched: Terms
-    ) -> None:
-        """L_CLASS on the real batch and, with its weight, on the revised pair."""
-        p, multi = self.params, self.ctx.task.multi_label
-        logits = self.descriptor.class_logits(real)
-        terms["class"] = p.weight_class * losses.classification(logits, batch.labels, multi)
-        if pair is not None and p.class_on_pair:
-            made = self.descriptor.class_logits(revised)
-            terms["class_pair"] = (
-                p.weight_class * p.class_on_pair * losses.classification(made, pair.labels, multi)
-            )
-        watched["class_accuracy"] = (logits.argmax(1) == batch.class_ids).float().mean()
-
-    def _generation(
-        self, batch: Batch, pair: Pair | None, real: Tensor, revised: Tensor, terms: Terms
-    ) -> None:
-        """Step 4: what teaches the generator, L_VAE as a rule."""
-        p = self.params
-        if pair is None:
-            return
-        if p.weight_vae and p.weight_nll:
-            terms |= self._variational(revised, pair.images, pair.labels, batch.step)
-        elif p.weight_vae:  # nothing revises the pair, so there is nothing to learn from it
-            terms |= self._variational(real, batch.images, batch.labels, batch.step)
-        elif p.adversarial:
-            with frozen(self.descriptor):
-                terms["adversarial"] = losses.adversarial(self._log_density(pair.labels, pair.initial))
-        else:
-            gap = losses.reconstruction(pair.images, pair.initial, p.reconstruction_std)
-            terms["teaching"] = gap.mean() / pair.images[0].numel()
-
-    def _variational(self, features: Tensor, images: Tensor, labels: Tensor, step: int) -> Terms:
-        """L_VAE of images under q(z given x), divided by the number of pixels and channels."""
-        mean, log_variance = self.descriptor.posterior(features)
-        eps = torch.randn(mean.shape, generator=self.ctx.generator("posterior", step)).to(mean.device)
-        with self.ctx.autocast():
-            rebuilt = self.generator(mean + (0.5 * log_variance).exp() * eps, labels).float()
-        scale = self.params.weight_vae / images[0].numel()
-        error = losses.reconstruction(images, rebuilt, self.params.reconstruction_std).mean()
-        return {
-            "vae_reconstruction": scale * error,
-            "vae_kl": scale * losses.gaussian_kl(mean, log_variance).mean(),
-        }
+            features = self.descriptor.base(self._place(torch.cat(parts)))
+        return features.float().split([len(part) for part in parts])
 
     def _descend(self, terms: Terms) -> Tensor:
         """Backpropagate the sum of the terms once and step every optimiser.
@@ -315,17 +206,21 @@ class CoopHash(StepwiseMethod):
             optimizer.zero_grad(set_to_none=True)
         total = values.sum()
         total.backward()
-        bound = self.params.gradient_clip or float("inf")
         for name in self.optimizers:
-            network = self.descriptor if name == "descriptor" else self.generator
-            norm = nn.utils.clip_grad_norm_(parameters_of([network]), bound)
-            if not torch.isfinite(norm):
-                raise FloatingPointError(f"the gradient of the {name} is not finite")
+            self._check_gradient(name)
         for optimizer in self.optimizers.values():
             optimizer.step()
         if self.params.ema > 0:
             self._average()
         return total.detach()
+
+    def _check_gradient(self, name: str) -> None:
+        parameters = parameters_of([self.descriptor if name == "descriptor" else self.generator])
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient of the {name} is not finite, though every loss is")
+        if self.params.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.params.gradient_clip, norm)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -54,6 +54,11 @@ class Descriptor(nn.Module):
         assert self.density_head is not None, "the density head is off"
         return cast(Tensor, self.density_head(features, labels))
 
+    def density_table(self, features: Tensor, candidates: Tensor) -> Tensor:
+        """f of features (n, width) under each of m candidate label sets (m, classes): (n, m)."""
+        assert isinstance(self.density_head, ClassDensity | ProjectionDensity), "the density head is off"
+        return self.density_head.table(features, candidates)
+
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z given x), each (n, latent); the log-variance is kept in [-8, 8]."""
         assert self.inference_head is not None, "the inference head is off"

@@ -1,7 +1,8 @@
-"""What a contrastive pair is made of: one z, the image's own label c+ and a different one, c-.
+"""What an update draws beside the labelled batch: contrastive pairs, and images without a label.
 
-Stated by the paper's summary: the pair shares its latent content and differs in its label. Chosen here: c- is
-drawn from the training set's label sets in proportion to how often they occur.
+A contrastive pair is made of one z, the image's own label c+ and a different one, c-. Stated by the paper's
+summary: the pair shares its latent content and differs in its label. Chosen here: c- is drawn from the
+training set's label sets in proportion to how often they occur.
 """
 
 from __future__ import annotations
@@ -18,19 +19,26 @@ class Pair:
 
     images: (2m, channels, height, width), what the descriptor sees, without a graph. initial: the generator's
     output they came from, with its graph where the generator learns from it directly. labels: (2m, classes).
-    latent: (2m, d). valid: (m,), 1 where c- shares no label with c+.
+    valid: (m,), 1 where c- shares no label with c+.
     """
 
     images: Tensor
     initial: Tensor
     labels: Tensor
-    latent: Tensor
     valid: Tensor
 
     @property
     def count(self) -> int:
         """m, the number of pairs."""
         return len(self.valid)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Images (u, channels, height, width) whose labels are hidden, and label sets they may have (m, classes)."""
+
+    images: Tensor
+    candidates: Tensor
 
 
 class LabelPool:

@@ -43,7 +43,7 @@ class CoopHashParams(StepwiseParams):
 
     # Langevin dynamics
     langevin_steps: int = Field(default=5, ge=0, le=1000, description="T")
-    langevin_step: float = Field(default=5.0, gt=0, description="delta^2 / 2, the factor on the gradient")
+    langevin_step: float = Field(default=1.0, gt=0, description="delta^2 / 2, the factor on the gradient")
     langevin_noise: float | None = Field(default=0.01, ge=0, description="null: delta, tied to the step")
     langevin_clip: float | None = Field(default=1.0, gt=0, description="bound on each pixel's gradient")
     langevin_decay: float = Field(default=1.0, gt=0, le=1, description="factor on the step per update")

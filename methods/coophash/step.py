@@ -1,0 +1,163 @@
+"""The losses of one update, assembled: step 3 (descriptor) and step 4 (generator) of the method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from benchmark.contracts import FitContext
+from methods._stepwise import Batch
+from methods.coophash import losses
+from methods.coophash.networks import Descriptor, Generator
+from methods.coophash.pairs import Hidden, Pair
+from methods.coophash.params import CoopHashParams
+from methods.coophash.sampler import frozen
+
+Terms = dict[str, Tensor]
+
+
+@dataclass
+class Update:
+    """What one update has in hand, and what it comes to.
+
+    real (b, width), revised (2m, width), hidden (u, width): base features of the labelled batch, of the pair
+    and of the images without a label, all from one pass of the descriptor. terms: the weighted loss terms,
+    whose sum is minimised. watched: scalars that are logged and not minimised.
+    """
+
+    params: CoopHashParams
+    ctx: FitContext
+    descriptor: Descriptor
+    generator: Generator | None
+    log_density: Callable[[Tensor, Tensor], Tensor]
+    batch: Batch
+    pair: Pair | None
+    unseen: Hidden | None
+    real: Tensor
+    revised: Tensor
+    hidden: Tensor
+    terms: Terms = field(default_factory=dict)
+    watched: Terms = field(default_factory=dict)
+
+    def assemble(self) -> Terms:
+        """Every term of the losses that are on; heads that are off do no work."""
+        p = self.params
+        if p.weight_nll and self.pair is not None:
+            self._density(self.pair)
+        if p.weight_tr:
+            self._hashing()
+        if p.weight_class:
+            self._discrimination()
+        if self.pair is not None:
+            self._generation(self.pair)
+        return self.terms
+
+    def _density(self, pair: Pair) -> None:
+        """L_NLL with the energy penalty, or the discriminator's loss in the GAN counterpart."""
+        p = self.params
+        f_real = self.descriptor.density(self.real, self.batch.labels)
+        f_pair = self.descriptor.density(self.revised, pair.labels)
+        if self.unseen is not None:
+            f_real = torch.cat([f_real, losses.marginal(self._table())])
+        if p.adversarial:
+            self.terms["discriminator"] = p.weight_nll * losses.discriminator(f_real, f_pair)
+        else:
+            self.terms["nll"] = p.weight_nll * losses.negative_log_likelihood(f_real, f_pair)
+            penalty = losses.energy_penalty(f_real, f_pair)
+            self.terms["energy_penalty"] = p.weight_nll * p.energy_penalty * penalty
+        real, made = f_real.detach().mean(), f_pair.detach().mean()
+        self.watched |= {"f_real": real, "f_pair": made, "f_gap": made - real}
+
+    def _hashing(self) -> None:
+        """L_TR on the pair and on real images, and the quantisation term."""
+        p, labels = self.params, self.batch.labels
+        codes = torch.tanh(self.descriptor.hash_head(self.real))
+        share = p.real_triplets if self.pair is not None else 1.0
+        if share:
+            triplets = losses.batch_triplet(codes, labels, p.margin, p.hinge_power)
+            self.terms["tr_real"] = p.weight_tr * share * triplets
+        if self.pair is not None and share < 1:
+            count = self.pair.count
+            positive, negative = torch.tanh(self.descriptor.hash_head(self.revised)).split(count)
+            triplets = losses.pair_triplet(
+                codes[:count], positive, negative, self.pair.valid, p.margin, p.hinge_power
+            )
+            self.terms["tr_pair"] = p.weight_tr * (1 - share) * triplets
+            self.watched["pairs_without_negative"] = 1 - self.pair.valid.mean()
+        if p.quantisation:
+            self.terms["quantisation"] = p.weight_tr * p.quantisation * losses.quantisation(codes)
+        self.watched["code_balance"] = codes.detach().sign().mean(0).abs().mean()
+
+    def _discrimination(self) -> None:
+        """L_CLASS on the real batch and, with its weight, on the revised pair."""
+        p, multi = self.params, self.ctx.task.multi_label
+        logits = self.descriptor.class_logits(self.real)
+        self.terms["class"] = p.weight_class * losses.classification(logits, self.batch.labels, multi)
+        if self.pair is not None and p.class_on_pair:
+            made = self.descriptor.class_logits(self.revised)
+            error = losses.classification(made, self.pair.labels, multi)
+            self.terms["class_pair"] = p.weight_class * p.class_on_pair * error
+        right = (logits > 0) == (self.batch.labels > 0) if multi else logits.argmax(1) == self.batch.class_ids
+        self.watched["class_accuracy"] = right.float().mean()
+
+    def _generation(self, pair: Pair) -> None:
+        """What teaches the generator: L_VAE as a rule, the variants' own losses where it is off."""
+        p = self.params
+        if p.weight_vae:
+            # Without a density nothing revises the pair, so only real images have anything to teach.
+            revised = p.weight_nll > 0
+            features, images, labels = (
+                (self.revised, pair.images, pair.labels)
+                if revised
+                else (self.real, self.batch.images, self.batch.labels)
+            )
+            error, kl = self._variational(features, images, labels, "posterior")
+            self.terms |= {"vae_reconstruction": error, "vae_kl": kl}
+            if self.unseen is not None:
+                self._infer_unseen(self.unseen)
+        elif p.adversarial:
+            with frozen(self.descriptor):
+                self.terms["adversarial"] = losses.adversarial(self.log_density(pair.labels, pair.initial))
+        else:
+            gap = losses.reconstruction(pair.images, pair.initial, p.reconstruction_std)
+            self.terms["teaching"] = gap.mean() / pair.images[0].numel()
+
+    def _variational(
+        self, features: Tensor, images: Tensor, labels: Tensor, purpose: str
+    ) -> tuple[Tensor, Tensor]:
+        """The two parts of weight * L_VAE under q(z given x), divided by the pixels and channels of an image."""
+        assert self.generator is not None
+        mean, log_variance = self.descriptor.posterior(features)
+        eps = torch.randn(mean.shape, generator=self.ctx.generator(purpose, self.batch.step)).to(mean.device)
+        with self.ctx.autocast():
+            rebuilt = self.generator(mean + (0.5 * log_variance).exp() * eps, labels).float()
+        scale = self.params.weight_vae / images[0].numel()
+        error = losses.reconstruction(images, rebuilt, self.params.reconstruction_std).mean()
+        return scale * error, scale * losses.gaussian_kl(mean, log_variance).mean()
+
+    def _infer_unseen(self, unseen: Hidden) -> None:
+        """L_VAE of unlabelled images under the descriptor's own guess of their label; the generator is frozen."""
+        assert self.generator is not None
+        with frozen(self.generator):
+            error, kl = self._variational(self.hidden, unseen.images, self._guess(), "hidden-posterior")
+        self.terms["vae_hidden"] = error + kl
+
+    @torch.no_grad()
+    def _guess(self) -> Tensor:
+        """Soft labels (u, classes) of the hidden images, by the class head or else by the density."""
+        if self.descriptor.class_head is not None:
+            logits = self.descriptor.class_logits(self.hidden)
+            return logits.sigmoid() if self.ctx.task.multi_label else logits.softmax(dim=1)
+        if self.descriptor.density_head is None:  # every label set is as likely as any other
+            assert self.unseen is not None
+            return self.unseen.candidates.mean(0).expand(len(self.hidden), -1)
+        assert self.unseen is not None
+        return self._table().softmax(dim=1) @ self.unseen.candidates
+
+    def _table(self) -> Tensor:
+        """f of every hidden image under every candidate label set, (u, candidates)."""
+        assert self.unseen is not None
+        return self.descriptor.density_table(self.hidden, self.unseen.candidates)
