@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from benchmark.trial import Progress as Event
+from benchmark.watch import Progress as Event
 
 
 class Display(Protocol):

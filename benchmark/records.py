@@ -26,6 +26,9 @@ _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 #: A record is a few kilobytes; anything larger is not one.
 MAX_RECORD_BYTES = 4 * 2**20
 
+#: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
+_FIT_FOLDERS = "*/*/*b-*-s*-????????????????"
+
 FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
 
 
@@ -208,7 +211,7 @@ class Store:
         """Folders of fits that were begun and hold a checkpoint but no record."""
         return sorted(
             path.parent
-            for path in self.root.glob("*/*/*/checkpoint.pt")
+            for path in self.root.glob(f"{_FIT_FOLDERS}/checkpoint.pt")
             if not (path.parent / "record.json").exists()
         )
 
@@ -258,7 +261,7 @@ class Store:
         shutil.rmtree(self.folder(spec), ignore_errors=True)
 
     def _paths(self) -> list[Path]:
-        return sorted(self.root.glob("*/*/*/record.json"))
+        return sorted(self.root.glob(f"{_FIT_FOLDERS}/record.json"))
 
 
 def read_record(path: Path) -> Record:

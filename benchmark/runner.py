@@ -25,6 +25,7 @@ from benchmark.progress import Display
 from benchmark.records import Record, Store
 from benchmark.spec import FitSpec, Job, Sweep, digest
 from benchmark.tracking import Tracker
+from benchmark.watch import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +216,7 @@ class _Stop:
 def execute(
     plan_: Plan,
     store: Store,
-    runtime: trial.Runtime,
+    runtime: Runtime,
     data_root: Path | None,
     display: Display,
     tracker: Tracker | None = None,

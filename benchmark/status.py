@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,10 @@ def collect(root: Path) -> dict[str, Any]:
     """Everything `status` shows, JSON-ready."""
     store = Store(root)
     records = list(store.records())
-    sources = {entry.name: entry.digest for entry in registry.entries("methods") if not entry.error}
     failed = [record for record in records if record.state == "failed"]
     done = [record for record in records if record.state == "done"]
-    # A method that is not installed here cannot be compared: its records are not called stale.
-    stale = [r for r in done if sources.get(r.spec.method, r.source_digest) != r.source_digest]
+    old = stale_fits(done)
+    stale = [record for record in done if record.fit_id in old]
     unfinished = store.unfinished()
     planned = _planned(root, {record.fit_id for record in records})
     return {
@@ -40,6 +40,14 @@ def collect(root: Path) -> dict[str, Any]:
         "unreadable": problems,
         "seconds_left": _seconds_left(planned, done),
     }
+
+
+def stale_fits(records: Iterable[Record]) -> set[str]:
+    """Ids of the fits whose method's source has changed since. A method that is not installed here cannot be
+    compared, so its fits are not called stale.
+    """
+    sources = {entry.name: entry.digest for entry in registry.entries("methods") if not entry.error}
+    return {r.fit_id for r in records if sources.get(r.spec.method, r.source_digest) != r.source_digest}
 
 
 def _row(record: Record, reason: str) -> dict[str, str]:

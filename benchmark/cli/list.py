@@ -52,7 +52,8 @@ def _datasets() -> list[dict[str, Any]]:
         summary = ""
         if info:
             size = f"{info['channels']}x{info['height']}x{info['width']}"
-            summary = f"{info['title']}: {size}, {len(info['classes'])} classes, protocol {info['default_protocol']}"
+            summary = f"{info['title']}: {size}, {len(info['classes'])} classes"
+            summary += f", protocol {info['default_protocol']}"
         rows.append(
             {
                 "name": entry.name,

@@ -66,14 +66,16 @@ def _retry(given: tuple[str, ...]) -> frozenset[str]:
 def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     from rich.console import Console
 
-    from benchmark import datastore, runner, trial
+    from benchmark import datastore, runner
+    from benchmark.devices import resolve_device
     from benchmark.progress import make_display
     from benchmark.records import Store
     from benchmark.tracking import Tracker, default_uri
+    from benchmark.watch import Runtime
 
     store = Store(Path(config.results))
     data_root = datastore.data_root(Path(config.data_root) if config.data_root else None)
-    device = trial.resolve_device(config.device)
+    device = resolve_device(config.device)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
     plan = runner.plan(config.sweep, store, data_root, retry)
@@ -87,7 +89,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
     store.open()
     saved = runner.save_sweep(plan, store)
-    runtime = trial.Runtime(
+    runtime = Runtime(
         device=device,
         weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
         curve_points=config.curve_points,

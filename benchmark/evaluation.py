@@ -1,0 +1,131 @@
+"""From a trained method to codes and scores: the harness grades, the method only returns outputs."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import metrics
+from benchmark.contracts import HashMethod
+from benchmark.datastore import LoadedDataset
+from benchmark.protocol import Split
+from benchmark.records import Score
+
+#: Images per call of `encode`.
+ENCODE_BATCH = 500
+#: Database images that a learning curve's points are scored against (evenly spaced rows of the database).
+CURVE_DATABASE = 2_000
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Encodes and scores parts of one split of one data set."""
+
+    data: LoadedDataset
+    split: Split
+    rules: metrics.Rules
+    bits: int
+    device: torch.device
+
+    def images(self, rows: np.ndarray) -> Tensor:
+        """uint8 (n, channels, height, width) on the device."""
+        return torch.from_numpy(np.ascontiguousarray(self.data.images[rows])).to(self.device)
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Class indices int16 (n,), or multi-hot uint8 (n, classes)."""
+        labels = np.asarray(self.data.labels[rows])
+        return labels if self.data.info.multi_label else np.asarray(labels.argmax(axis=1), dtype=np.int16)
+
+    def encode(self, method: HashMethod, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """float32 outputs (n, bits) of the rows' images, and the seconds spent inside `encode`.
+
+        Raises ValueError for outputs of another shape, FloatingPointError for NaN or infinity.
+        """
+        out = np.empty((len(rows), self.bits), dtype=np.float32)
+        spent = 0.0
+        for start in range(0, len(rows), ENCODE_BATCH):
+            images = self.images(rows[start : start + ENCODE_BATCH])
+            begun = time.monotonic()
+            outputs = method.encode(images).detach().to("cpu", torch.float32).numpy()
+            spent += time.monotonic() - begun
+            if outputs.shape != (len(images), self.bits):
+                raise ValueError(f"encode returned {outputs.shape}, not {(len(images), self.bits)}")
+            out[start : start + len(outputs)] = outputs
+        if not np.isfinite(out).all():
+            raise FloatingPointError("encode returned values that are not finite")
+        return out, spent
+
+    def codes(self, method: HashMethod) -> tuple[dict[str, np.ndarray], float]:
+        """What `codes.npz` holds: packed codes, labels and row numbers; and the seconds of encoding."""
+        query, query_seconds = self.encode(method, self.split.query)
+        database, database_seconds = self.encode(method, self.split.database)
+        codes = {
+            "query_codes": metrics.pack_codes(query, sign_zero=self.rules.sign_zero),
+            "database_codes": metrics.pack_codes(database, sign_zero=self.rules.sign_zero),
+            "bits": np.array(self.bits),
+            "query_labels": self.labels(self.split.query),
+            "database_labels": self.labels(self.split.database),
+            "query_ids": self.split.query,
+            "database_ids": self.split.database,
+        }
+        return codes, query_seconds + database_seconds
+
+    def curve_map(self, method: HashMethod, selection: str) -> float:
+        """mAP of the model as it is now: on the tuning split (`val`), on the full test protocol (`peek`), or
+        for the learning curve alone (`last`), on the queries against a thinned database.
+        """
+        if selection == "val":
+            query, database = self.split.tuning, self.split.labelled
+        else:
+            full = len(self.split.database)
+            stride = 1 if selection == "peek" else max(1, math.ceil(full / CURVE_DATABASE))
+            query, database = self.split.query, self.split.database[::stride]
+        return metrics.mean_average_precision(
+            self.encode(method, query)[0],
+            self.encode(method, database)[0],
+            self.labels(query),
+            self.labels(database),
+            k=self.rules.k,
+            ties=self.rules.ties,
+            normaliser=self.rules.normaliser,
+            no_hit=self.rules.no_hit,
+        )
+
+
+def score(
+    codes: dict[str, np.ndarray], bits: int, rules: metrics.Rules, view: str = "clean"
+) -> tuple[Score, ...]:
+    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out."""
+    result = metrics.evaluate(
+        codes["query_codes"],
+        codes["database_codes"],
+        bits,
+        codes["query_labels"],
+        codes["database_labels"],
+        rules=rules,
+    )
+    scores = []
+    for key, value in result.values.items():  # `precision@100` carries its own cut-off
+        name, _, cutoff = key.partition("@")
+        k = int(cutoff) if cutoff else (rules.k if name == "map" else None)
+        if math.isfinite(value):
+            scores.append(Score(view=view, metric=name, k=k, value=value))
+    return tuple(scores)
+
+
+def health_flags(health: dict[str, float], bits: int, classes: int) -> tuple[str, ...]:
+    """Plain words for codes that have collapsed; empty when they are fine."""
+    flags = []
+    distinct, constant = int(health["distinct_codes"]), int(health["constant_bits"])
+    if distinct <= 1:
+        flags.append("collapsed: every image has the same code")
+    elif distinct < classes:
+        flags.append(f"nearly collapsed: {distinct} distinct codes for {classes} classes")
+    if constant > 0 and distinct > 1:
+        flags.append(f"{constant} of {bits} bits are constant")
+    return tuple(flags)

@@ -1,0 +1,187 @@
+"""What the harness does while a method trains: progress, learning curve, selection, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.contracts import FitContext, HashMethod
+from benchmark.evaluation import Evaluator
+from benchmark.records import CurvePoint
+from benchmark.spec import FitSpec
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running fit tells the display: `step` of `steps` updates, a loss, images per second."""
+
+    phase: str
+    step: int = 0
+    steps: int = 0
+    epoch: float = 0.0
+    loss: float | None = None
+    images_per_second: float = 0.0
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a job runs with but is not identified by: device, files, how often to look."""
+
+    device: str = "cpu"
+    weights_file: str = ""
+    curve_points: int = 5
+    checkpoint_seconds: float = 60.0
+    command: str = ""
+
+
+@dataclass
+class WatchedContext(FitContext):
+    """The context of a real fit. `method` and `evaluator` are set before training begins.
+
+    Training seconds leave evaluations out and count the earlier runs of a continued fit in.
+    """
+
+    spec: FitSpec | None = None
+    runtime: Runtime = field(default_factory=Runtime)
+    progress: Callable[[Progress], None] = lambda event: None
+    stop: Callable[[], bool] = lambda: False
+    method: HashMethod | None = field(default=None, repr=False)
+    evaluator: Evaluator | None = field(default=None, repr=False)
+    curve: list[CurvePoint] = field(default_factory=list)
+    best: tuple[float, int, dict[str, Tensor]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._began = self._last_save = time.monotonic()
+        self._last_progress = 0.0
+        self._evaluating = self._before = self.trained_seconds = 0.0
+        self._first_step: int | None = None
+
+    @property
+    def fit_spec(self) -> FitSpec:
+        """The fit's specification. Raises TypeError when the context was built without one."""
+        if self.spec is None:
+            raise TypeError("a WatchedContext needs a spec")
+        return self.spec
+
+    def start(self) -> None:
+        """Start the training clock."""
+        self._began = self._last_save = time.monotonic()
+        self.progress(Progress("train", 0, self.updates))
+
+    def train_seconds(self) -> float:
+        """Seconds of training so far."""
+        return max(0.0, self._before + time.monotonic() - self._began - self._evaluating)
+
+    # ---- what methods call -------------------------------------------------------------------
+
+    def begin_step(self, step: int) -> None:
+        """Reseed every global generator from (seed, step)."""
+        seed_everything(self.seed("step", step))
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Keep the scalars and tell the display, ten times a second at most."""
+        super().log(step, scalars)
+        self._first_step = step if self._first_step is None else self._first_step
+        now, done = time.monotonic(), step + 1
+        if now - self._last_progress < 0.1 and done < self.updates:
+            return
+        self._last_progress = now
+        rate = (done - self._first_step) / max(1e-9, self.train_seconds() - self._before)
+        self.progress(
+            Progress(
+                "train",
+                done,
+                self.updates,
+                epoch=done / self.updates * self.epochs,
+                loss=next(iter(scalars.values()), None),
+                images_per_second=rate * self.batch_size,
+                seconds_left=(self.updates - done) / rate,
+            )
+        )
+
+    def evaluate(self, step: int) -> None:
+        """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
+        if step not in self._evaluation_steps():
+            return
+        if self.method is None or self.evaluator is None:
+            raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
+        seconds, begun = self.train_seconds(), time.monotonic()
+        selection = self.fit_spec.selection
+        value = self.evaluator.curve_map(self.method, selection)
+        part = "tuning" if selection == "val" else "query"
+        self.curve.append(CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part))
+        if selection != "last" and (self.best is None or value > self.best[0]):
+            self.best = (value, step, {key: tensor.clone() for key, tensor in self.method.state().items()})
+        self._evaluating += time.monotonic() - begun
+
+    def _evaluation_steps(self) -> set[int]:
+        points = self.runtime.curve_points
+        if self.fit_spec.selection != "last":
+            points = max(10, points)
+        points = min(points, self.updates)
+        return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
+
+    def should_stop(self) -> bool:
+        """Whether the driver was asked to stop."""
+        return self.stop()
+
+    # ---- checkpoints -------------------------------------------------------------------------
+
+    def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Save a training state when the last one is old enough, or when the driver is stopping."""
+        due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.stop()
+        if self.workdir is None or not due or step >= self.updates:
+            return
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        content = {
+            "fit_id": self.fit_spec.fit_id,
+            "training": state(),
+            "seconds": self.train_seconds(),
+            "scalars": self.scalars,
+            "curve": [point.model_dump() for point in self.curve],
+            "best": self.best,
+        }
+        scratch = self.workdir / f".{CHECKPOINT}.tmp"
+        torch.save(content, scratch)
+        scratch.replace(self.workdir / CHECKPOINT)
+        self._last_save = time.monotonic()
+
+    def restore(self) -> dict[str, Any] | None:
+        """The newest training state of this very fit; a damaged one costs its time, not the fit."""
+        path = self.workdir / CHECKPOINT if self.workdir else None
+        if path is None or not path.is_file():
+            return None
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            if content["fit_id"] != self.fit_spec.fit_id:
+                return None
+            scalars = [(int(step), dict(values)) for step, values in content["scalars"]]
+            curve = [CurvePoint(**point) for point in content["curve"]]
+            best = tuple(content["best"]) if content["best"] else None
+            training, seconds = dict(content["training"]), float(content["seconds"])
+        except Exception as error:  # noqa: BLE001 - any damage: train again from the start
+            log.warning("checkpoint cannot be used (%s); starting again", error)
+            return None
+        self.scalars, self.curve, self.best, self._before = scalars, curve, best, seconds
+        log.info("continuing after update %d", training["step"])
+        return training
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, numpy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
