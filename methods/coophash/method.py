@@ -137,6 +137,8 @@ class CoopHash(StepwiseMethod):
         total = self._descend(terms)
         if isinstance(self.descriptor.hash_head, FixedProjection):
             self.descriptor.hash_head.observe(real.detach())
+        if self.params.ema > 0:
+            self._average(batch.step)
         if chain is not None:
             update.watched |= {"langevin_distance": chain.distance, "langevin_gradient": chain.gradient_norm}
         return _numbers({"loss": total, **terms, **update.watched})
@@ -210,8 +212,6 @@ class CoopHash(StepwiseMethod):
             self._check_gradient(name)
         for optimizer in self.optimizers.values():
             optimizer.step()
-        if self.params.ema > 0:
-            self._average()
         return total.detach()
 
     def _check_gradient(self, name: str) -> None:
@@ -223,11 +223,14 @@ class CoopHash(StepwiseMethod):
             nn.utils.clip_grads_with_norm_(parameters, self.params.gradient_clip, norm)
 
     @torch.no_grad()
-    def _average(self) -> None:
-        """Move the averaged copy that encodes a step towards the trained descriptor."""
-        trained = self.descriptor.state_dict()
-        for name, tensor in self.networks["hash"].state_dict().items():
-            tensor.lerp_(trained[name], 1 - self.params.ema)
+    def _average(self, step: int) -> None:
+        """Move the averaged copy that encodes towards the trained descriptor; the first updates move it more."""
+        decay = min(self.params.ema, (1 + step) / (10 + step))
+        average = self.networks["hash"]
+        for kept, trained in zip(average.parameters(), self.descriptor.parameters(), strict=True):
+            kept.lerp_(trained, 1 - decay)
+        for kept, trained in zip(average.buffers(), self.descriptor.buffers(), strict=True):
+            kept.copy_(trained)
 
     # ---- what the harness asks of a trained model -------------------------------------------------
 

@@ -1,0 +1,131 @@
+"""Every loss of CoopHash against a value worked by hand and against a numerical gradient."""
+
+import math
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from methods.coophash import losses
+
+F64 = torch.float64
+
+
+def column(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=F64)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=F64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+LABELS = torch.eye(3, dtype=F64)[[0, 0, 1, 2, 1]]
+
+
+def test_negative_log_likelihood_is_the_gap_of_means():
+    assert losses.negative_log_likelihood(column(1, 3), column(-1, 0, 1, 4)).item() == pytest.approx(1 - 2)
+
+
+def test_energy_penalty_averages_both_mean_squares():
+    assert losses.energy_penalty(column(1, 3), column(2, 0)).item() == pytest.approx((5 + 2) / 2)
+
+
+def test_marginal_is_the_log_of_the_mean_exponential():
+    table = torch.log(torch.tensor([[1.0, 3.0], [2.0, 2.0]], dtype=F64))
+    torch.testing.assert_close(losses.marginal(table), torch.log(column(2, 2)))
+
+
+def test_code_distance_is_the_share_of_differing_bits():
+    first = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    second = torch.tensor([1.0, -1.0, -1.0, 1.0])
+    assert losses.code_distance(first, second).item() == 0.5
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_pair_triplet_by_hand(power):
+    anchor = torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]], dtype=F64)
+    positive = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], dtype=F64)
+    negative = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [1.0, 1.0]], dtype=F64)
+    # Distances 0 and 1; 0.5 and 0; 1 and 0: hinges 0, 1 and (masked) 1.5.
+    value = losses.pair_triplet(anchor, positive, negative, column(1, 1, 0), 0.5, power)
+    assert value.item() == pytest.approx(1.0**power / 2)
+
+
+def test_pair_triplet_without_a_valid_negative_is_zero():
+    codes = random(2, 4)
+    assert losses.pair_triplet(codes, -codes, codes, column(0, 0), 0.5, 2).item() == 0
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_batch_triplet_equals_the_sum_over_triplets(power):
+    codes = torch.tanh(random(5, 4))
+    total, count = 0.0, 0
+    for a in range(5):
+        for p in range(5):
+            for n in range(5):
+                if p == a or not LABELS[a] @ LABELS[p] or LABELS[a] @ LABELS[n]:
+                    continue
+                near = losses.code_distance(codes[a], codes[p])
+                far = losses.code_distance(codes[a], codes[n])
+                total += max(0.0, 0.5 + (near - far).item()) ** power
+                count += 1
+    assert losses.batch_triplet(codes, LABELS, 0.5, power).item() == pytest.approx(total / count)
+
+
+def test_batch_triplet_of_one_class_is_zero():
+    labels = torch.ones(4, 1, dtype=F64)
+    assert losses.batch_triplet(torch.tanh(random(4, 4)), labels, 0.5, 2).item() == 0
+
+
+def test_quantisation_by_hand():
+    assert losses.quantisation(torch.tensor([[0.5, -1.0], [0.0, 1.0]])).item() == pytest.approx(1.25 / 4)
+
+
+def test_classification_by_hand():
+    logits = torch.tensor([[math.log(3), 0.0]], dtype=F64)
+    labels = torch.tensor([[1.0, 0.0]], dtype=F64)
+    assert losses.classification(logits, labels, False).item() == pytest.approx(math.log(4 / 3))
+    # Sigmoid of log 3 is 3/4, of 0 is 1/2.
+    both = -math.log(3 / 4) - math.log(1 / 2)
+    assert losses.classification(logits, labels, True).item() == pytest.approx(both)
+
+
+def test_gaussian_kl_by_hand_and_at_its_zero():
+    mean, log_variance = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, math.log(2)]])
+    expected = 0.5 * (1 + (2 - 1 - math.log(2)))
+    assert losses.gaussian_kl(mean, log_variance).item() == pytest.approx(expected)
+    assert losses.gaussian_kl(torch.zeros(1, 3), torch.zeros(1, 3)).item() == 0
+
+
+def test_reconstruction_by_hand():
+    images = torch.zeros(1, 1, 2, 2)
+    assert losses.reconstruction(images, images + 1, 0.5).item() == pytest.approx(4 / (2 * 0.25))
+
+
+def test_adversarial_losses_by_hand():
+    zero = column(0, 0)
+    assert losses.discriminator(zero, zero).item() == pytest.approx(2 * math.log(2))
+    assert losses.adversarial(column(math.log(3))).item() == pytest.approx(-math.log(3 / 4))
+
+
+CASES = {
+    "nll": lambda a, b: losses.negative_log_likelihood(a[:, 0], b[:, 0]),
+    "penalty": lambda a, b: losses.energy_penalty(a[:, 0], b[:, 0]),
+    "marginal": lambda a, b: losses.marginal(a + b),
+    "pair 1": lambda a, b: losses.pair_triplet(a, b, b.flip(0), column(1, 1, 0, 1, 1), 0.5, 1),
+    "pair 2": lambda a, b: losses.pair_triplet(a, b, b.flip(0), column(1, 1, 0, 1, 1), 0.5, 2),
+    "batch 1": lambda a, b: losses.batch_triplet(torch.tanh(a + b), LABELS, 0.5, 1),
+    "batch 2": lambda a, b: losses.batch_triplet(torch.tanh(a + b), LABELS, 0.5, 2),
+    "quantisation": lambda a, b: losses.quantisation(torch.tanh(a * b)),
+    "softmax": lambda a, b: losses.classification((a + b)[:, :3], LABELS, False),
+    "sigmoid": lambda a, b: losses.classification((a + b)[:, :3], LABELS, True),
+    "kl": lambda a, b: losses.gaussian_kl(a, b),
+    "reconstruction": lambda a, b: losses.reconstruction(a[:, None], b[:, None], 0.3),
+    "discriminator": lambda a, b: losses.discriminator(a[:, 0], b[:, 0]),
+    "adversarial": lambda a, b: losses.adversarial((a * b)[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradient_equals_the_numerical_one(name):
+    assert gradcheck(CASES[name], (random(5, 4, seed=1), random(5, 4, seed=2)))
