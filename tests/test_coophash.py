@@ -37,6 +37,15 @@ def multi_label_data() -> HashData:
     return HashData(task, images, labels, images[:7])
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Networks this small only lose time to a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Memory(FitContext):
     """A context that keeps the training state of one update in memory, as a file would."""
 
