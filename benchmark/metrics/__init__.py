@@ -4,7 +4,7 @@ Importing this package loads numpy and nothing heavier; numba and torch load whe
 """
 
 from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
-from benchmark.metrics.evaluate import Evaluation, evaluate
+from benchmark.metrics.evaluation import Evaluation, evaluate
 from benchmark.metrics.functions import (
     acg,
     curves,

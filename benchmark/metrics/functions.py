@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import InputError
 from benchmark.metrics.codes import as_matrix, is_signed, pack_matrix
-from benchmark.metrics.evaluate import Evaluation, default_cutoffs, evaluate
+from benchmark.metrics.evaluation import Evaluation, default_cutoffs, evaluate
 from benchmark.metrics.rules import CHOICES, Rules
 
 

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.metrics.problem import Hist
-from benchmark.metrics.ties import Floats, expected_ratio, miss_probability, reciprocal_sum
+from benchmark.metrics.ties import (
+    CutTie,
+    Floats,
+    expected_ratio,
+    miss_probability,
+    precision_sum,
+    reciprocal_sum,
+)
 
 Mask = NDArray[np.bool_]
 
@@ -82,8 +89,9 @@ def average_precision(groups: Groups, k: int | None, normaliser: str) -> tuple[F
     values = np.divide(base, inside, out=np.zeros_like(base), where=inside > 0)
     possible = inside > 0
     if len(cut.rows):
-        one, two = _cut_terms(cut, n0[cut.at], g0[cut.at])
-        values[cut.rows] = expected_ratio(base[cut.rows], one, two, h0[cut.at], cut.n, cut.h, cut.drawn)
+        values[cut.rows] = expected_ratio(
+            CutTie(base[cut.rows], cut.g / cut.h, g0[cut.at], h0[cut.at], n0[cut.at], cut.n, cut.h, cut.drawn)
+        )
         possible[cut.rows] = True
     return values, possible
 
@@ -93,10 +101,10 @@ def _group_sum(
 ) -> Floats:
     """Expected sum of hit times gain so far / rank over the first `drawn` places of a group (or all)."""
     drawn = n if drawn is None else drawn
+    gain = g / h  # the mean gain of a hit
     near = reciprocal_sum(n0, n0 + drawn)
-    later = drawn - (n0 + 1) * near  # sum of (t - 1) / (n0 + t)
-    pairs = g * (h - 1) / (n * np.maximum(n - 1, 1))
-    return (h * g0 + g) / n * near + pairs * later
+    pair = gain * (h - 1) / np.maximum(n - 1, 1)
+    return precision_sum(h / n, pair, g0 + gain, n0 + 1, drawn, near)
 
 
 @dataclass(frozen=True)
@@ -119,16 +127,6 @@ def _cut_group(groups: Groups, limit: Floats, n0: Floats) -> _Cut:
     at = np.nonzero((n0 < wanted) & (n0 + groups.size > wanted) & (groups.hits > 0))
     drawn = limit[at[0]] - n0[at]
     return _Cut(at, groups.size[at], groups.hits[at], groups.gain[at], drawn)
-
-
-def _cut_terms(cut: _Cut, n0: Floats, g0: Floats) -> tuple[Floats, Floats]:
-    """Factors of j and j (j - 1) in the expected sum over the places inside k, given j hits there."""
-    near = reciprocal_sum(n0, n0 + cut.drawn)
-    later = cut.drawn - (n0 + 1) * near
-    gain = cut.g / cut.h  # the mean gain of a hit
-    one = (g0 + gain) * near / cut.drawn
-    two = gain * later / (cut.drawn * np.maximum(cut.drawn - 1, 1))
-    return one, two
 
 
 def found_at(groups: Groups, cutoffs: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,25 +28,53 @@ def reciprocal_sum(low: Floats, high: Floats) -> Floats:
     inverse, other = 1 / (last * last), 1 / (first * first)
     for factor, power in _SERIES:
         far += factor * (inverse ** (power // 2) - other ** (power // 2))
-    return np.asarray(near + far, dtype=np.float64)
+    return np.where(high - low == 1, 1 / np.maximum(high, 1), near + far)
 
 
-def expected_ratio(
-    base: Floats, one: Floats, two: Floats, before: Floats, items: Floats, hits: Floats, drawn: Floats
+def precision_sum(
+    share: Floats, pair: Floats, top: Floats, place: Floats, drawn: Floats, near: Floats
 ) -> Floats:
-    """Exact mean of (base + one j + two j (j - 1)) / (before + j), where j is random.
+    """Expected sum of hit times gain so far / rank over `drawn` places of a tie.
 
-    j is the number of hits among `drawn` of `items` items of which `hits` are hits (hypergeometric);
-    0/0 counts 0. This is average precision at a k that falls inside a tie: j of the tied hits land
-    inside k, and stand in the denominator as well. All arguments have shape (n,).
-
-    The weights follow from the largest one by the ratio of neighbours, upwards and downwards, so that
-    nothing overflows and nothing cancels.
+    share: probability of a hit at a place; top: gain so far, with the hit's own, before any other of
+    the tie; pair: gain that each earlier place of the tie adds; place: rank of the tie's first place;
+    near: the sum of 1/rank. Written so that a list of hits alone gives exactly `drawn`.
     """
+    total = share * (pair * drawn + (top - pair * place) * near)
+    return np.asarray(total, dtype=np.float64)
+
+
+class CutTie(NamedTuple):
+    """Ties that k cuts, one a query, each field of shape (n,).
+
+    base: the sum over everything nearer; gain: mean gain of a hit; gain_before, hits_before,
+    items_before: totals nearer than the tie; items, hits: the tie's; drawn: its places inside k.
+    """
+
+    base: Floats
+    gain: Floats
+    gain_before: Floats
+    hits_before: Floats
+    items_before: Floats
+    items: Floats
+    hits: Floats
+    drawn: Floats
+
+
+def expected_ratio(tie: CutTie) -> Floats:
+    """Exact mean of (weighted) average precision at a k that falls inside a tie, shape (n,).
+
+    The number j of the tie's hits that land inside k is random (hypergeometric) and stands in the
+    denominator too: the mean over j of (base + expected sum given j) / (hits_before + j), where 0/0
+    counts 0. The weights follow from the largest one by the ratio of neighbours, upwards and
+    downwards, so that nothing overflows and nothing cancels.
+    """
+    items, hits, drawn = tie.items, tie.hits, tie.drawn
     lowest = np.maximum(0.0, drawn - (items - hits))
     highest = np.minimum(drawn, hits)
     mode = np.clip(np.floor((drawn + 1) * (hits + 1) / (items + 2)), lowest, highest)
-    columns = np.stack([base, one, two, before, items, hits, drawn, mode, lowest, highest])
+    near = reciprocal_sum(tie.items_before, tie.items_before + drawn)
+    columns = np.stack([*tie, near, mode, lowest, highest])
     total = _value(columns, mode)
     weight = np.ones_like(mode)
     for upwards in (True, False):
@@ -55,10 +85,11 @@ def expected_ratio(
 
 
 def _value(columns: Floats, j: Floats) -> Floats:
-    base, one, two, before = columns[:4]
-    below = before + j
-    value = base + j * (one + two * (j - 1))
-    return np.asarray(np.divide(value, below, out=np.zeros_like(value), where=below > 0), dtype=np.float64)
+    base, gain, gain_before, hits_before, items_before, _, _, drawn, near = columns[:9]
+    pair = gain * (j - 1) / np.maximum(drawn - 1, 1)
+    value = base + precision_sum(j / drawn, pair, gain_before + gain, items_before + 1, drawn, near)
+    below = hits_before + j
+    return np.divide(value, below, out=np.zeros_like(value), where=below > 0)
 
 
 def _tail(columns: Floats, upwards: bool) -> tuple[Floats, Floats]:
@@ -66,13 +97,13 @@ def _tail(columns: Floats, upwards: bool) -> tuple[Floats, Floats]:
     size = columns.shape[1]
     gained, mass = np.zeros(size), np.zeros(size)
     alive = np.arange(size)
-    j, weight = columns[7].copy(), np.ones(size)
+    j, weight = columns[9].copy(), np.ones(size)
     while True:
-        items, hits, drawn, _, lowest, highest = columns[4:]
+        items, hits, drawn, _, _, lowest, highest = columns[5:]
         going = (j < highest if upwards else j > lowest) & (weight > _NEGLIGIBLE)
         if not going.all():
             alive, j, weight, columns = alive[going], j[going], weight[going], columns[:, going]
-            items, hits, drawn = columns[4:7]
+            items, hits, drawn = columns[5:8]
         if not len(alive):
             return gained, mass
         if upwards:

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import InputError, unknown
 from benchmark.metrics import METRICS, Evaluation, Rules, code_health, evaluate
-from benchmark.metrics.evaluate import GRADED, RETRIEVAL
+from benchmark.metrics.evaluation import GRADED, RETRIEVAL
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import Convention, score_conventions
