@@ -2,7 +2,8 @@
 
 A whole-set method keeps the last output of every training image and pairs each image of the batch with all of
 them. Four consequences, stated once here. (1) Gradients flow through the batch side only. (2) Rows are stale
-by up to one epoch. (3) Labels are known from the start, outputs are not: rows that no batch has visited yet
+by up to one epoch: harmless at the learning rates of fine-tuning (1e-5), unstable at those of training from
+nothing, where the whole batch moves away from where the stored outputs were. Hence `pairs` `auto`. (3) Labels are known from the start, outputs are not: rows that no batch has visited yet
 are masked out, where public re-implementations count them as dissimilar zeros. (4) Buffers belong to the
 training state: they are saved and restored with it, or a resumed fit would restart them at zero.
 """
@@ -19,7 +20,7 @@ from benchmark.contracts import HashData
 from methods._pairs import off_diagonal, similarity
 from methods._stepwise import Batch, StepwiseMethod, StepwiseParams
 
-PairChoice = Literal["set", "batch"]
+PairChoice = Literal["auto", "set", "batch"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Partners:
 
 
 class PairwiseParams(StepwiseParams):
-    """`pairs`: `set` pairs the batch with the stored outputs of the whole training set, `batch` with itself."""
+    """`pairs`: `set` pairs the batch with the stored outputs of the whole training set, `batch` with itself;
+    `auto` takes `set` with the paper's optimiser and `batch` with the one for training from nothing.
+    """
 
     pairs: PairChoice = "batch"
 
@@ -51,15 +54,22 @@ class PairwiseMethod(StepwiseMethod):
 
     def begin(self, data: HashData) -> None:
         """Allocate the whole-set buffers where they are used."""
-        if self.params.pairs == "set":
+        if self.whole_set:
             allocate(self, data)
 
+    @property
+    def whole_set(self) -> bool:
+        """Whether pairs run over the whole training set."""
+        chosen = self.params.pairs
+        return chosen == "set" or (chosen == "auto" and self.follows_paper)
+
     def partners(self, outputs: Tensor, batch: Batch) -> Partners:
-        """Pair the batch; in `set` mode, first store its outputs."""
-        if self.params.pairs == "batch":
+        """Pair the batch; where there are buffers, first store its outputs."""
+        if "outputs" in self.buffers:
+            store(self, outputs, batch)
+        if not self.whole_set:
             mask = off_diagonal(len(outputs), outputs.device)
             return Partners(outputs, batch.labels, mask, similarity(batch.labels))
-        store(self, outputs, batch)
         seen = self.buffers["seen"].float()
         mask = seen.expand(len(outputs), -1).clone()
         mask[torch.arange(len(outputs), device=mask.device), batch.index] = 0

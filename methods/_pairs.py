@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import logsigmoid, normalize
 
 
 def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
@@ -16,9 +16,9 @@ def similarity(labels: Tensor, other: Tensor | None = None) -> Tensor:
 def pair_likelihood(theta: Tensor, similar: Tensor) -> Tensor:
     """Elementwise -log P(s | theta) = log(1 + exp(theta)) - s theta, with P(1) = sigmoid(theta).
 
-    softplus is computed as max(theta, 0) + log1p(exp(-|theta|)), so no theta overflows.
+    log(1 + exp(theta)) is computed as -log sigmoid(-theta), which overflows for no theta.
     """
-    return softplus(theta, threshold=1e9) - similar * theta
+    return -logsigmoid(-theta) - similar * theta
 
 
 def balance_weights(similar: Tensor, mask: Tensor) -> Tensor:

@@ -42,6 +42,10 @@ class Recipe(Value):
 SCRATCH = Recipe(optimizer="adam", lr=1e-3, schedule="cosine")
 
 
+#: How many training images the fresh hash layer is calibrated on, and to which deviation of its outputs.
+CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1
+
+
 class StepwiseParams(Params):
     """Optimisation parameters that every gradient-trained method has.
 
@@ -85,6 +89,20 @@ class HashNetwork(nn.Module):
         self.head = nn.Linear(self.backbone.features, task.bits)
         nn.init.normal_(self.head.weight, std=self.backbone.features**-0.5)
         nn.init.zeros_(self.head.bias)
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor, spread: float) -> None:
+        """Rescale and shift the fresh head so that each output has mean 0 and deviation `spread` on `images`.
+
+        Without this an untrained network's outputs share one large common part: every pair looks similar, and
+        losses that clamp or saturate start without a gradient.
+        """
+        training = self.training
+        outputs = self.eval()(images).float()
+        factor = spread / outputs.std(dim=0).clamp(min=1e-6)
+        self.head.weight.mul_(factor[:, None])
+        self.head.bias.copy_((self.head.bias - outputs.mean(dim=0)) * factor)
+        self.train(training)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) in [-1, 1] to outputs (n, bits), not squashed."""
@@ -136,11 +154,15 @@ class StepwiseMethod(HashMethod):
 
     # ---- what the base does ------------------------------------------------------------------
 
+    @property
+    def follows_paper(self) -> bool:
+        """Whether the paper's own optimiser is in force."""
+        pretrained = self.ctx.task.weights != "none"
+        return self.params.recipe == "paper" or (self.params.recipe == "auto" and pretrained)
+
     def recipe(self) -> Recipe:
         """The optimisation recipe in force, with the overrides of the parameters."""
-        pretrained = self.ctx.task.weights != "none"
-        paper = self.params.recipe == "paper" or (self.params.recipe == "auto" and pretrained)
-        chosen = self.paper_recipe if paper else SCRATCH
+        chosen = self.paper_recipe if self.follows_paper else SCRATCH
         changes = {"lr": self.params.lr, "weight_decay": self.params.weight_decay}
         return chosen.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
@@ -158,7 +180,7 @@ class StepwiseMethod(HashMethod):
     def optimize(self, name: str, loss: Tensor) -> None:
         """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity."""
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss is {float(loss)}")
+            raise FloatingPointError(f"loss is {loss.item()}")
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -168,6 +190,7 @@ class StepwiseMethod(HashMethod):
         """Run the shared budget of updates, resuming from a saved state where there is one."""
         self._assemble(ctx)
         self.optimizers = self.build_optimizers()
+        self._calibrate(data)
         self.begin(data)
         first = self._resume(ctx.restore())
         for step in range(first, ctx.updates):
@@ -218,6 +241,14 @@ class StepwiseMethod(HashMethod):
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         self.networks = networks.to(ctx.device, memory_format=memory)
         self.buffers = {}
+
+    def _calibrate(self, data: HashData) -> None:
+        network = self.networks["hash"]
+        if isinstance(network, HashNetwork):
+            order = torch.randperm(len(data.images), generator=self.ctx.generator("calibrate"))
+            images = data.images[order[:CALIBRATION_IMAGES].to(data.images.device)]
+            if len(images) > 1:
+                network.calibrate(self._place(to_float(images)), CALIBRATED_SPREAD)
 
     def _channels_last(self) -> bool:
         return self.ctx.device.type == "cuda" or self.ctx.precision == "bf16"

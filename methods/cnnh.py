@@ -120,11 +120,8 @@ def _sweep(h: Floats, gram: Floats, sums: Floats, pattern: NDArray[np.int64], ta
                 pulled += table[pattern[i], q] * sums[q, j]
             slope = 4.0 * (product - bits * pulled)
             curve = 4.0 * (gram[j, j] + value * value + squared - bits)
-            if curve > 0.0:
-                change = -slope / curve
-            else:
-                change = -2.0 if slope > 0 else 2.0
-            change = min(max(change, -1.0 - value), 1.0 - value)
+            newton = -slope / curve if curve > 0.0 else -2.0 * np.sign(slope)
+            change = min(max(newton, -1.0 - value), 1.0 - value)
             gain = slope * change + 0.5 * curve * change**2 + 4.0 * value * change**3 + change**4
             if gain >= 0.0:
                 continue

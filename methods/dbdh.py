@@ -16,7 +16,7 @@ from methods._stepwise import Batch, Recipe
 class DBDHParams(PairwiseParams):
     """alpha and `power` of the balance term |mean over bits of u|^p."""
 
-    pairs: PairChoice = "set"
+    pairs: PairChoice = "auto"
     alpha: float = Field(default=0.1, ge=0)
     power: float = Field(default=2.0, ge=1)
 

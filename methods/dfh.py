@@ -25,7 +25,7 @@ class DFHParams(PairwiseParams):
     real ones, as the paper does, at that many times the cost.
     """
 
-    pairs: PairChoice = "set"
+    pairs: PairChoice = "auto"
     margin: float = Field(default=0.0, ge=0)
     mu: float = Field(default=1.0, ge=0)
     v: float = Field(default=1.0, ge=0)

@@ -17,7 +17,7 @@ from methods._stepwise import Batch, Recipe
 class DPSHParams(PairwiseParams):
     """eta: weight of the mean quantisation error beside the mean over pairs (both public PyTorch versions)."""
 
-    pairs: PairChoice = "set"
+    pairs: PairChoice = "auto"
     eta: float = Field(default=0.1, ge=0)
 
 

@@ -20,7 +20,7 @@ class DSDHParams(PairwiseParams):
     discrete part then no longer reaches the network.
     """
 
-    pairs: PairChoice = "set"
+    pairs: PairChoice = "auto"
     mu: float = Field(default=1.0, gt=0)
     nu: float = Field(default=0.1, gt=0)
     eta: float = Field(default=55.0, ge=0)
