@@ -89,7 +89,7 @@ def _value(columns: Floats, j: Floats) -> Floats:
     pair = gain * (j - 1) / np.maximum(drawn - 1, 1)
     value = base + precision_sum(j / drawn, pair, gain_before + gain, items_before + 1, drawn, near)
     below = hits_before + j
-    return np.divide(value, below, out=np.zeros_like(value), where=below > 0)
+    return np.asarray(np.divide(value, below, out=np.zeros_like(value), where=below > 0), dtype=np.float64)
 
 
 def _tail(columns: Floats, upwards: bool) -> tuple[Floats, Floats]:

@@ -52,11 +52,11 @@ def load_codes(names: tuple[str, ...], limit: int = LIMIT) -> CodeSet:
     if all(f"{side}_codes" in arrays for side in _SIDES):
         matrices = _codes(arrays)
     elif outputs is not None:
-        matrices = outputs
+        matrices, outputs = outputs, None
     else:
         raise InputError(f"{name}: codes for one set and outputs for the other; give both alike")
     if outputs is None and all(one.dtype.kind == "f" for one in matrices):
-        matrices, outputs = _read_floats(matrices, notes)
+        matrices, outputs = _read_floats(matrices, notes)  # outputs, whatever the file calls them
     queries, items = matrices
     if queries.shape[1] != items.shape[1]:
         raise InputError(f"query codes have {queries.shape[1]} bits but database codes have {items.shape[1]}")

@@ -26,8 +26,8 @@ from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.dense import Relevance, is_signed_pair, scores, signed_pair
 
 _CELLS = 1 << 18  # cells of counts at a time
-_UNSTABLE = "numpy's unstable argsort: the order inside a tie follows from no rule"
-_TOPK = "torch.topk leaves the order inside a tie open: averaged over all orders"
+_UNSTABLE = "ties as numpy's unstable argsort leaves them"
+_TOPK = "ties averaged (torch.topk leaves them open)"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ _ALL = (
         "random",
         "partition",
         "skip",
-        "argpartition, then " + _UNSTABLE,
+        "ties as argpartition and argsort leave them",
     ),
     Convention(
         "deephash-tf-feature",

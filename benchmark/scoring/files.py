@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -114,7 +115,9 @@ def _load_pt(path: Path, limit: int) -> Arrays:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{path.name} holds more than tensors; not loaded: {_short(error)}") from None
     if not isinstance(content, dict):

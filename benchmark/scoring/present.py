@@ -20,9 +20,12 @@ from benchmark.scoring.session import Outcome
 from benchmark.scoring.uncertainty import Paired
 
 
-def _label(key: str) -> str:
-    n = key.partition("@")[2]
-    return metric_of(key).label.replace("@N", f"@{n}")
+def _label(key: str, k: int | None = None) -> str:
+    """The metric's label with its cut-off filled in."""
+    cut = "all" if k is None else str(k)
+    if key == "map":
+        return f"mAP@{cut}"
+    return metric_of(key).label.replace("@N", f"@{key.partition('@')[2]}").replace("@k", f"@{cut}")
 
 
 def _number(key: str, value: float | None) -> str:
@@ -75,14 +78,14 @@ def as_text(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None 
 
 
 def _score_table(outcome: Outcome) -> str:
-    values = outcome.evaluation.values
+    values, k = outcome.evaluation.values, outcome.evaluation.rules.k
     if not outcome.intervals:
-        return _table(["metric", "value"], [[_label(key), _number(key, values[key])] for key in values])
-    title = f"{outcome.request.confidence:.4g} interval"
+        return _table(["metric", "value"], [[_label(key, k), _number(key, values[key])] for key in values])
+    title = f"{100 * outcome.request.confidence:.4g}% interval"
     rows = []
     for key, value in values.items():
         low, high = outcome.intervals[key]
-        rows.append([_label(key), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
+        rows.append([_label(key, k), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
     request = outcome.request
     caption = f"intervals: bootstrap over queries, {request.resamples} resamples, seed {request.seed}"
     return _table(["metric", "value", title], rows) + "\n" + caption
@@ -105,7 +108,7 @@ def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> 
     for key, test in tests.items():
         rows.append(
             [
-                _label(key),
+                _label(key, first.evaluation.rules.k),
                 _number(key, first.evaluation.values[key]),
                 _number(key, second.evaluation.values[key]),
                 "-" if test.difference != test.difference else f"{test.difference:+.4f}",
@@ -119,7 +122,7 @@ def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> 
         "A",
         "B",
         "A - B",
-        f"{first.request.confidence:.4g} interval",
+        f"{100 * first.request.confidence:.4g}% interval",
         "p",
         "better/equal/worse",
     ]
