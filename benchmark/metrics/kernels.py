@@ -55,28 +55,32 @@ def _levels(words: Any, planes: Any, low: int, high: int, graded: bool, out: Any
     for w in range(planes.shape[0]):
         word = words[w]
         plane = planes[w, low:high]
-        if w == 0:
-            out[: high - low] = 0
         if graded:
             for i in range(high - low):
-                out[i] += popcount(plane[i] & word)
+                out[i] = popcount(plane[i] & word) + (out[i] if w else 0)
+        elif w == 0:
+            for i in range(high - low):
+                out[i] = 1 if plane[i] & word else 0
         else:
             for i in range(high - low):
-                out[i] |= (plane[i] & word) != 0
+                out[i] = 1 if plane[i] & word else out[i]
 
 
 @_compiled
 def _tally(cells: Any, low: int, high: int, hist: Any) -> None:
+    # Unsigned indices: with signed ones every access first asks whether it counts from the end.
     one = np.uint32(1)
-    fours = (high - low) // 4
-    for j in range(fours):
-        i = low + 4 * j
-        hist[0, cells[i]] += one
-        hist[1, cells[i + 1]] += one
-        hist[2, cells[i + 2]] += one
-        hist[3, cells[i + 3]] += one
-    for i in range(low + 4 * fours, high):
-        hist[0, cells[i]] += one
+    first, second, third, fourth = hist[0], hist[1], hist[2], hist[3]
+    part = cells[low:high]
+    whole = np.uint64(len(part) // 4)
+    for j in range(whole):
+        i = np.uint64(4) * np.uint64(j)
+        first[part[i]] += one
+        second[part[i + np.uint64(1)]] += one
+        third[part[i + np.uint64(2)]] += one
+        fourth[part[i + np.uint64(3)]] += one
+    for j in range(np.uint64(4) * whole, np.uint64(len(part))):
+        first[part[j]] += one
 
 
 @_compiled
