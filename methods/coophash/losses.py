@@ -49,9 +49,9 @@ def batch_triplet(codes: Tensor, labels: Tensor, margin: float, power: int) -> T
 
     codes (n, bits), labels (n, classes). A positive shares a label with its anchor and is another image; a
     negative shares none. Every triplet counts: the hardest alone make the codes collapse. To bound memory,
-    the anchors are the first images only where the batch holds more than 2^24 triplets.
+    the anchors are the first images only where the batch holds more than 2^22 triplets.
     """
-    anchors = min(len(codes), max(1, 2**24 // len(codes) ** 2))
+    anchors = min(len(codes), max(1, 2**22 // len(codes) ** 2))
     alike = similarity(labels[:anchors], labels)
     distance = code_distance(codes[:anchors, None], codes[None])
     positive = alike * (1 - torch.eye(len(codes), device=codes.device)[:anchors])

@@ -19,7 +19,7 @@ class CoopHashParams(StepwiseParams):
 
     # Loss weights
     weight_nll: float = Field(default=0.05, ge=0, le=100, description="L_NLL, the density head")
-    weight_tr: float = Field(default=5.0, ge=0, le=1000, description="L_TR, the hash head")
+    weight_tr: float = Field(default=20.0, ge=0, le=1000, description="L_TR, the hash head")
     weight_class: float = Field(
         default=1.0, ge=0, le=100, description="L_CLASS on real images, the class head"
     )
@@ -38,7 +38,7 @@ class CoopHashParams(StepwiseParams):
     density: Literal["energy", "discriminator"] = Field(
         default="energy", description="`discriminator` is the GAN counterpart: real against fake, no MCMC"
     )
-    energy_penalty: float = Field(default=0.5, ge=0, le=100, description="weight of mean f^2 inside L_NLL")
+    energy_penalty: float = Field(default=0.1, ge=0, le=100, description="weight of mean f^2 inside L_NLL")
     spectral_norm: bool = Field(default=False, description="on the base and the density head")
 
     # Langevin dynamics
