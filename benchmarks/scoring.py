@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scoring_rivals import RIVALS, faiss_index, faiss_search, numpy_or_none
+from scoring_rivals import RIVALS, comparable, faiss_index, faiss_search
 from threadpoolctl import threadpool_limits
 
 from benchmark.metrics import mean_average_precision, pack_codes
@@ -69,11 +70,14 @@ def make(case: Case, bits: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
 
 
 class Peak:
-    """Memory that a call adds, sampled from /proc every millisecond (NaN where there is no /proc)."""
+    """Memory that a call adds, in MB: the larger of two views, neither of which sees everything.
+
+    tracemalloc follows what numpy allocates, memory taken over from an earlier call included; the
+    resident set, sampled from /proc every millisecond, follows what compiled libraries allocate.
+    """
 
     def __init__(self) -> None:
         self._page = os.sysconf("SC_PAGE_SIZE")
-        self.added = float("nan")
 
     def _resident(self) -> int:
         try:
@@ -92,10 +96,13 @@ class Peak:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
+        tracemalloc.start()
         function()
+        traced = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
         stop.set()
         watcher.join()
-        return (highest - before) / 1e6 if before else float("nan")
+        return max(traced, highest - before) / 1e6
 
 
 def timed(function: Callable[[], object], rounds: int) -> float:
@@ -142,7 +149,7 @@ def rows_of(case: Case, bits: int, rounds: int, rivals: bool) -> list[tuple[str,
 
         value = theirs()
         seconds = scale * timed(theirs, 1 if scale > 1 else rounds)
-        shown = numpy_or_none(value, scale)
+        shown = comparable(value, scale)
         rows.append((f"{rival.name}{'*' if scale > 1 else ''}", seconds, Peak()(theirs), shown))
     return rows
 

@@ -97,14 +97,14 @@ def with_torchmetrics(queries, items, query_labels, item_labels, *, k, index) ->
     return total / len(queries)
 
 
-def numpy_or_none(value: float, scale: float) -> float:
-    """The value, unless it comes from fewer queries and so cannot be compared."""
+def comparable(value: float, scale: float) -> float:
+    """The value, or NaN where it comes from fewer queries and so cannot be compared."""
     return value if scale == 1 else float("nan")
 
 
 RIVALS = (
     Rival("faiss IndexBinaryFlat (use_heap=False) and numpy", with_faiss, 1_000),
     Rival("per-query loop", with_loop, 1_000),
-    Rival("torchmetrics", with_torchmetrics, 100),
-    Rival("scikit-learn (ties as a whole, no k)", with_sklearn, 100),
+    Rival("torchmetrics", with_torchmetrics, 40),
+    Rival("scikit-learn (ties as a whole, no k)", with_sklearn, 40),
 )

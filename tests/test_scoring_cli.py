@@ -256,6 +256,7 @@ def test_arrays_that_do_not_fit(changes, message, tmp_path, capsys):
 
 BAD_OPTIONS = [
     (["--k", "0"], "k is 0"),
+    (["--k", "99999999999999999999"], "k is 99999999999999999999"),
     (["--k", "x"], "'x' is not a valid integer"),
     (["--ties", "best"], "ties is 'best'; allowed: expected, database-order, optimistic, pessimistic"),
     (["--normaliser", "k"], "normaliser is 'k'"),
@@ -387,6 +388,13 @@ def test_hdf5_files_may_not_point_elsewhere(tmp_path, capsys):
     assert "no plain numeric array" in refused(capsys, path)
     scipy.io.savemat(tmp_path / "cell.mat", arrays(query_outputs=np.array([["a", 1]], dtype=object)))
     assert "is a MATLAB cell" in refused(capsys, tmp_path / "cell.mat")
+
+
+def test_ids_that_are_not_read_do_not_matter(tmp_path, capsys):
+    names = np.array([f"image {i}" for i in range(10)], dtype=object)
+    scipy.io.savemat(tmp_path / "x.mat", arrays(query_ids=names))
+    assert scored(capsys, tmp_path / "x.mat", "--metrics", "map")["values"]["map"] == pytest.approx(MAP)
+    assert "needs query ids" in refused(capsys, tmp_path / "x.mat", "--exclude-self")
 
 
 def test_no_torch_is_loaded_for_arrays(good):

@@ -96,6 +96,6 @@ def checked_cutoff(k: object, name: str = "k") -> int | None:
         value = operator.index(k)  # type: ignore[arg-type]
     except TypeError:
         value = 0
-    if isinstance(k, bool) or value < 1:
+    if isinstance(k, bool) or not 1 <= value <= 2**53:
         raise InputError(f"{name} is {k!r}; it must be a whole number of 1 or more, or None for all items")
     return value

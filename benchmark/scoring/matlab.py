@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.scoring.claims import check_claim
-from benchmark.scoring.keys import assign
+from benchmark.scoring.keys import assign, role_of
 
 _WIDTHS = {
     "double": 8,
@@ -26,12 +26,17 @@ _WIDTHS |= {"int8": 1, "uint8": 1, "logical": 1, "sparse": 8}
 Found = tuple[dict[str, Any], list[str]]
 
 
+def _unread_ids(key: str, kind: str) -> bool:
+    return (role_of(key) or "").endswith("_ids") and kind not in _WIDTHS
+
+
 def load_v5(path: Path, limit: int) -> Found:
     """role -> array and all variable names of a version 4 or 5 file."""
     from scipy.io import loadmat, whosmat
 
     listing = {name: (shape, kind) for name, shape, kind in whosmat(path)}
-    roles = assign(listing, path.name)
+    # Ids are optional, and often cells of strings, which are not read: as if they were not there.
+    roles = assign((key for key in listing if not _unread_ids(key, listing[key][1])), path.name)
     claimed = 0
     for key in roles.values():
         shape, kind = listing[key]
