@@ -28,7 +28,12 @@ LabelKind = Literal["single", "multi"]
 
 
 class Params(Value):
-    """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused."""
+    """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
+
+    `search` declares what `tune` searches: parameter name to (low, high), on a log scale.
+    """
+
+    search: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
 
 class Variant(Value):

@@ -89,7 +89,7 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
         name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
         for name in sweep.methods
     }
-    weights = _weights_identity(sweep.weights)
+    weights = weights_identity(sweep.weights)
     infos = {name: registry.find("datasets", name).dataset_info for name in sweep.datasets}
     protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
     fingerprints = {
@@ -156,7 +156,7 @@ def _cell(spec: FitSpec, reason: str, source: str, store: Store, retry: frozense
     return Planned(label, "done", job=job, run=again)
 
 
-def _weights_identity(weights: str) -> str:
+def weights_identity(weights: str) -> str:
     """`none`, `imagenet`, or the digest of a weights file: identity never holds a path."""
     if weights in ("none", "imagenet"):
         return weights

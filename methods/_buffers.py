@@ -3,9 +3,10 @@
 A whole-set method keeps the last output of every training image and pairs each image of the batch with all of
 them. Four consequences, stated once here. (1) Gradients flow through the batch side only. (2) Rows are stale
 by up to one epoch: harmless at the learning rates of fine-tuning (1e-5), unstable at those of training from
-nothing, where the whole batch moves away from where the stored outputs were. Hence `pairs` `auto`. (3) Labels are known from the start, outputs are not: rows that no batch has visited yet
-are masked out, where public re-implementations count them as dissimilar zeros. (4) Buffers belong to the
-training state: they are saved and restored with it, or a resumed fit would restart them at zero.
+nothing, where the whole batch moves away from where the stored outputs were. Hence `pairs` `auto`. (3) Labels
+are known from the start, outputs are not: rows that no batch has visited yet are masked out, where public
+re-implementations count them as dissimilar zeros. (4) Buffers belong to the training state: they are saved and
+restored with it, or a resumed fit would restart them at zero.
 """
 
 from __future__ import annotations

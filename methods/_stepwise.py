@@ -54,6 +54,8 @@ class StepwiseParams(Params):
     override the recipe's.
     """
 
+    search: ClassVar[Mapping[str, tuple[float, float]]] = {"lr": (1e-4, 1e-2)}
+
     recipe: Literal["auto", "paper", "scratch"] = "auto"
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
@@ -139,7 +141,7 @@ class StepwiseMethod(HashMethod):
         """The named loss terms, each a scalar that already carries its weight; their sum is minimised."""
         raise TypeError(f"{type(self).__name__} must define loss() or step()")
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
+    def step(self, batch: Batch) -> Mapping[str, Tensor | float]:
         """One update; returns scalars to log. Override when one network and one loss are not enough."""
         with self.ctx.autocast():
             outputs = self.networks["hash"](batch.images)

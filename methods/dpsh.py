@@ -22,7 +22,7 @@ class DPSHParams(PairwiseParams):
 
 
 class DPSH(PairwiseMethod):
-    """Mean over pairs of log(1 + e^theta) - s theta with theta = 1/2 u_i^T u_j, plus eta mean (u - sign u)^2 (eq. 5).
+    """Mean over pairs of log(1 + e^theta) - s theta, plus eta mean (u - sign u)^2; theta = 1/2 u_i^T u_j (eq. 5).
 
     The paper sums both terms; means keep the weight independent of the size of the training set.
     """

@@ -41,9 +41,15 @@ from benchmark.errors import unknown
     multiple=True,
     help="Override a parameter; repeatable.",
 )
+@click.option("--tuned", metavar="FILE", help="Take the best parameters that `tune` recorded; --set wins.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would run, what is done, what is skipped.")
 def command(
-    suite: str | None, retries: tuple[str, ...], assignments: tuple[str, ...], plan_only: bool, **flags: Any
+    suite: str | None,
+    retries: tuple[str, ...],
+    assignments: tuple[str, ...],
+    tuned: str | None,
+    plan_only: bool,
+    **flags: Any,
 ) -> int:
     """Train and score methods over a sweep; finished fits are not repeated."""
     from benchmark import suites
@@ -52,7 +58,20 @@ def command(
     if assignments:
         flags["set"] = list(assignments)
     config = suites.resolve(suite, flags)
+    if tuned is not None:
+        config = _with_tuned(config, Path(tuned))
     return _run(config, _retry(retries), plan_only)
+
+
+def _with_tuned(config: Any, file: Path) -> Any:
+    from benchmark import runner, tuning
+
+    weights = runner.weights_identity(config.weights)
+    found = tuning.tuned_params(file, config.methods, config.datasets, config.backbone, weights)
+    merged = {
+        name: {**found.get(name, {}), **config.params.get(name, {})} for name in {*found, *config.params}
+    }
+    return config.model_copy(update={"params": merged})
 
 
 def _retry(given: tuple[str, ...]) -> frozenset[str]:

@@ -141,8 +141,8 @@ def same_seed(lab: Lab) -> Finding:
 def batch_size(lab: Lab) -> Finding:
     """An image's code does not depend on how many are encoded with it."""
     images = tiny.tiny_set().test_images
-    parts = torch.cat([lab.trained.encode(part.clone()).detach() for part in images.split(7)])
-    alone = torch.cat([lab.trained.encode(part.clone()).detach() for part in images[:5].split(1)])
+    parts = _encode_in_parts(lab, images, 7)
+    alone = _encode_in_parts(lab, images[:5], 1)
     difference = agree(lab.outputs, parts) or agree(lab.outputs[:5], alone)
     if difference:
         raise Broken(f"in batches of {len(images)}, 7 and 1: {difference}")
@@ -289,6 +289,11 @@ def _moved_state(lab: Lab, method: object) -> Finding:
     if not moved:
         raise Broken("no trainable parameter was found and the state is the same after 1 and more updates")
     return Finding(f"{len(moved)} of {len(late)} state tensors move with more updates", len(moved))
+
+
+def _encode_in_parts(lab: Lab, images: Tensor, size: int) -> Tensor:
+    starts = range(0, len(images), size)
+    return torch.cat([lab.trained.encode(images[at : at + size].clone()).detach() for at in starts])
 
 
 def _map(outputs: Tensor, classes: Tensor) -> float:

@@ -1,0 +1,87 @@
+"""`benchmark tune`: learning rates by an equal search for every method, never on the queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="tune")
+@click.argument("methods", metavar="METHODS")
+@click.option("--dataset", metavar="NAME", default="digits", show_default=True, help="One data set.")
+@click.option("--bits", metavar="N", type=int, default=32, show_default=True, help="One code length.")
+@click.option("--trials", metavar="N", type=int, default=5, show_default=True, help="For every method.")
+@click.option("--protocol", metavar="NAME", default="default", show_default=True, help="As in `run`.")
+@click.option("--backbone", metavar="NAME", default="compact", show_default=True, help="As in `run`.")
+@click.option(
+    "--weights", metavar="none|imagenet|FILE", default="none", show_default=True, help="As in `run`."
+)
+@click.option("--epochs", metavar="N", type=int, help="Passes over the training images.  [the data set's]")
+@click.option("--batch-size", metavar="N", type=int, default=64, show_default=True, help="As in `run`.")
+@click.option("--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of split and fits.")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True)
+@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@click.option("--results", metavar="DIR", default="results/runs", show_default=True, help="Where results go.")
+@click.option("--again", is_flag=True, help="Repeat searches that are recorded already.")
+def command(methods: str, **flags: Any) -> int:
+    """Search METHODS (comma-separated) with an equal number of trials each, on a tuning split.
+
+    The split is a tenth of the training images; the test queries are never read. Results are recorded under
+    RESULTS/tuning and reused by `run --tuned FILE`.
+    """
+    names = list(dict.fromkeys(part.strip() for part in methods.split(",") if part.strip()))
+    if not names:
+        raise click.UsageError("name at least one method")
+    return _tune(names, flags)
+
+
+def _tune(names: list[str], flags: dict[str, Any]) -> int:
+    from benchmark import tuning
+    from benchmark.devices import resolve_device
+    from benchmark.tuning import Study
+
+    for name in names:
+        tuning.candidates(name, tuning.TRIALS[0])  # unknown and untunable names are refused before any work
+    data_root, setting = _setting(flags)
+    path = tuning.study_path(setting, Path(flags["results"]))
+    study = tuning.read_study(path) if path.exists() else Study(setting=setting)
+    todo = [name for name in names if flags["again"] or not tuning.is_current(study.methods.get(name))]
+    if todo:
+        file = "" if setting.weights in ("none", "imagenet") else flags["weights"]
+        bench = tuning.prepare(setting, data_root, resolve_device(flags["device"]), file)
+        for name in todo:
+            found = tuning.search(name, bench, lambda text: click.echo(text, err=True))
+            study = study.model_copy(update={"methods": {**study.methods, name: found}})
+            tuning.write_study(study, path)
+    for name in names:
+        tuned = study.methods[name]
+        best = ", ".join(f"{key} {value:g}" for key, value in tuned.best.items())
+        click.echo(
+            f"{name:<16} {best}  (mAP {tuned.score:.4f} on the tuning split, {len(tuned.trials)} trials)"
+        )
+    click.echo(f"recorded: {path}   (use it with: python -m benchmark run --tuned {path} ...)")
+    return 0
+
+
+def _setting(flags: dict[str, Any]) -> Any:
+    from benchmark import datastore, protocol, registry, runner
+    from benchmark.spec import parse
+    from benchmark.tuning import Setting
+
+    info = registry.find("datasets", flags["dataset"]).dataset_info
+    data_root = datastore.data_root(Path(flags["data_root"]) if flags["data_root"] else None)
+    values = {
+        "dataset": flags["dataset"],
+        "fingerprint": datastore.fingerprint_of(registry.dataset(flags["dataset"]), data_root),
+        "protocol": protocol.resolve(flags["protocol"], info).name,
+        "backbone": flags["backbone"],
+        "weights": runner.weights_identity(flags["weights"]),
+        "bits": flags["bits"],
+        "epochs": flags["epochs"] or info.epochs,
+        "batch_size": flags["batch_size"],
+        "seed": flags["seed"],
+        "trials": flags["trials"],
+    }
+    return data_root, parse(Setting, values, "tune")
