@@ -54,6 +54,15 @@ def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     return meta["fingerprint"] if meta else load(dataset, root).fingerprint
 
 
+def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
+    """The labels alone, uint8 (n, classes), from the decoded cache when there is one."""
+    try:
+        labels: np.ndarray = np.load(_folder(dataset, root) / "labels.npy", allow_pickle=False)
+        return labels
+    except (OSError, ValueError, EOFError):
+        return load(dataset, root).labels
+
+
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
     """Load a data set, from the decoded cache when its sources are unchanged and its checksum holds.
 

@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import benchmark
-from benchmark.contracts import DatasetInfo, HashDataset, HashMethod, MethodInfo, Params
+from benchmark.contracts import DatasetInfo, HashDataset, HashMethod, MethodInfo, Params, Task
 from benchmark.datastore import cache_root
 from benchmark.errors import InputError, unknown
 from benchmark.spec import canonical_json
@@ -110,6 +110,11 @@ def dataset(name: str) -> HashDataset:
     """Import and instantiate a data set."""
     found: HashDataset = _load(find("datasets", name), HashDataset)()
     return found
+
+
+def check_backbone(task: Task) -> None:
+    """Raise InputError when the task's backbone is unknown or does not come with the task's weights."""
+    importlib.import_module("methods._backbones").check_backbone(task)
 
 
 def _load(entry: Entry, base: type) -> Any:
@@ -312,22 +317,25 @@ def _refuse_duplicates(found: list[Entry]) -> list[Entry]:
 
 
 def _plugin_digest(module: str) -> str:
-    """SHA-256 over a plug-in's sources and the shared files of its package that they import."""
-    seen: dict[str, Path] = {}
+    """SHA-256 over a plug-in's code and the shared files of its package that it imports.
+
+    Comments, docstrings and layout are left out: they change no number.
+    """
+    seen: dict[str, ast.Module] = {}
     _follow(module if module.count(".") < 2 else ".".join(module.split(".")[:2]), seen)
     hasher = hashlib.sha256()
     for name in sorted(seen):
-        hasher.update(name.encode() + seen[name].read_bytes())
+        hasher.update(name.encode() + ast.dump(_without_docstrings(seen[name])).encode())
     return hasher.hexdigest()[:16]
 
 
-def _follow(module: str, seen: dict[str, Path]) -> None:
+def _follow(module: str, seen: dict[str, ast.Module]) -> None:
     spec = importlib.util.find_spec(module) if module not in seen else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return
-    seen[module] = Path(spec.origin)
+    seen[module] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     top = module.split(".")[0]
-    for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
+    for node in ast.walk(seen[module]):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == top:
             _follow(node.module, seen)
             for alias in node.names:  # `from package import module`
@@ -335,3 +343,12 @@ def _follow(module: str, seen: dict[str, Path]) -> None:
                     candidate = f"{node.module}.{alias.name}"
                     if importlib.util.find_spec(candidate) is not None:
                         _follow(candidate, seen)
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    return tree

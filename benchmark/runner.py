@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tomli_w
 
 from benchmark import datastore, protocol, registry, trial
@@ -95,6 +96,9 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     fingerprints = {
         name: datastore.fingerprint_of(registry.dataset(name), data_root) for name in sweep.datasets
     }
+    for name, rule in protocols.items():
+        _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
+        registry.check_backbone(_task(infos[name], sweep.bits[0], sweep.backbone, sweep.weights))
     cells = []
     for dataset, method, bits, fraction, seed in sweep.cells():
         info, entry = infos[dataset], registry.find("methods", method)
@@ -122,20 +126,30 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     return Plan(sweep, tuple(cells))
 
 
-def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
-    kind = "multi" if info.multi_label else "single"
-    if kind not in entry.info["labels"]:
-        return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
-    task = Task(
-        bits=spec.bits,
+def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray, sweep: Sweep) -> None:
+    """Try every label share once: whether a class has enough images does not depend on the seed."""
+    for fraction in sweep.label_fractions:
+        protocol.draw(rule, info, labels, sweep.seeds[0], fraction, tuning=sweep.selection == "val")
+
+
+def _task(info: DatasetInfo, bits: int, backbone: str, weights: str) -> Task:
+    return Task(
+        bits=bits,
         classes=len(info.classes),
         channels=info.channels,
         height=info.height,
         width=info.width,
         multi_label=info.multi_label,
-        backbone=spec.backbone,
+        backbone=backbone,
         weights=weights,
     )
+
+
+def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
+    kind = "multi" if info.multi_label else "single"
+    if kind not in entry.info["labels"]:
+        return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
+    task = _task(info, spec.bits, spec.backbone, weights)
     return registry.method_class(spec.method).supports(task) or ""
 
 

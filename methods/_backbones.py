@@ -141,11 +141,16 @@ def build_backbone(task: Task) -> Backbone:
 
     Raises InputError for an unknown name, or for weights that a backbone without published weights is given.
     """
+    check_backbone(task)
+    return BACKBONES[task.backbone](task)
+
+
+def check_backbone(task: Task) -> None:
+    """Raise InputError for an unknown backbone, or for weights that it does not come with."""
     if task.backbone not in BACKBONES:
         raise unknown("backbone", task.backbone, BACKBONES)
     if BACKBONES[task.backbone] is not Torchvision and task.weights != "none":
         raise InputError(f"backbone {task.backbone!r} has no weights {task.weights!r}; allowed: none")
-    return BACKBONES[task.backbone](task)
 
 
 def initialise(module: nn.Module) -> None:

@@ -340,6 +340,17 @@ def test_energies_are_logged():
     assert names <= ctx.scalars[-1][1].keys()
 
 
+def test_energies_stay_bounded_and_codes_do_not_collapse():
+    data = digits(200)
+    ctx = Memory(data.task, updates=120, batch_size=32)
+    made = method(pairs=16)
+    made.fit(data, ctx)
+    assert all(abs(scalars["f_real"]) < 20 and abs(scalars["f_pair"]) < 20 for _, scalars in ctx.scalars)
+    codes = made.encode(data.images) > 0
+    assert len(torch.unique(codes, dim=0)) >= 10
+    assert ctx.scalars[-1][1]["class_accuracy"] > 0.9
+
+
 # ---- failures ---------------------------------------------------------------------------------------
 
 

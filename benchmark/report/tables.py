@@ -32,6 +32,19 @@ _LATEX = {
 }
 
 
+_CSV_COLUMNS = (
+    "dataset",
+    "protocol",
+    "label_fraction",
+    "selection",
+    "backbone",
+    "weights",
+    "epochs",
+    "batch_size",
+)
+_CSV_COLUMNS += ("method", "bits", "metric", "mean", "sd", "n", "planned", "failed", "stale", "flags")
+
+
 @dataclass(frozen=True)
 class Cell:
     """One number with its uncertainty. `n` fits are done of `planned` seeds; `failed` gave up."""
@@ -194,10 +207,7 @@ def to_csv(tables: Iterable[Table]) -> str:
     """One row per cell, numbers at full precision, with what is needed to tell cells apart."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        "dataset protocol label_fraction selection backbone weights epochs batch_size method bits metric mean sd "
-        "n planned failed stale flags".split()
-    )
+    writer.writerow(_CSV_COLUMNS)
     for table in tables:
         group = table.group
         for name, cells in table.rows:

@@ -17,6 +17,7 @@ from benchmark.scoring.conventions import Convention, score_conventions
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
 HEALTH = tuple(name for name in METRICS if name not in RETRIEVAL + GRADED)
+_PAIRED = 2000  # resamples of a paired test where no number is asked for
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def compare(first: Outcome, second: Outcome) -> dict[str, Paired]:
             raise InputError(f"query {what} differ: a paired test needs the same queries in the same order")
     request = first.request
     columns, others = first.evaluation.per_query, second.evaluation.per_query
-    options: dict[str, Any] = {"seed": request.seed, "confidence": request.confidence}
-    if request.resamples:
-        options["resamples"] = request.resamples
+    options: dict[str, Any] = {
+        "resamples": request.resamples or _PAIRED,
+        "seed": request.seed,
+        "confidence": request.confidence,
+    }
     return {key: paired(columns[key], others[key], **options) for key in columns if key in others}

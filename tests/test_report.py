@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.records import Artifacts, Failure, ProtocolFacts, Record, Score, Store
+from benchmark.report import render
+from benchmark.report.figures import style
+from benchmark.report.frame import group_records
+from benchmark.report.tables import latex, main_table, to_csv, to_latex, to_markdown
+from tests.helpers import execute, method_source
+from tests.test_spec import SPEC
+
+FACTS = ProtocolFacts(
+    text="digits-20-50 v1",
+    rules={"ties": "expected"},
+    rules_text="ties averaged",
+    queries=200,
+    database=1597,
+    labelled=500,
+    hidden=0,
+    tuning=0,
+    label_rule="all",
+    selection_text="last",
+)
+
+
+def made(value: float | None, **changes: object) -> Record:
+    """A record with an mAP, or a failed one."""
+    spec = SPEC.model_copy(update={"params": {}, **changes})
+    if value is None:
+        failure = Failure(kind="error", message="it | broke & <b>")
+        return Record(fit_id=spec.fit_id, spec=spec, state="failed", failure=failure, protocol=FACTS)
+    score = Score(view="clean", metric="map", value=value)
+    return Record(fit_id=spec.fit_id, spec=spec, state="done", scores=(score,), protocol=FACTS)
+
+
+def rows(table: object) -> dict[str, list[str]]:
+    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]  # type: ignore[arg-type]
+    return {
+        cells[0]: cells[1:]
+        for cells in ([c.strip() for c in line.strip("|").split("|")] for line in lines[2:])
+    }
+
+
+def test_means_spread_gaps_and_marks() -> None:
+    records = [
+        *(made(value, method="hashnet", seed=seed, bits=16) for seed, value in enumerate([0.8, 0.9])),
+        made(0.7, method="itq", bits=16, epochs=None, batch_size=None),
+        made(0.95, method="itq", bits=32, epochs=None, batch_size=None),
+        made(None, method="lsh", bits=32, epochs=None, batch_size=None),
+    ]
+    (group,) = group_records(records)
+    assert rows(main_table(group, stale={records[0].fit_id})) == {
+        "hashnet": ["**0.8500 ± 0.0707‡**", "–"],
+        "itq": ["<u>0.7000†</u>", "0.9500†"],
+        "lsh": ["–", "failed"],
+    }
+
+
+def test_equal_bests_share_their_mark() -> None:
+    records = [made(0.5, method=name) for name in ("hashnet", "dsh", "dpsh")] + [made(0.4, method="lsh")]
+    (group,) = group_records(records)
+    cells = rows(main_table(group, set()))
+    assert cells["hashnet"] == cells["dsh"] == cells["dpsh"] == ["**0.5000**"]
+    assert cells["lsh"] == ["<u>0.4000</u>"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol": "cifar10-54k"},
+        {"dataset": "mnist"},
+        {"selection": "peek"},
+        {"label_fraction": 0.1},
+        {"backbone": "alexnet"},
+        {"weights": "imagenet"},
+        {"epochs": 10},
+        {"batch_size": 32},
+        {"fingerprint": "f" * 16},
+        {"precision": "bf16"},
+    ],
+)
+def test_numbers_under_other_conditions_never_share_a_table(change: dict[str, object]) -> None:
+    groups = group_records([made(0.5), made(0.6, **change)])
+    assert len(groups) == 2
+    assert all(len(group.records) == 1 for group in groups)
+    assert len({group.slug for group in groups}) == 2
+
+
+def test_methods_without_a_budget_join_every_budget() -> None:
+    free = made(0.3, method="lsh", epochs=None, batch_size=None)
+    groups = group_records([made(0.5), made(0.6, epochs=10), free])
+    assert [len(group.records) for group in groups] == [2, 2]
+
+
+def test_changed_parameters_get_their_own_row() -> None:
+    records = [made(0.5, method="itq"), made(0.6, method="itq", params={"iterations": 3, "features": "auto"})]
+    assert set(rows(main_table(group_records(records)[0], set()))) == {"itq", "itq (iterations=3)"}
+
+
+HOSTILE = "<script>alert(1)</script> \\input{/etc/passwd} | 100% $x$ #1 _a_ ^b ~c {d} & `e`"
+
+
+def test_hostile_text_stays_text() -> None:
+    escaped = latex(HOSTILE)
+    for piece in ("\\input{", "<", "100% ", "$x$", " #1", " _a", "{d}"):
+        assert piece not in escaped.replace(r"\%", "").replace(r"\#", "").replace(r"\_", "") or piece == "{d}"
+    assert r"\textbackslash{}input\{/etc/passwd\}" in escaped
+    record = made(None).model_copy(update={"failure": Failure(kind="error", message=HOSTILE)})
+    table = main_table(group_records([record])[0], set())
+    markdown = to_markdown(table)
+    assert "<script>" not in markdown
+    assert " \\| 100%" in markdown
+    assert r"\input{" not in to_latex(table, "x")
+
+
+def test_csv_holds_numbers_at_full_precision() -> None:
+    table = main_table(group_records([made(1 / 3), made(2 / 3, seed=1)])[0], set())
+    (row,) = csv.DictReader(io.StringIO(to_csv([table])))
+    assert float(row["mean"]) == 0.5
+    assert (row["n"], row["planned"], row["method"], row["bits"]) == ("2", "2", "hashnet", "32")
+
+
+def test_render_writes_everything_from_real_records(tmp_path: Path) -> None:
+    execute(tmp_path / "runs", methods=("hashnet", "lsh"), bits=(8, 16), epochs=2)
+    written = render(tmp_path / "runs", tmp_path / "out")
+    names = {path.name for path in written}
+    assert {path.suffix for path in written} == {".md", ".tex", ".csv", ".png", ".pdf", ".txt"}
+    assert {"report.md", "main.csv"} <= names
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "digits-20-50 v1: 20 queries and 50 training images a class" in page
+    assert "ties averaged over all orders" in page
+    assert "selection last" in page
+    for record in Store(tmp_path / "runs").records():
+        assert f"{record.score():.4f}" in page
+    png = next(path for path in written if path.suffix == ".png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    pdf = next(path for path in written if path.suffix == ".pdf").read_bytes()
+    assert b"/FontFile2" in pdf, "fonts are embedded as TrueType"
+    before = {
+        path.name: path.read_bytes() for path in written if path.suffix in (".md", ".tex", ".csv", ".txt")
+    }
+    render(tmp_path / "runs", tmp_path / "again")
+    for name, content in before.items():
+        assert (tmp_path / "again" / name).read_bytes() == content
+
+
+def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no records"):
+        render(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_of_an_uninstalled_method_still_report(plugin: Callable[..., Path], tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(made(0.4, method="gone-method"), Artifacts())
+    (group,) = group_records(list(store.records()))
+    assert "gone-method" in rows(main_table(group, set()))
+    assert method_source("x")
+
+
+def test_the_report_needs_no_torch(tmp_path: Path) -> None:
+    from benchmark import registry
+
+    registry.entries("methods")
+    Store(tmp_path).save(made(0.4), Artifacts())
+    code = (
+        "import sys\nfrom benchmark.cli import main\n"
+        f"assert main(['report', '--results', {str(tmp_path)!r}]) == 0\nassert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_method_keeps_its_colour() -> None:
+    assert style("coophash") == style("coophash (lr=0.1)")
+    assert style("coophash") != style("hashnet")
+    assert style("some-new-method") == style("some-new-method")

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry, runner, suites
+from benchmark.errors import InputError
+from benchmark.records import Store
+from benchmark.status import collect
+from tests.helpers import execute, method_source, only, sweep
+
+Plugin = Callable[..., Path]
+CLOSED = {"methods": ("lsh", "itq"), "bits": (8, 16)}
+
+
+def states(plan: runner.Plan) -> list[str]:
+    return [cell.state for cell in plan.cells]
+
+
+def test_a_second_run_does_nothing(tmp_path: Path) -> None:
+    _, first, store = execute(tmp_path, **CLOSED)
+    assert (first.ran, first.failed, len(first.records)) == (4, 0, 4)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
+    plan, second, _ = execute(tmp_path, **CLOSED)
+    assert states(plan) == ["done"] * 4
+    assert second.ran == 0
+    assert len(second.records) == 4
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.json")}
+    assert [record.fit_id for record in store.records()] == [
+        record.fit_id for record in Store(tmp_path).records()
+    ]
+
+
+def test_a_wider_sweep_runs_only_what_is_new(tmp_path: Path) -> None:
+    execute(tmp_path, **CLOSED)
+    plan, summary, _ = execute(tmp_path, **{**CLOSED, "seeds": (0, 1)})
+    assert sorted(states(plan)) == ["done"] * 4 + ["planned"] * 4
+    assert summary.ran == 4
+
+
+def test_one_failure_stops_nothing_and_is_kept(plugin: Plugin, tmp_path: Path) -> None:
+    path = plugin("faulty", method_source("faulty", fit="raise ValueError('broken on purpose')"))
+    methods = {"methods": ("faulty", "lsh"), "bits": (8,)}
+    _, summary, _ = execute(tmp_path, **methods)
+    assert (summary.ran, summary.failed) == (2, 1)
+    plan, again, _ = execute(tmp_path, **methods)
+    assert states(plan) == ["failed", "done"]
+    assert "broken on purpose" in plan.cells[0].reason
+    assert again.ran == 0, "a failure is retried only on request"
+    path.write_text(path.read_text().replace("raise ValueError('broken on purpose')", "pass"))
+    registry.refresh()
+    sys.modules.pop("throwaway_faulty")
+    _, mended, _ = execute(tmp_path, retry=frozenset({"failed"}), **methods)
+    assert (mended.ran, mended.failed) == (1, 0)
+    assert {record.state for record in mended.records} == {"done"}
+
+
+def test_a_changed_method_is_stale_until_rerun(plugin: Plugin, tmp_path: Path) -> None:
+    path = plugin("moving", method_source("moving"))
+    execute(tmp_path, methods=("moving",), bits=(8,))
+    path.write_text(path.read_text().replace("64.5", "32.5"))
+    registry.refresh()
+    sys.modules.pop("throwaway_moving")
+    plan, summary, _ = execute(tmp_path, methods=("moving",), bits=(8,))
+    assert states(plan) == ["stale"]
+    assert summary.ran == 0
+    assert collect(tmp_path)["counts"]["stale"] == 1
+    _, rerun, _ = execute(tmp_path, retry=frozenset({"stale"}), methods=("moving",), bits=(8,))
+    assert rerun.ran == 1
+    assert collect(tmp_path)["counts"] == {"done": 1, "stale": 0, "failed": 0, "planned": 0, "unreadable": 0}
+
+
+def test_retry_all_runs_everything_again(tmp_path: Path) -> None:
+    execute(tmp_path, **CLOSED)
+    assert execute(tmp_path, retry=frozenset({"all"}), **CLOSED)[1].ran == 4
+
+
+def test_unsupported_cells_are_skipped_with_a_reason(tmp_path: Path) -> None:
+    plan, summary, _ = execute(tmp_path, methods=("itq", "lsh"), bits=(300,))
+    skipped = plan.cells[0]
+    assert (skipped.state, skipped.run) == ("skipped", False)
+    assert "300 > 256" in skipped.reason
+    assert only(summary).spec.method == "lsh"
+
+
+def test_the_saved_sweep_is_a_suite_file(tmp_path: Path) -> None:
+    changes = {"methods": ("itq",), "bits": (8,), "params": {"itq": {"iterations": 3}}}
+    plan, _, store = execute(tmp_path, **changes)
+    path = runner.save_sweep(plan, store)
+    again = suites.resolve(str(path), {}).sweep
+    assert again == plan.sweep
+    assert tomllib.loads(path.read_text())["set"]["itq"]["iterations"] == 3
+    assert states(runner.plan(again, store, None)) == ["done"]
+
+
+def test_parameters_are_part_of_the_identity(tmp_path: Path) -> None:
+    execute(tmp_path, methods=("itq",), bits=(8,))
+    plan, _, _ = execute(tmp_path, methods=("itq",), bits=(8,), params={"itq": {"iterations": 3}})
+    assert states(plan) == ["planned"]
+    spelled_out = {"itq": {"iterations": 50}}
+    plan, _, _ = execute(tmp_path, methods=("itq",), bits=(8,), params=spelled_out)
+    assert states(plan) == ["done"], "a default that is spelled out is the same fit"
+
+
+def test_parameters_of_absent_methods_are_refused() -> None:
+    with pytest.raises(InputError, match="did you mean hashnet"):
+        runner.plan(sweep(params={"hashnt": {"lr": 1}}), Store(Path("/nonexistent")), None)
+    with pytest.raises(InputError, match="not in this sweep"):
+        runner.plan(sweep(params={"itq": {"iterations": 1}}), Store(Path("/nonexistent")), None)
+
+
+def test_weights_are_identified_by_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "a.pt", tmp_path / "elsewhere.pt"
+    one.write_bytes(b"same")
+    two.write_bytes(b"same")
+
+    def fit_id(weights: Path) -> str:
+        plan = runner.plan(sweep(backbone="resnet18", weights=str(weights)), Store(tmp_path), None)
+        assert plan.cells[0].job is not None
+        return plan.cells[0].job.fit.fit_id
+
+    assert fit_id(one) == fit_id(two)
+    two.write_bytes(b"other")
+    assert fit_id(one) != fit_id(two)
+
+
+def test_status_counts_what_sweeps_still_plan(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    plan = runner.plan(sweep(**CLOSED), store, None)
+    store.open()
+    runner.save_sweep(plan, store)
+    assert collect(tmp_path)["counts"]["planned"] == 4
+    execute(tmp_path, methods=("lsh",), bits=(8,))
+    found = collect(tmp_path)
+    assert (found["counts"]["done"], found["counts"]["planned"]) == (1, 3)
+    assert found["seconds_left"] >= 0
+
+
+def _start(results: Path, log: Path, *extra: str) -> subprocess.Popen[bytes]:
+    arguments = ["run", "--methods", "hashnet", "--bits", "8,16", "--epochs", "12", "--results", str(results)]
+    command = [sys.executable, "-m", "benchmark", *arguments, "--tracking-uri", "none", *extra]
+    return subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
+
+
+def _wait_for(log: Path, text: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_fit_and_the_same_command_continues(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    results, log = tmp_path / "runs", tmp_path / "log"
+    process = _start(results, log)
+    _wait_for(log, "started")
+    time.sleep(0.5)  # into the training of the first fit
+    process.send_signal(number)
+    assert process.wait(60) == code
+    assert "continues where it stopped" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    found = collect(results)
+    assert found["counts"]["failed"] == found["counts"]["unreadable"] == 0
+    process = _start(results, log)
+    assert process.wait(120) == 0
+    undisturbed = tmp_path / "undisturbed"
+    assert _start(undisturbed, log).wait(120) == 0
+    for record in Store(undisturbed).records():
+        a, b = Store(undisturbed).codes(record.spec), Store(results).codes(record.spec)
+        assert all((a[key] == b[key]).all() for key in a)
+    assert not list(results.rglob("checkpoint.pt"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_half_record(tmp_path: Path) -> None:
+    results, log = tmp_path / "runs", tmp_path / "log"
+    process = _start(results, log)
+    _wait_for(log, "mAP")  # the first fit is stored, the second is under way
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert collect(results)["counts"]["unreadable"] == 0
+    assert _start(results, log).wait(120) == 0
+    counts = collect(results)["counts"]
+    assert (counts["done"], counts["failed"], counts["planned"]) == (2, 0, 0)
+    assert json.loads(next(results.rglob("record.json")).read_text())["state"] == "done"
