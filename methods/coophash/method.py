@@ -192,7 +192,7 @@ class CoopHash(StepwiseMethod):
         ]
         with self.ctx.autocast():
             features = self.descriptor.base(self._place(torch.cat(parts)))
-        return features.float().split([len(part) for part in parts])
+        return torch.split(features.float(), [len(part) for part in parts])
 
     def _descend(self, terms: Terms) -> Tensor:
         """Backpropagate the sum of the terms once and step every optimiser.
@@ -229,8 +229,8 @@ class CoopHash(StepwiseMethod):
         average = self.networks["hash"]
         for kept, trained in zip(average.parameters(), self.descriptor.parameters(), strict=True):
             kept.lerp_(trained, 1 - decay)
-        for kept, trained in zip(average.buffers(), self.descriptor.buffers(), strict=True):
-            kept.copy_(trained)
+        for copied, original in zip(average.buffers(), self.descriptor.buffers(), strict=True):
+            copied.copy_(original)
 
     # ---- what the harness asks of a trained model -------------------------------------------------
 

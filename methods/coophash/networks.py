@@ -80,7 +80,7 @@ class ClassDensity(nn.Module):
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Features (n, width), one-hot labels (n, classes) to f (n,)."""
-        return (self.rows(features) * labels).sum(1)
+        return cast(Tensor, (self.rows(features) * labels).sum(1))
 
     def table(self, features: Tensor, candidates: Tensor) -> Tensor:
         """f of every image under every candidate label: (n, width), (m, classes) to (n, m)."""
@@ -98,11 +98,12 @@ class ProjectionDensity(nn.Module):
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Features (n, width), multi-hot labels (n, classes) to f (n,)."""
         embedded = mean_rows(labels, self.embedding)
-        return self.psi(features).squeeze(1) + (embedded * features).sum(1)
+        return cast(Tensor, self.psi(features).squeeze(1) + (embedded * features).sum(1))
 
     def table(self, features: Tensor, candidates: Tensor) -> Tensor:
         """f of every image under every candidate label set: (n, width), (m, classes) to (n, m)."""
-        return self.psi(features) + features @ mean_rows(candidates, self.embedding).T
+        table: Tensor = self.psi(features) + features @ mean_rows(candidates, self.embedding).T
+        return table
 
 
 class FixedProjection(nn.Module):
@@ -110,6 +111,10 @@ class FixedProjection(nn.Module):
 
     The centre is a running mean of the real images' features, kept by `observe` during training.
     """
+
+    weight: Tensor
+    centre: Tensor
+    seen: Tensor
 
     def __init__(self, width: int, bits: int) -> None:
         super().__init__()
@@ -125,7 +130,7 @@ class FixedProjection(nn.Module):
     def observe(self, features: Tensor) -> None:
         """Fold a batch of features (n, width) into the centre; its memory is about 20 batches."""
         self.seen += 1
-        share = torch.clamp(1 / self.seen, min=0.05)
+        share = self.seen.reciprocal().clamp(min=0.05)
         self.centre += share * (features.mean(0) - self.centre)
 
 

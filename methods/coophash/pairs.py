@@ -64,4 +64,5 @@ class LabelPool:
 
     def candidates(self, limit: int, generator: torch.Generator) -> Tensor:
         """At most `limit` distinct label sets (m, classes), for images whose label is hidden."""
-        return self.rows[torch.randperm(len(self.rows), generator=generator)[:limit]]
+        chosen = torch.randperm(len(self.rows), generator=generator)[:limit]
+        return self.rows[chosen]

@@ -81,7 +81,7 @@ class Update:
             self.terms["tr_real"] = p.weight_tr * share * triplets
         if self.pair is not None and share < 1:
             count = self.pair.count
-            positive, negative = torch.tanh(self.descriptor.hash_head(self.revised)).split(count)
+            positive, negative = torch.split(torch.tanh(self.descriptor.hash_head(self.revised)), count)
             triplets = losses.pair_triplet(
                 codes[:count], positive, negative, self.pair.valid, p.margin, p.hinge_power
             )
