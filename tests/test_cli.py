@@ -197,8 +197,9 @@ def test_every_suite_is_valid(run_cli: Cli) -> None:
 def test_help_names_every_flag(run_cli: Cli) -> None:
     code, out, _ = run_cli("run", "--help")
     assert code == 0
-    for flag in ["--methods", "--datasets", "--bits", "--label-fractions", "--seeds", "--protocol", "--backbone", "--epochs", "--selection", "--device", "--precision", "--results", "--tracking-uri", "--plan", "--retry", "--set", "--suite"]:
-        assert flag in out
+    flags = "methods datasets bits label-fractions seeds protocol backbone epochs selection device precision"
+    for flag in (*flags.split(), "results", "tracking-uri", "plan", "retry", "set", "suite"):
+        assert f"--{flag} " in out
 
 
 def test_no_command_prints_the_help(run_cli: Cli) -> None:

@@ -37,7 +37,7 @@ LAYERS = (
     "report",
     "conformance",
     "tuning",
-    "authoring",
+    "scaffold",
     "cli",
     "__main__",
 )

@@ -33,16 +33,9 @@ _LATEX = {
 
 
 _CSV_COLUMNS = (
-    "dataset",
-    "protocol",
-    "label_fraction",
-    "selection",
-    "backbone",
-    "weights",
-    "epochs",
-    "batch_size",
+    *("dataset", "protocol", "label_fraction", "selection", "backbone", "weights", "epochs", "batch_size"),
+    *("method", "bits", "metric", "mean", "sd", "n", "planned", "failed", "stale", "flags"),
 )
-_CSV_COLUMNS += ("method", "bits", "metric", "mean", "sd", "n", "planned", "failed", "stale", "flags")
 
 
 @dataclass(frozen=True)
