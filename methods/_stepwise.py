@@ -91,24 +91,26 @@ class HashNetwork(nn.Module):
         self.head = nn.Linear(self.backbone.features, task.bits)
         nn.init.normal_(self.head.weight, std=self.backbone.features**-0.5)
         nn.init.zeros_(self.head.bias)
+        self.register_buffer("centre", torch.zeros(self.backbone.features))
+        self.centre: Tensor
 
     @torch.no_grad()
     def calibrate(self, images: Tensor, spread: float) -> None:
-        """Rescale and shift the fresh head so that each output has mean 0 and deviation `spread` on `images`.
+        """Centre the features and scale the fresh head on `images`: outputs get mean 0 and deviation `spread`.
 
-        Without this an untrained network's outputs share one large common part: every pair looks similar, and
-        losses that clamp or saturate start without a gradient.
+        Without this an untrained network's features share one large common part: every pair looks similar,
+        losses that clamp or saturate start without a gradient, and every update moves all outputs together.
         """
         training = self.training
-        outputs = self.eval()(images).float()
-        factor = spread / outputs.std(dim=0).clamp(min=1e-6)
-        self.head.weight.mul_(factor[:, None])
-        self.head.bias.copy_((self.head.bias - outputs.mean(dim=0)) * factor)
+        features = self.eval().backbone(images).float()
+        self.centre.copy_(features.mean(dim=0))
+        outputs = self.head(features - self.centre)
+        self.head.weight.mul_(spread / outputs.std(dim=0).clamp(min=1e-6)[:, None])
         self.train(training)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) in [-1, 1] to outputs (n, bits), not squashed."""
-        return cast(Tensor, self.head(self.backbone(images)))
+        return cast(Tensor, self.head(self.backbone(images) - self.centre))
 
 
 class StepwiseMethod(HashMethod):
