@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from benchmark.scoring.session import Outcome
+    from benchmark.scoring.session import Outcome, Request
     from benchmark.scoring.uncertainty import Paired
 
 
@@ -41,27 +42,11 @@ if TYPE_CHECKING:
 def command(
     files: tuple[str, ...],
     against: tuple[str, ...],
-    k: int | None,
-    ties: str,
-    normaliser: str,
-    no_hit: str,
-    empty_ball: str,
-    sign_zero: str,
-    exclude_self: bool,
-    relevance: str,
-    metrics: str | None,
-    at: str,
-    conventions: str | None,
-    resamples: int,
-    seed: int,
-    confidence: float,
-    engine: str,
-    threads: int | None,
-    device: str | None,
     max_gb: float,
     as_json: bool,
     out: Path | None,
     per_query: Path | None,
+    **chosen: Any,
 ) -> None:
     """Score query codes against database codes.
 
@@ -71,37 +56,44 @@ def command(
     by sign, or packed bytes with their number of `bits`.
     """
     from benchmark.errors import InputError
-    from benchmark.metrics import Rules
     from benchmark.scoring.codeset import load_codes
-    from benchmark.scoring.conventions import choose_conventions
-    from benchmark.scoring.session import Request, compare, score
+    from benchmark.scoring.session import compare, score
 
-    rules = Rules(ties, normaliser, no_hit, empty_ball, _sign(sign_zero), relevance, k, exclude_self)
-    if resamples < 0:
-        raise InputError(f"--bootstrap is {resamples}; it must be 0 (off) or more")
-    if seed < 0:
-        raise InputError(f"--seed is {seed}; it must be 0 or more")
-    if not max_gb > 0:
+    if not 0 < max_gb < 1e6:
         raise InputError(f"--max-gb is {max_gb}; it must be above 0")
-    request = Request(
-        rules,
-        None if metrics is None else _names(metrics),
-        _ranks(at),
-        tuple(choose_conventions(conventions)) if conventions is not None else (),
-        resamples,
-        seed,
-        confidence,
-        engine,
-        threads,
-        device,
-    )
-    limit = int(max_gb * 1e9)
+    request, limit = _request(**chosen), int(max_gb * 1e9)
     outcome = score(load_codes(files, limit), request)
     second = None
     if against:
         other = score(load_codes(against, limit), request)
         second = (other, compare(outcome, other))
     _show(outcome, second, as_json, out, per_query)
+
+
+def _request(
+    *, metrics: str | None, at: str, conventions: str | None, resamples: int, seed: int, **chosen: Any
+) -> Request:
+    """The options as a checked request; InputError for one that does not fit."""
+    from benchmark.errors import InputError
+    from benchmark.metrics import Rules
+    from benchmark.scoring.conventions import choose_conventions
+    from benchmark.scoring.session import Request
+
+    if resamples < 0:
+        raise InputError(f"--bootstrap is {resamples}; it must be 0 (off) or more")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}; it must be 0 or more")
+    chosen["sign_zero"] = _sign(chosen["sign_zero"])
+    rules = Rules(**{field.name: chosen.pop(field.name) for field in fields(Rules)})
+    return Request(
+        rules,
+        None if metrics is None else _names(metrics),
+        _ranks(at),
+        tuple(choose_conventions(conventions)) if conventions is not None else (),
+        resamples,
+        seed,
+        **chosen,
+    )
 
 
 def _show(
