@@ -47,6 +47,21 @@ def data_root(given: Path | None) -> Path | None:
     return Path("data")
 
 
+def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
+    """Make sure the files are there, downloading them where the data set can.
+
+    given: the user named the folder, so one that does not exist is a mistake and not created. Raises InputError
+    when files are missing and cannot be had.
+    """
+    try:
+        dataset.sources(root)
+    except InputError:
+        if type(dataset).prepare is HashDataset.prepare or (given and root is not None and not root.is_dir()):
+            raise
+        log.warning("%s is not under %s; downloading it", dataset.info.name, root)
+        dataset.prepare(root)
+
+
 def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     """The fingerprint alone; reads pixels only when the set was never decoded here."""
     folder = _folder(dataset, root)

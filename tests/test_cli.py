@@ -210,3 +210,40 @@ def test_no_command_prints_the_help(run_cli: Cli) -> None:
 
 def test_python_version_is_supported() -> None:
     assert sys.version_info >= (3, 11)
+
+
+def test_missing_data_are_downloaded_where_that_is_possible(
+    run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a named folder, `./data` is made and filled; here the download fails, which is one line."""
+    import urllib.request
+
+    asked: list[str] = []
+
+    def refuse(request: urllib.request.Request, *arguments: object, **options: object) -> None:
+        asked.append(request.full_url)
+        raise OSError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.delenv("BENCHMARK_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_cli("run", "--datasets", "cifar10")
+    assert code == 2
+    assert any("cifar-10-python" in url for url in asked)
+    assert "its download failed (no network); put cifar-10-batches-py" in err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+    code, _, err = run_cli("run", "--datasets", "cifar10", "--plan")
+    assert code == 2
+    assert "does not exist" in err
+
+
+def test_a_download_is_used(run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets.mnist import MNIST
+
+    monkeypatch.setattr(MNIST, "prepare", lambda self, root: make_mnist(root))
+    monkeypatch.delenv("BENCHMARK_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run_cli("run", "--datasets", "mnist", "--methods", "lsh")
+    assert code == 2
+    assert "needs 600 images a class" in err.splitlines()[-1]
+    assert (tmp_path / "data/MNIST/raw").is_dir()

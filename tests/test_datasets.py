@@ -237,12 +237,12 @@ class TestCache:
 def test_download_failure_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torchvision.datasets.utils as utils
+    import urllib.request
 
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(utils, "_urlretrieve", refuse)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
     for name in ("mnist", "cifar10"):
         with pytest.raises(InputError, match="download failed") as caught:
             registry.dataset(name).prepare(tmp_path / "fresh")

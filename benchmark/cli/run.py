@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -85,7 +86,7 @@ def _retry(given: tuple[str, ...]) -> frozenset[str]:
 def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     from rich.console import Console
 
-    from benchmark import datastore, runner
+    from benchmark import datastore, registry, runner
     from benchmark.devices import resolve_device
     from benchmark.progress import make_display
     from benchmark.records import Store
@@ -97,6 +98,10 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     device = resolve_device(config.device)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
+    if not plan_only:
+        given = bool(config.data_root or os.environ.get("BENCHMARK_DATA"))
+        for name in config.datasets:
+            datastore.ensure(registry.dataset(name), data_root, given=given)
     plan = runner.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
