@@ -177,13 +177,15 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3, help="the best of so many counts")
     parser.add_argument("--large", action="store_true", help="10,000 x 1,000,000 as well")
+    parser.add_argument("--only", type=int, choices=range(1, 5), help="one size, by its place in the list")
     parser.add_argument("--quick", action="store_true", help="a tenth of the queries and items")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     print(f"command: python benchmarks/scoring.py {' '.join(sys.argv[1:])}".rstrip())
     print(f"hardware: {hardware()}; one thread (threadpoolctl, faiss.omp_set_num_threads(1), threads=1)")
     print(f"versions: Python {platform.python_version()}, numpy {np.__version__}; commit {commit()}")
-    for case in (*CASES, LARGE) if options.large else CASES:
+    cases = (*CASES, LARGE) if options.large else CASES
+    for case in cases if options.only is None else [(*CASES, LARGE)[options.only - 1]]:
         if options.quick:
             case = Case(
                 case.queries // 10, case.items // 10, case.labels, case.k and case.k // 10, case.multi

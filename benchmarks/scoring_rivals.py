@@ -64,7 +64,7 @@ def with_faiss(queries, items, query_labels, item_labels, *, k, index) -> float:
     for at in range(0, len(packed), 100):
         _, found = index.search(packed[at : at + 100], k or len(items))
         for order, label in zip(found, query_labels[at : at + 100]):
-            total += precision(relevance(label, labels)[order])
+            total += precision(relevance(label, labels[order]))  # labels of what was found only
     return total / len(packed)
 
 
