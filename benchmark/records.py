@@ -189,8 +189,8 @@ class Store:
         if artifacts.log:
             _replace(folder / "log.txt", artifacts.log.encode())
         _replace(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
-        with contextlib.suppress(FileNotFoundError):
-            (folder / "checkpoint.pt").unlink()
+        for leftover in (folder / "checkpoint.pt", *folder.glob(".*.tmp")):  # of this fit's killed runs
+            leftover.unlink(missing_ok=True)
         return folder
 
     def records(self) -> Iterator[Record]:
