@@ -84,6 +84,8 @@ class CoopHash(StepwiseMethod):
 
     def begin(self, data: HashData) -> None:
         """Learn which label sets occur; keep the images whose labels are hidden, if they are to be used."""
+        if self.params.ema > 0:  # the average is calibrated by now; its source starts where it does
+            self.descriptor.load_state_dict(self.networks["hash"].state_dict())
         self.pool = LabelPool(data.labels)
         self.unlabelled: HashData | None = None
         wanted = self.params.unlabelled != "ignore" and self.params.makes_images
@@ -116,6 +118,8 @@ class CoopHash(StepwiseMethod):
 
     def step(self, batch: Batch) -> dict[str, float]:
         """One update of descriptor and generator; returns the scalars to log."""
+        # A pre-trained base keeps its own statistics, and no dropout disturbs the density that is sampled.
+        self.descriptor.base.train(self.ctx.task.weights == "none")
         pair, chain = self._pair(batch)
         unseen = self._unseen(batch.step)
         real, revised, hidden = self._features(batch, pair, unseen)

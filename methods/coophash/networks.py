@@ -15,9 +15,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmark.contracts import Task
 from methods._backbones import SLOPE, build_backbone, initialise
+from methods._stepwise import CalibratedNetwork
 
 
-class Descriptor(nn.Module):
+class Descriptor(CalibratedNetwork):
     """One base network with up to four heads; `forward` is the retrieval path, base and hash head only.
 
     A head that is off is None and costs nothing. Without a hash head the codes come from a fixed random
@@ -48,6 +49,21 @@ class Descriptor(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) in [-1, 1] to h(x), (n, bits), not squashed."""
         return cast(Tensor, self.hash_head(self.base(images)))
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor, spread: float) -> None:
+        """Rescale and shift the fresh hash head: outputs get mean 0 and deviation `spread` on `images`.
+
+        As every method's hash layer starts. A fixed projection is left alone: it centres itself.
+        """
+        if isinstance(self.hash_head, FixedProjection):
+            return
+        training = self.training
+        outputs = self.eval()(images).float()
+        factor = spread / outputs.std(dim=0).clamp(min=1e-6)
+        self.hash_head.weight.mul_(factor[:, None])
+        self.hash_head.bias.copy_((self.hash_head.bias - outputs.mean(dim=0)) * factor)
+        self.train(training)
 
     def density(self, features: Tensor, labels: Tensor) -> Tensor:
         """f(x, c) (n,) from base features (n, width) and labels (n, classes)."""
