@@ -27,6 +27,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 Scalar = bool | int | float | str | None
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
+#: Backbones keep the names that torchvision and timm give them, such as `vit_base_patch16_224`.
+BackboneName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -58,7 +61,7 @@ class FitSpec(Value):
     fingerprint: str = Field(pattern=r"^[0-9a-f]{16}$")
     protocol: Name
     protocol_version: int = Field(ge=1)
-    backbone: Name
+    backbone: BackboneName
     weights: str
     bits: int = Field(ge=1, le=4096)
     label_fraction: float = Field(gt=0, le=1)
@@ -97,7 +100,7 @@ class Sweep(Value):
     label_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
     protocol: Name = "default"
-    backbone: Name = "compact"
+    backbone: BackboneName = "compact"
     weights: str = "none"
     epochs: int | None = Field(default=None, ge=1, le=1_000_000)
     batch_size: int = Field(default=64, ge=2, le=1_000_000)

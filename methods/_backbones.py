@@ -5,7 +5,8 @@ Every backbone maps float images in [-1, 1] (n, channels, height, width) to feat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -109,7 +110,9 @@ class Torchvision(Backbone):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.body, self.features = _headless(task.backbone, "DEFAULT" if task.weights == "imagenet" else None)
+        with _one_line_errors(task):
+            weights = "DEFAULT" if task.weights == "imagenet" else None
+            self.body, self.features = _headless(task.backbone, weights)
         if task.weights not in ("none", "imagenet"):
             _load_file(self.body, Path(task.weights))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
@@ -117,11 +120,31 @@ class Torchvision(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, 1 or 3, height, width) in [-1, 1] to (n, features); resized to 224 px inside."""
-        if images.shape[1] == 1:
-            images = images.expand(-1, 3, -1, -1)
-        if images.shape[-2:] != (224, 224):
-            images = nn.functional.interpolate(images, size=(224, 224), mode="bilinear", align_corners=False)
+        images = _resized(images, (224, 224))
         return self.body(((images + 1) / 2 - self.mean) / self.std).flatten(1)
+
+
+class Timm(Backbone):
+    """A vision transformer of timm without its classifier, at the input size and normalisation it was made for."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        import timm
+
+        with _one_line_errors(task):
+            pretrained = task.weights == "imagenet"
+            self.body = timm.create_model(task.backbone, pretrained=pretrained, num_classes=0)
+        if task.weights not in ("none", "imagenet"):
+            _load_file(self.body, Path(task.weights))
+        self.features = int(self.body.num_features)
+        facts = self.body.pretrained_cfg
+        self.size = (int(facts["input_size"][1]), int(facts["input_size"][2]))
+        self.register_buffer("mean", torch.tensor(facts["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(facts["std"]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (n, 1 or 3, height, width) in [-1, 1] to (n, features); resized inside."""
+        return self.body(((_resized(images, self.size) + 1) / 2 - self.mean) / self.std).flatten(1)
 
 
 BACKBONES: dict[str, Callable[[Task], Backbone]] = {
@@ -142,14 +165,16 @@ def build_backbone(task: Task) -> Backbone:
     Raises InputError for an unknown name, or for weights that a backbone without published weights is given.
     """
     check_backbone(task)
-    return BACKBONES[task.backbone](task)
+    return BACKBONES.get(task.backbone, Timm)(task)
 
 
 def check_backbone(task: Task) -> None:
     """Raise InputError for an unknown backbone, or for weights that it does not come with."""
     if task.backbone not in BACKBONES:
-        raise unknown("backbone", task.backbone, BACKBONES)
-    if BACKBONES[task.backbone] is not Torchvision and task.weights != "none":
+        names = _transformers() if task.backbone.startswith("vit_") else []
+        if task.backbone not in names:
+            raise unknown("backbone", task.backbone, [*BACKBONES, *(names or ["vit_base_patch16_224"])])
+    elif BACKBONES[task.backbone] is not Torchvision and task.weights != "none":
         raise InputError(f"backbone {task.backbone!r} has no weights {task.weights!r}; allowed: none")
 
 
@@ -160,6 +185,31 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def _transformers() -> list[str]:
+    import timm
+
+    return [str(name) for name in timm.list_models("vit_*")]
+
+
+def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    if images.shape[-2:] != size:
+        images = nn.functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
+    return images
+
+
+@contextlib.contextmanager
+def _one_line_errors(task: Task) -> Iterator[None]:
+    """Downloading weights can fail in any way; the user gets one line that says what was wanted."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        text = f"backbone {task.backbone!r} with weights {task.weights!r} cannot be built: {reason}"
+        raise InputError(text) from error
 
 
 def _headless(name: str, weights: str | None) -> tuple[nn.Module, int]:

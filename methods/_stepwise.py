@@ -16,31 +16,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, HashMethod, Params, Task
-from benchmark.spec import Value
-from methods._backbones import Backbone, build_backbone
+from methods._backbones import Backbone
 from methods._images import augment, to_float
-
-
-class Recipe(Value):
-    """How a network is optimised. `backbone_factor` scales the learning rate of the backbone's parameters.
-
-    `schedule` `steps` multiplies the rate by `decay` at `drops` equal marks of the budget.
-    """
-
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    lr: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    nesterov: bool = False
-    backbone_factor: float = Field(default=1.0, ge=0)
-    schedule: Literal["constant", "cosine", "halve-in-five", "steps"] = "constant"
-    drops: float = Field(default=5.0, gt=0)
-    decay: float = Field(default=0.5, gt=0, le=1)
-
-
-#: For networks trained from nothing: papers tune only the fine-tuning of ImageNet weights.
-SCRATCH = Recipe(optimizer="adam", lr=1e-3, schedule="cosine")
-
+from methods._networks import CalibratedNetwork, HashNetwork
+from methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
 
 #: How many training images the fresh hash layer is calibrated on, and to which deviation of its outputs.
 CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1
@@ -80,37 +59,6 @@ class Batch:
     def class_ids(self) -> Tensor:
         """int64 (b,): class indices; meaningful for single-label data only."""
         return self.labels.argmax(dim=1)
-
-
-class HashNetwork(nn.Module):
-    """A backbone and one linear hash layer, the network of almost every deep hashing paper."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.backbone: Backbone = build_backbone(task)
-        self.head = nn.Linear(self.backbone.features, task.bits)
-        nn.init.normal_(self.head.weight, std=self.backbone.features**-0.5)
-        nn.init.zeros_(self.head.bias)
-        self.register_buffer("centre", torch.zeros(self.backbone.features))
-        self.centre: Tensor
-
-    @torch.no_grad()
-    def calibrate(self, images: Tensor, spread: float) -> None:
-        """Centre the features and scale the fresh head on `images`: outputs get mean 0 and deviation `spread`.
-
-        Without this an untrained network's features share one large common part: every pair looks similar,
-        losses that clamp or saturate start without a gradient, and every update moves all outputs together.
-        """
-        training = self.training
-        features = self.eval().backbone(images).float()
-        self.centre.copy_(features.mean(dim=0))
-        outputs = self.head(features - self.centre)
-        self.head.weight.mul_(spread / outputs.std(dim=0).clamp(min=1e-6)[:, None])
-        self.train(training)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) in [-1, 1] to outputs (n, bits), not squashed."""
-        return cast(Tensor, self.head(self.backbone(images) - self.centre))
 
 
 class StepwiseMethod(HashMethod):
@@ -179,7 +127,7 @@ class StepwiseMethod(HashMethod):
             {"params": [p for p in everything if id(p) not in inside], "lr": recipe.lr},
             {"params": [p for p in everything if id(p) in inside], "lr": recipe.lr * recipe.backbone_factor},
         ]
-        return _optimizer([group for group in groups if group["params"]], recipe)
+        return make_optimizer([group for group in groups if group["params"]], recipe)
 
     def optimize(self, name: str, loss: Tensor) -> None:
         """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity."""
@@ -248,7 +196,7 @@ class StepwiseMethod(HashMethod):
 
     def _calibrate(self, data: HashData) -> None:
         network = self.networks["hash"]
-        if isinstance(network, HashNetwork):
+        if isinstance(network, CalibratedNetwork):
             order = torch.randperm(len(data.images), generator=self.ctx.generator("calibrate"))
             images = data.images[order[:CALIBRATION_IMAGES].to(data.images.device)]
             if len(images) > 1:
@@ -318,27 +266,6 @@ def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
 
 def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
     return torch.randperm(n, generator=ctx.generator("order", epoch))
-
-
-def schedule_factor(schedule: str, progress: float, drops: float = 5.0, decay: float = 0.5) -> float:
-    """The learning-rate factor at `progress` in [0, 1): 1 at the start."""
-    if schedule == "cosine":
-        return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * progress))))
-    if schedule == "halve-in-five":
-        return 0.5 ** int(5 * progress)
-    if schedule == "steps":
-        return float(decay ** int(drops * progress))
-    return 1.0
-
-
-def _optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov
-        )
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.Adam(groups, recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def _finite(scalars: Mapping[str, Tensor | float], step: int) -> dict[str, float]:
