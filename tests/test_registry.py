@@ -34,12 +34,10 @@ GOOD = """
 
 
 def test_listing_imports_no_torch_once_indexed() -> None:
-    registry.entries("methods")
-    code = (
-        "import sys\nfrom benchmark.cli import main\nassert main(['list', 'methods']) == 0\n"
-        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    code = "import sys\nfrom benchmark.cli import main\nassert main(['list', 'methods']) == 0\n"
+    light = "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
+    for command in (code, code + light):  # the first may have to scan
+        subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
 
 
 def test_help_imports_nothing_heavy() -> None:
