@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -183,3 +184,17 @@ def test_a_method_keeps_its_colour() -> None:
     assert style("coophash") == style("coophash (lr=0.1)")
     assert style("coophash") != style("hashnet")
     assert style("some-new-method") == style("some-new-method")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: tables are not compiled")
+def test_the_latex_compiles_whatever_records_say(tmp_path: Path) -> None:
+    failed = made(None, seed=1).model_copy(
+        update={"failure": Failure(kind="error", message=HOSTILE), "command": HOSTILE}
+    )
+    table = main_table(group_records([made(0.5), made(0.6, seed=2), failed])[0], {made(0.5).fit_id})
+    text = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+    (tmp_path / "page.tex").write_text(text + to_latex(table, "x") + "\\end{document}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "page.pdf").is_file()
