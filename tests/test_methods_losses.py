@@ -165,10 +165,7 @@ def plain_qsmih(u, u0, y, m):
 def triples(y):
     for a in range(N):
         yield [
-            (a, p, n)
-            for p in range(N)
-            for n in range(N)
-            if p != a and alike(y, a, p) and not alike(y, a, n)
+            (a, p, n) for p in range(N) for n in range(N) if p != a and alike(y, a, p) and not alike(y, a, n)
         ]
 
 
@@ -188,9 +185,7 @@ def plain_dnnh(u, u0, y, m):
     f = np.array([[0.0 if a < -0.45 else 1.0 if a > 0.45 else a + 0.5 for a in row] for row in u])
     means = []
     for group in triples(y):
-        values = [
-            max(0.0, ((f[a] - f[p]) ** 2).sum() - ((f[a] - f[n]) ** 2).sum() + 1) for a, p, n in group
-        ]
+        values = [max(0.0, ((f[a] - f[p]) ** 2).sum() - ((f[a] - f[n]) ** 2).sum() + 1) for a, p, n in group]
         if values:
             means.append(sum(values) / len(values))
     return np.mean(means)
@@ -322,7 +317,9 @@ def plain_dpn(u, u0, y, m):
 
 def plain_orthohash(u, u0, y, m):
     book = m.buffers["codebook"].numpy()
-    logits = np.array([[2.0 * (cos(row, o) - 0.2 * hot) for o, hot in zip(book, yy)] for row, yy in zip(u, y)])
+    logits = np.array(
+        [[2.0 * (cos(row, o) - 0.2 * hot) for o, hot in zip(book, yy)] for row, yy in zip(u, y)]
+    )
     return soft_cross_entropy(logits, y)
 
 
@@ -374,7 +371,9 @@ def make(name: str, labels: np.ndarray, **params: Any) -> tuple[StepwiseMethod, 
     cls = next(
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, StepwiseMethod) and value.__module__ == module.__name__
+        if isinstance(value, type)
+        and issubclass(value, StepwiseMethod)
+        and value.__module__ == module.__name__
     )
     method = cls(cls.Params(**params))
     task = Task(K, C, 1, 4, 4, bool((labels.sum(1) > 1).any()), backbone="pixels")

@@ -1,0 +1,159 @@
+"""From nothing to a row in the table: `new`, and methods that live in installed packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark import registry, scaffold
+from benchmark.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+RunCli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def in_checkout() -> Iterator[list[Path]]:
+    """Remove what a test writes into the checkout."""
+    made: list[Path] = []
+    yield made
+    for path in made:
+        path.unlink(missing_ok=True)
+    for name in ("methods.scaffold_probe", "scaffold_probe"):
+        sys.modules.pop(name, None)
+    registry.refresh()
+
+
+def test_new_writes_a_method_and_a_test_that_pass_at_once(run_cli: RunCli, in_checkout: list[Path]) -> None:
+    in_checkout += [ROOT / "methods" / "scaffold_probe.py", ROOT / "tests" / "test_scaffold_probe.py"]
+    code, out, _ = run_cli("new", "scaffold-probe")
+    assert code == 0
+    assert all(path.is_file() and str(path) in out for path in in_checkout)
+    assert registry.find("methods", "scaffold-probe").info["title"] == "scaffold-probe"
+    code, out, _ = run_cli("check", "scaffold-probe")
+    assert code == 0, out
+    assert run_cli("new", "scaffold-probe")[0] == 2
+    test = in_checkout[1].read_text()
+    assert "from methods.scaffold_probe import ScaffoldProbe" in test
+    compile(test, "test", "exec")
+
+
+def test_what_new_writes_is_formatted_and_linted(tmp_path: Path) -> None:
+    files = scaffold.create("well-kept", tmp_path / "package")
+    ruff = [sys.executable, "-m", "ruff"]
+    sources = [str(path) for path in files if path.suffix == ".py"]
+    if subprocess.run([*ruff, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip("ruff is not installed")
+    config = ["--config", str(ROOT / "pyproject.toml")]
+    done = subprocess.run(
+        [*ruff, "format", "--check", *config, *sources], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    done = subprocess.run(
+        [*ruff, "check", *config, "--ignore", "D1,I001", *sources],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Upper",
+        "1st",
+        "two--hyphens",
+        "-x",
+        "x-",
+        "with space",
+        "under_score",
+        "class",
+        "",
+        "a" * 65,
+        "../x",
+        "é",
+    ],
+)
+def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no method name"):
+        scaffold.create(name, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_taken_names_and_files_are_refused(run_cli: RunCli, tmp_path: Path) -> None:
+    for name in ("lsh", "itq-cca", "hashnet", "coophash"):
+        code, _, err = run_cli("new", name, "--directory", tmp_path)
+        assert code == 2
+        assert "already taken" in err
+    assert run_cli("new", "torch", "--directory", tmp_path)[0] == 2
+    (tmp_path / "fresh.py").write_text("mine")
+    code, _, err = run_cli("new", "fresh", "--directory", tmp_path)
+    assert code == 2
+    assert "already there" in err
+    assert (tmp_path / "fresh.py").read_text() == "mine"
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert run_cli("new", "fresh", "--directory", blocked / "inside")[0] == 2
+
+
+def benchmark(*arguments: str, site: Path, cache: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, "BENCHMARK_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_an_installed_package_appears_in_list_check_and_run(tmp_path: Path) -> None:
+    """Written by `new` outside the checkout, built and installed by pip without any network."""
+    source, site, cache = tmp_path / "outside", tmp_path / "site", tmp_path / "cache"
+    scaffold.create("outsider", source)
+    pip = ["install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *pip, str(source)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    listed = benchmark("list", "methods", "--json", site=site, cache=cache, cwd=tmp_path)
+    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert rows["outsider"]["origin"] == "package coophash-benchmark-outsider"
+    assert not rows["outsider"]["error"]
+    checked = benchmark("check", "outsider", site=site, cache=cache, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
+    run = ["run", "--methods", "outsider", "--datasets", "digits", "--bits", "12", "--epochs", "2"]
+    ran = benchmark(*run, "--results", "out", "--tracking-uri", "none", site=site, cache=cache, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (record,) = (tmp_path / "out").rglob("record.json")
+    assert json.loads(record.read_text())["spec"]["method"] == "outsider"
+
+
+def test_duplicate_and_incompatible_packages_are_listed_with_the_reason(
+    run_cli: RunCli, plugin: Callable[..., Path]
+) -> None:
+    plugin("lsh", "from methods.lsh import LSH as Mine", target="Mine")
+    plugin("plain", "class Plain: pass", target="Plain")
+    plugin("gone", "", target="NotThere")
+    code, out, _ = run_cli("list", "methods", "--json")
+    assert code == 0
+    rows = json.loads(out)
+    reasons = {row["origin"]: row["error"] for row in rows if row["error"]}
+    assert "already taken by methods/lsh.py" in reasons["package throwaway_lsh"]
+    assert "no HashMethod subclass" in reasons["package throwaway_plain"]
+    assert "NotThere" in reasons["package throwaway_gone"]
+    assert any(row["name"] == "lsh" and not row["error"] for row in rows)
