@@ -405,3 +405,12 @@ def test_a_broken_package_is_listed_and_stops_no_other(
     assert "pass  pcah" in out
     with pytest.raises(InputError, match="its library is missing"):
         registry.find("methods", "throwaway-snapped")
+
+
+def test_the_documentation_names_every_method_and_every_check() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    methods = (docs / "methods.md").read_text()
+    own = [entry.name for entry in registry.entries("methods") if entry.origin.startswith("methods/")]
+    assert [name for name in own if f"`{name}`" not in methods and not name.startswith("coophash")] == []
+    guide = (docs / "adding-a-method.md").read_text()
+    assert [check.name for check in CHECKS if f"`{check.name}`" not in guide] == []

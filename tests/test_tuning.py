@@ -101,7 +101,7 @@ def test_a_failed_trial_is_recorded_and_the_best_of_the_others_wins(monkeypatch:
 
 
 def test_tune_records_reuses_and_feeds_run(run_cli: RunCli, tmp_path: Path) -> None:
-    code, out, err = run_cli("tune", "hashnet", *QUICK, "--backbone", "pixels", "--results", tmp_path)
+    code, _, err = run_cli("tune", "hashnet", *QUICK, "--backbone", "pixels", "--results", tmp_path)
     assert code == 0, err
     assert err.count("hashnet trial") == 2
     (path,) = (tmp_path / "tuning").glob("*.json")
