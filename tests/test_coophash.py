@@ -290,7 +290,9 @@ def test_every_option_together():
     }
     made = fitted(data, **options)
     assert made.encode(data.images).isfinite().all()
-    assert not torch.equal(made.networks["hash"].hash_head.weight, made.descriptor.hash_head.weight)
+    assert not torch.equal(
+        made.networks["hash"].hash_head.linear.weight, made.descriptor.hash_head.linear.weight
+    )
 
 
 @pytest.mark.parametrize("extra", [{}, {"ema": 0.9}, VARIANTS["coophash-tr"], VARIANTS["coophash-gan"]])
@@ -368,7 +370,7 @@ def test_a_loss_that_is_not_finite_is_named_and_moves_nothing():
 
 def test_a_gradient_that_is_not_finite_is_named():
     made, batch = ready(digits())
-    made.descriptor.hash_head.weight.register_hook(lambda gradient: gradient * float("nan"))
+    made.descriptor.hash_head.linear.weight.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(FloatingPointError, match="gradient of the descriptor"):
         made.step(batch)
 

@@ -36,16 +36,28 @@ def code_distance(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).square().sum(-1) / (4 * first.shape[-1])
 
 
+def hinge(violation: Tensor, temperature: float | None) -> Tensor:
+    """max(0, v), or its smooth form T log(1 + exp(v / T)), which goes on asking for a little more."""
+    if temperature is None:
+        return violation.clamp(min=0)
+    return temperature * softplus(violation / temperature)
+
+
 def pair_triplet(
-    anchor: Tensor, positive: Tensor, negative: Tensor, valid: Tensor, margin: float, power: int
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    valid: Tensor,
+    margin: float,
+    temperature: float | None,
 ) -> Tensor:
-    """Mean of max(0, m + d(x, x~+) - d(x, x~-))^power over the rows that `valid` (n,) marks."""
-    hinge = (margin + code_distance(anchor, positive) - code_distance(anchor, negative)).clamp(min=0)
-    return (hinge**power * valid).sum() / valid.sum().clamp(min=1)
+    """Mean hinge of m + d(x, x~+) - d(x, x~-) over the rows that `valid` (n,) marks; codes (n, bits)."""
+    violation = margin + code_distance(anchor, positive) - code_distance(anchor, negative)
+    return (hinge(violation, temperature) * valid).sum() / valid.sum().clamp(min=1)
 
 
-def batch_triplet(codes: Tensor, labels: Tensor, margin: float, power: int) -> Tensor:
-    """Mean of max(0, m + d(a, p) - d(a, n))^power over all valid triplets of a batch of real images.
+def batch_triplet(codes: Tensor, labels: Tensor, margin: float, temperature: float | None) -> Tensor:
+    """Mean hinge of m + d(a, p) - d(a, n) over all valid triplets of a batch of real images.
 
     codes (n, bits), labels (n, classes). A positive shares a label with its anchor and is another image; a
     negative shares none. Every triplet counts: the hardest alone make the codes collapse. To bound memory,
@@ -56,8 +68,8 @@ def batch_triplet(codes: Tensor, labels: Tensor, margin: float, power: int) -> T
     distance = code_distance(codes[:anchors, None], codes[None])
     positive = alike * (1 - torch.eye(len(codes), device=codes.device)[:anchors])
     valid = positive[:, :, None] * (1 - alike)[:, None, :]
-    hinge = (margin + distance[:, :, None] - distance[:, None, :]).clamp(min=0)
-    return (hinge**power * valid).sum() / valid.sum().clamp(min=1)
+    violation = margin + distance[:, :, None] - distance[:, None, :]
+    return (hinge(violation, temperature) * valid).sum() / valid.sum().clamp(min=1)
 
 
 def quantisation(codes: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class Descriptor(CalibratedNetwork):
         super().__init__()
         self.base = build_backbone(task)
         width = self.base.features
-        self.hash_head = _linear(width, task.bits) if hashing else FixedProjection(width, task.bits)
+        self.hash_head = CentredLinear(width, task.bits) if hashing else FixedProjection(width, task.bits)
         self.density_head = _density(task, width) if density else None
         self.class_head = _linear(width, task.classes) if discrimination else None
         self.inference_head = _linear(width, 2 * latent) if latent else None
@@ -52,18 +52,11 @@ class Descriptor(CalibratedNetwork):
 
     @torch.no_grad()
     def calibrate(self, images: Tensor, spread: float) -> None:
-        """Rescale and shift the fresh hash head: outputs get mean 0 and deviation `spread` on `images`.
-
-        As every method's hash layer starts. A fixed projection is left alone: it centres itself.
-        """
-        if isinstance(self.hash_head, FixedProjection):
-            return
-        training = self.training
-        outputs = self.eval()(images).float()
-        factor = spread / outputs.std(dim=0).clamp(min=1e-6)
-        self.hash_head.weight.mul_(factor[:, None])
-        self.hash_head.bias.copy_((self.hash_head.bias - outputs.mean(dim=0)) * factor)
-        self.train(training)
+        """Centre and scale a fresh hash head on images; a fixed projection centres itself."""
+        if isinstance(self.hash_head, CentredLinear):
+            training = self.training
+            self.hash_head.calibrate(self.eval().base(images).float(), spread)
+            self.train(training)
 
     def density(self, features: Tensor, labels: Tensor) -> Tensor:
         """f(x, c) (n,) from base features (n, width) and labels (n, classes)."""
@@ -85,6 +78,28 @@ class Descriptor(CalibratedNetwork):
         """Logits (n, classes) of p(c given x): softmax, or a sigmoid for each label when multi-label."""
         assert self.class_head is not None, "the class head is off"
         return cast(Tensor, self.class_head(features))
+
+
+class CentredLinear(nn.Module):
+    """The hash head: a linear map of centred features, as the hash layers of the other methods are."""
+
+    centre: Tensor
+
+    def __init__(self, width: int, bits: int) -> None:
+        super().__init__()
+        self.linear = _linear(width, bits)
+        self.register_buffer("centre", torch.zeros(width))
+
+    @torch.no_grad()
+    def calibrate(self, features: Tensor, spread: float) -> None:
+        """Fix the centre at the mean of features (n, width); scale each output to deviation `spread`."""
+        self.centre.copy_(features.mean(dim=0))
+        deviation = self.linear(features - self.centre).std(dim=0)
+        self.linear.weight.mul_(spread / deviation.clamp(min=1e-6)[:, None])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (n, width) to outputs (n, bits)."""
+        return cast(Tensor, self.linear(features - self.centre))
 
 
 class ClassDensity(nn.Module):

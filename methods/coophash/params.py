@@ -26,8 +26,10 @@ class CoopHashParams(StepwiseParams):
     weight_vae: float = Field(default=0.1, ge=0, le=100, description="L_VAE per pixel, the inference head")
 
     # Hashing
-    margin: float = Field(default=0.5, gt=0, le=1, description="m, as a share of differing bits")
-    hinge_power: Literal[1, 2] = Field(default=2, description="2 squares the hinge of the triplet losses")
+    margin: float = Field(default=0.1, ge=0, le=1, description="m, as a share of differing bits")
+    temperature: float | None = Field(
+        default=0.05, gt=0, le=10, description="of the smooth hinge in L_TR; null: the plain hinge, max(0, .)"
+    )
     real_triplets: float = Field(default=0.5, ge=0, le=1, description="share of L_TR on real images alone")
     quantisation: float = Field(default=0.0, ge=0, le=10, description="weight of (|h| - 1)^2 inside L_TR")
     class_on_pair: float = Field(

@@ -77,13 +77,13 @@ class Update:
         codes = torch.tanh(self.descriptor.hash_head(self.real))
         share = p.real_triplets if self.pair is not None else 1.0
         if share:
-            triplets = losses.batch_triplet(codes, labels, p.margin, p.hinge_power)
+            triplets = losses.batch_triplet(codes, labels, p.margin, p.temperature)
             self.terms["tr_real"] = p.weight_tr * share * triplets
         if self.pair is not None and share < 1:
             count = self.pair.count
             positive, negative = torch.split(torch.tanh(self.descriptor.hash_head(self.revised)), count)
             triplets = losses.pair_triplet(
-                codes[:count], positive, negative, self.pair.valid, p.margin, p.hinge_power
+                codes[:count], positive, negative, self.pair.valid, p.margin, p.temperature
             )
             self.terms["tr_pair"] = p.weight_tr * (1 - share) * triplets
             self.watched["pairs_without_negative"] = 1 - self.pair.valid.mean()
