@@ -11,6 +11,10 @@ from benchmark.contracts import Task
 from methods._backbones import Backbone, build_backbone
 
 
+#: Images in one forward pass outside training: backbones for large images need much memory for each.
+CHUNK = 64
+
+
 class CalibratedNetwork(nn.Module):
     """A network whose fresh hash layer is adjusted once to the training images, before the first update."""
 
@@ -39,7 +43,8 @@ class HashNetwork(CalibratedNetwork):
         losses that clamp or saturate start without a gradient, and every update moves all outputs together.
         """
         training = self.training
-        features = self.eval().backbone(images).float()
+        self.eval()
+        features = torch.cat([self.backbone(part).float() for part in images.split(CHUNK)])
         self.centre.copy_(features.mean(dim=0))
         outputs = self.head(features - self.centre)
         self.head.weight.mul_(spread / outputs.std(dim=0).clamp(min=1e-6)[:, None])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, Task
 from methods._backbones import Backbone, build_backbone
+from methods._networks import CHUNK
 from methods._pairs import cosine
 from methods._stepwise import StepwiseMethod, StepwiseParams
 
@@ -85,7 +86,7 @@ class Reference(nn.Module):
         from methods._images import to_float
 
         with torch.no_grad():
-            total = torch.stack([self.body(to_float(part)).sum(dim=0) for part in images.split(256)]).sum(
+            total = torch.stack([self.body(to_float(part)).sum(dim=0) for part in images.split(CHUNK)]).sum(
                 dim=0
             )
         self.mean.copy_(total / len(images))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from benchmark.contracts import MethodInfo, Task
 from methods._backbones import build_backbone
+from methods._networks import CHUNK, CalibratedNetwork
 from methods._pairs import squared_distances
-from methods._stepwise import Batch, CalibratedNetwork, Recipe, StepwiseMethod, StepwiseParams
+from methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from methods._triplets import anchor_mean, differences, triplet_mask
 
 
@@ -47,8 +48,11 @@ class DivideAndEncode(CalibratedNetwork):
     def calibrate(self, images: Tensor, spread: float) -> None:
         """Centre the features; scale each slice so that its input to the sigmoid deviates by 1."""
         training = self.training
-        self.centre.copy_(self.eval().backbone(images).float().mean(dim=0))
-        self.units.div_(self.logits(images).float().std(dim=0).clamp(min=1e-6)[:, None])
+        self.eval()
+        parts = images.split(CHUNK)
+        self.centre.copy_(torch.cat([self.backbone(part).float() for part in parts]).mean(dim=0))
+        logits = torch.cat([self.logits(part).float() for part in parts])
+        self.units.div_(logits.std(dim=0).clamp(min=1e-6)[:, None])
         self.train(training)
 
     def logits(self, images: Tensor) -> Tensor:
