@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from benchmark.contracts import Task
 from methods._backbones import Backbone, build_backbone
 
-
 #: Images in one forward pass outside training: backbones for large images need much memory for each.
 CHUNK = 64
 
