@@ -50,6 +50,24 @@ class CheckContext(FitContext):
         self.started = True
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a passed check found, and how many things it compared; none means that it ran nothing."""
+
+    found: str
+    compared: int = 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its name, what it expects in words, the function, and the check that owns the fit it needs."""
+
+    name: str
+    expected: str
+    run: Callable[[Lab], Finding]
+    needs: str = ""
+
+
 def seed_globals(seed: int) -> None:
     """Seed Python's, NumPy's and torch's global generators."""
     random.seed(seed)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmark.conformance.checks import CHECKS, Check, Finding
-from benchmark.conformance.lab import Broken, Lab, one_line
+from benchmark.conformance.checks import CHECKS
+from benchmark.conformance.lab import Broken, Check, Finding, Lab, one_line
 from benchmark.contracts import HashMethod
 
 State = Literal["pass", "FAIL", "known", "blocked"]
