@@ -22,11 +22,11 @@ class Display(Protocol):
     def fit_started(self, number: int, label: str) -> None:
         """The `number`-th fit (from 1) begins."""
 
-    def fit_progress(self, event: Event) -> None:
-        """The running fit moved on."""
+    def fit_progress(self, number: int, event: Event) -> None:
+        """The `number`-th fit moved on."""
 
-    def fit_finished(self, text: str) -> None:
-        """The running fit ended; `text` says how."""
+    def fit_finished(self, number: int, text: str) -> None:
+        """The `number`-th fit ended; `text` says how."""
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -60,7 +60,7 @@ def _duration(seconds: float) -> str:
 
 
 class Bars:
-    """One bar for the sweep, one for the running fit."""
+    """One bar for the sweep, one for each running fit."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -72,7 +72,7 @@ class Bars:
             console=console,
         )
         self._sweep: TaskID | None = None
-        self._fit: TaskID | None = None
+        self._fits: dict[int, TaskID] = {}
         self._began = time.monotonic()
 
     def sweep_started(self, fits: int, done: int) -> None:
@@ -84,22 +84,23 @@ class Bars:
 
     def fit_started(self, number: int, label: str) -> None:
         """Show the fit's bar."""
-        self._fit = self._progress.add_task(label, total=None, state="loading")
+        if number not in self._fits:
+            self._fits[number] = self._progress.add_task(label, total=None, state="loading")
 
-    def fit_progress(self, event: Event) -> None:
+    def fit_progress(self, number: int, event: Event) -> None:
         """Move the fit's bar."""
-        if self._fit is None:
+        bar = self._fits.get(number)
+        if bar is None:
             return
         if event.phase == "train" and event.steps:
-            self._progress.update(self._fit, completed=event.step, total=event.steps, state=_state(event))
+            self._progress.update(bar, completed=event.step, total=event.steps, state=_state(event))
         else:
-            self._progress.update(self._fit, state=_state(event))
+            self._progress.update(bar, state=_state(event))
 
-    def fit_finished(self, text: str) -> None:
+    def fit_finished(self, number: int, text: str) -> None:
         """Replace the fit's bar by a line and move the sweep's."""
-        if self._fit is not None:
-            self._progress.remove_task(self._fit)
-            self._fit = None
+        if number in self._fits:
+            self._progress.remove_task(self._fits.pop(number))
         self._progress.console.print(Text(text))
         if self._sweep is not None:
             self._progress.advance(self._sweep)
@@ -123,7 +124,7 @@ class Lines:
 
     def __init__(self, every: float = 10.0) -> None:
         self._every, self._last = every, 0.0
-        self._total, self._number, self._label = 0, 0, ""
+        self._total, self._labels = 0, dict[int, str]()
 
     def sweep_started(self, fits: int, done: int) -> None:
         """Say what is to come."""
@@ -132,21 +133,21 @@ class Lines:
 
     def fit_started(self, number: int, label: str) -> None:
         """Name the fit."""
-        self._number, self._label, self._last = number, label, time.monotonic()
+        self._labels[number], self._last = label, time.monotonic()
         self.note(f"[{number}/{self._total}] {label}: started")
 
-    def fit_progress(self, event: Event) -> None:
+    def fit_progress(self, number: int, event: Event) -> None:
         """Print now and then."""
         now = time.monotonic()
         if now - self._last < self._every:
             return
         self._last = now
         steps = f" {event.step}/{event.steps}" if event.phase == "train" else ""
-        self.note(f"[{self._number}/{self._total}] {self._label}:{steps} {_state(event)}")
+        self.note(f"[{number}/{self._total}] {self._labels[number]}:{steps} {_state(event)}")
 
-    def fit_finished(self, text: str) -> None:
+    def fit_finished(self, number: int, text: str) -> None:
         """Print the outcome."""
-        self.note(f"[{self._number}/{self._total}] {text}")
+        self.note(f"[{number}/{self._total}] {text}")
 
     def note(self, text: str) -> None:
         """Print at once: a pipe would hold lines back."""

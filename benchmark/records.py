@@ -7,143 +7,61 @@ import csv
 import io
 import json
 import os
-import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from benchmark.errors import InputError
-from benchmark.spec import FitSpec, Value, explain
+from benchmark.results import (
+    RECORD_SCHEMA,
+    Artifacts,
+    CurvePoint,
+    Environment,
+    Failure,
+    FailureKind,
+    ProtocolFacts,
+    Record,
+    Score,
+    Timings,
+)
+from benchmark.scoring.claims import check_claim
+from benchmark.scoring.files import read_npy
+from benchmark.spec import FitSpec, explain
 
-#: Number of the record's layout. `_UPGRADES[n]` turns a raw record of layout n into layout n + 1.
-RECORD_SCHEMA = 1
+__all__ = [
+    "RECORD_SCHEMA",
+    "Artifacts",
+    "CurvePoint",
+    "Environment",
+    "Failure",
+    "FailureKind",
+    "ProtocolFacts",
+    "Record",
+    "Score",
+    "Store",
+    "Timings",
+    "read_record",
+]
+
+#: `_UPGRADES[n]` turns a raw record of layout n into layout n + 1.
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 #: A record is a few kilobytes; anything larger is not one.
 MAX_RECORD_BYTES = 4 * 2**20
+MAX_CURVE_BYTES = 256 * 2**20
+MAX_CODES_BYTES = 2 * 2**30
+
+#: The training state inside a fit's folder, and the failures after which it is kept: a retry continues there.
+CHECKPOINT = "checkpoint.pt"
+RESUMED = ("timeout", "lost")
 
 #: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
 _FIT_FOLDERS = "*/*/*b-*-s*-????????????????"
-
-FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
-
-
-class Score(Value):
-    """One number: what was measured, under which view and cut-off. `k` None means the whole database."""
-
-    view: str
-    metric: str
-    k: int | None = None
-    value: float
-
-
-class CurvePoint(Value):
-    """The model's mAP during training: on the queries for the record only, never used for selection
-    unless `selection` says so. `part` names what was scored.
-    """
-
-    step: int
-    seconds: float
-    map: float
-    part: Literal["query", "tuning"]
-
-
-class ProtocolFacts(Value):
-    """The protocol as it was applied: part of every number."""
-
-    text: str
-    rules: dict[str, Any]
-    rules_text: str
-    queries: int
-    database: int
-    labelled: int
-    hidden: int
-    tuning: int
-    label_rule: str
-    selection_text: str
-
-
-class Timings(Value):
-    """Seconds per phase, and images per second while training and encoding."""
-
-    load: float = 0.0
-    train: float = 0.0
-    encode: float = 0.0
-    score: float = 0.0
-    total: float = 0.0
-    train_images_per_second: float = 0.0
-    encode_images_per_second: float = 0.0
-
-
-class Environment(Value):
-    """Where and with what a fit ran."""
-
-    versions: dict[str, str]
-    commit: str
-    dirty: bool | None
-    dirty_digest: str = ""
-    platform: str
-    cpu: str
-    cores: int
-    threads: int
-    device: str
-    precision: str
-    memory_gib: float
-
-
-class Failure(Value):
-    """Why a fit has no result."""
-
-    kind: FailureKind
-    message: str
-    traceback: str = ""
-
-
-class Record(Value):
-    """One fit: what was asked for, what came out, and everything needed to judge and repeat it."""
-
-    record_schema: int = RECORD_SCHEMA
-    fit_id: str = Field(pattern=r"^[0-9a-f]{16}$")
-    spec: FitSpec
-    state: Literal["done", "failed"]
-    scores: tuple[Score, ...] = ()
-    curve: tuple[CurvePoint, ...] = ()
-    health: dict[str, float] = Field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    facts: dict[str, str | int | float] = Field(default_factory=dict)
-    protocol: ProtocolFacts | None = None
-    updates: int = 0
-    selected_step: int | None = None
-    timings: Timings = Timings()
-    peak_memory_mib: float = 0.0
-    peak_gpu_memory_mib: float | None = None
-    environment: Environment | None = None
-    source_digest: str = ""
-    command: str = ""
-    started: str = ""
-    finished: str = ""
-    failure: Failure | None = None
-
-    def score(self, metric: str = "map", view: str = "clean") -> float | None:
-        """The value of one metric under one view, or None when it was not measured."""
-        for score in self.scores:
-            if score.metric == metric and score.view == view:
-                return score.value
-        return None
-
-
-@dataclass(frozen=True)
-class Artifacts:
-    """The bulky part of a result: codes (arrays for `codes.npz`), weights, curve rows, log text, images."""
-
-    codes: Mapping[str, np.ndarray] = field(default_factory=dict)
-    weights: Mapping[str, Any] = field(default_factory=dict)
-    curve: Sequence[Mapping[str, float]] = ()
-    log: str = ""
 
 
 class Store:
@@ -178,18 +96,24 @@ class Store:
     def save(self, record: Record, artifacts: Artifacts) -> Path:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
+        files = {
+            "codes.npz": _npz(artifacts.codes) if artifacts.codes else None,
+            "weights.safetensors": _safetensors(artifacts.weights) if artifacts.weights else None,
+            "curve.csv": _csv(artifacts.curve).encode() if artifacts.curve else None,
+            "log.txt": artifacts.log.encode() or None,
+        }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "record.json").unlink(missing_ok=True)  # from here on the old files no longer match it
-        if artifacts.codes:
-            _replace(folder / "codes.npz", _npz(artifacts.codes))
-        if artifacts.weights:
-            _replace(folder / "weights.safetensors", _safetensors(artifacts.weights))
-        if artifacts.curve:
-            _replace(folder / "curve.csv", _csv(artifacts.curve).encode())
-        if artifacts.log:
-            _replace(folder / "log.txt", artifacts.log.encode())
+        for name, content in files.items():
+            if content is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _replace(folder / name, content)
         _replace(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
-        for leftover in (folder / "checkpoint.pt", *folder.glob(".*.tmp")):  # of this fit's killed runs
+        leftovers = [*folder.glob(".*.tmp")]  # of this fit's killed runs
+        if record.failure is None or record.failure.kind not in RESUMED:
+            leftovers.append(folder / CHECKPOINT)
+        for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return folder
 
@@ -211,37 +135,35 @@ class Store:
         """Folders of fits that were begun and hold a checkpoint but no record."""
         return sorted(
             path.parent
-            for path in self.root.glob(f"{_FIT_FOLDERS}/checkpoint.pt")
+            for path in self.root.glob(f"{_FIT_FOLDERS}/{CHECKPOINT}")
             if not (path.parent / "record.json").exists()
         )
 
     def codes(self, spec: FitSpec) -> dict[str, np.ndarray]:
         """The stored codes of a fit. Raises InputError when they are missing or unreadable."""
-        path = self.folder(spec) / "codes.npz"
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"codes {str(path)!r} cannot be read: {error}") from error
+        return read_codes(self.folder(spec) / "codes.npz")
 
     def curve(self, spec: FitSpec) -> list[dict[str, float]]:
         """The rows of a fit's training curve (`step` and the logged scalars); empty when there is none."""
+        path = self.folder(spec) / "curve.csv"
         try:
-            with (self.folder(spec) / "curve.csv").open(newline="") as file:
+            if path.stat().st_size > MAX_CURVE_BYTES:
+                raise ValueError(f"it is larger than {MAX_CURVE_BYTES >> 20} MiB")
+            with path.open(newline="") as file:
                 return [
                     {key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)
                 ]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, csv.Error) as error:
             raise InputError(f"curve of {spec.label} ({spec.fit_id}) cannot be read: {error}") from error
 
     def ledger(self, spec: FitSpec) -> dict[str, str]:
         """Which trackers have this fit's record: digest of the tracking URI -> stamp of the record."""
         try:
-            raw = json.loads((self.folder(spec) / "tracked.json").read_text())
+            raw = json.loads(_small(self.folder(spec) / "tracked.json"))
             return {str(key): str(value) for key, value in raw.items()}
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return {}
 
     def note_sent(self, spec: FitSpec, tracker: str, stamp: str) -> None:
@@ -256,9 +178,18 @@ class Store:
         _replace(path, text.encode())
         return path
 
-    def discard(self, spec: FitSpec) -> None:
-        """Remove a fit's folder (before it is run again from the start)."""
-        shutil.rmtree(self.folder(spec), ignore_errors=True)
+    def restart(self, spec: FitSpec) -> None:
+        """Forget a fit's training state, so that it runs from the start. An old record stays until the new
+        one replaces it.
+        """
+        (self.folder(spec) / CHECKPOINT).unlink(missing_ok=True)
+
+    def stamp(self, spec: FitSpec) -> int | None:
+        """Changes whenever a fit's record is written; None when there is none."""
+        try:
+            return (self.folder(spec) / "record.json").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _paths(self) -> list[Path]:
         return sorted(self.root.glob(f"{_FIT_FOLDERS}/record.json"))
@@ -267,9 +198,7 @@ class Store:
 def read_record(path: Path) -> Record:
     """Read and validate one record, upgrading older layouts. Raises InputError naming the file."""
     try:
-        if path.stat().st_size > MAX_RECORD_BYTES:
-            raise InputError(f"record {str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
-        raw = json.loads(path.read_text())
+        raw = json.loads(_small(path))
         if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
             raise InputError(f"{str(path)!r} is no record of this benchmark")
         for number in range(raw["record_schema"], RECORD_SCHEMA):
@@ -280,10 +209,38 @@ def read_record(path: Path) -> Record:
     except (OSError, ValueError, RecursionError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"record {str(path)!r} cannot be read: {error}") from error
+        raise InputError(f"record {str(path)!r} cannot be read: {error}") from None
     if record.fit_id != record.spec.fit_id:
         raise InputError(f"record {str(path)!r} names fit {record.fit_id} but describes {record.spec.fit_id}")
     return record
+
+
+def read_codes(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a `codes.npz`. Raises InputError for a missing, broken, oversized or pickled one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            check_claim(sum(member.file_size for member in members), f"codes {str(path)!r}", MAX_CODES_BYTES)
+            found = {}
+            for member in members:
+                with archive.open(member) as stream:
+                    what = f"codes {str(path)!r}: {member.filename!r}"
+                    array = read_npy(stream, member.file_size, what, MAX_CODES_BYTES)
+                found[member.filename.removesuffix(".npy")] = array
+            return found
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(f"codes {str(path)!r} cannot be read: {error}") from None
+
+
+def _small(path: Path) -> str:
+    """The text of a file no larger than a record may be."""
+    with path.open("rb") as file:
+        content = file.read(MAX_RECORD_BYTES + 1)
+    if len(content) > MAX_RECORD_BYTES:
+        raise InputError(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
+    return content.decode()
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,230 +1,50 @@
-"""Plan a sweep (jobs minus finished ones), run it, save and track each result, sum it up."""
+"""Run a plan: claim each fit, hand it to the executor, save and track what comes back, sum it up."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import logging
+import contextlib
 import signal
 import threading
-from collections import Counter
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
-import tomli_w
-
-from benchmark import datastore, protocol, registry, trial
-from benchmark.contracts import DatasetInfo, Task
+from benchmark import datastore, environment, registry, trial
+from benchmark.claims import Claims
 from benchmark.errors import InputError
-from benchmark.executors import Executor, Serial
+from benchmark.executors import LATER, Executor, Later, Outcome, RayCluster, Serial, Watch
+from benchmark.planning import RETRY, Plan, Planned, plan, save_sweep, weights_identity
 from benchmark.progress import Display
-from benchmark.records import Record, Store
-from benchmark.spec import FitSpec, Job, Sweep, digest
+from benchmark.records import Artifacts, Failure, FailureKind, Record, Store
+from benchmark.spec import Job
 from benchmark.tracking import Tracker
-from benchmark.watch import Runtime
+from benchmark.watch import Progress, Runtime
+from benchmark.work import Work
 
-log = logging.getLogger(__name__)
+__all__ = ["RETRY", "Plan", "Planned", "Summary", "execute", "plan", "save_sweep", "weights_identity"]
 
-State = Literal["planned", "done", "failed", "stale", "skipped"]
-RETRY = ("failed", "stale", "all")
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One cell of the sweep: what it is, what is known of it, and whether it will run."""
-
-    label: str
-    state: State
-    reason: str = ""
-    job: Job | None = None
-    run: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All cells of a sweep, in the order in which they run."""
-
-    sweep: Sweep
-    cells: tuple[Planned, ...]
-
-    @property
-    def jobs(self) -> list[Job]:
-        """The jobs that will run."""
-        return [cell.job for cell in self.cells if cell.run and cell.job is not None]
-
-    def counts(self) -> Counter[str]:
-        """Cells per state."""
-        return Counter(cell.state for cell in self.cells)
+#: Seconds between two looks at fits that another driver is running.
+POLL = 1.0
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: records of every cell that has one, and what was left undone."""
+    """What a run did: records of every cell that has one, and what was left undone.
+
+    `elsewhere` counts the fits that another driver on the same folder finished meanwhile.
+    """
 
     records: list[Record]
     ran: int
     failed: int
     interrupted: str = ""
     untracked: int = 0
-
-
-def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[str] = frozenset()) -> Plan:
-    """Resolve every cell of a sweep to a fit and its state in the store.
-
-    Names, parameters, protocols and data folders are all checked here, before anything runs or is written.
-    Raises InputError for anything the user must mend; cells that a method does not support are skipped
-    with the reason.
-    """
-    unknown_targets = [name for name in sweep.params if name not in sweep.methods]
-    for name in unknown_targets:
-        registry.find("methods", name)  # a misspelt name gets its suggestions
-        raise InputError(
-            f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
-        )
-    params = {
-        name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
-        for name in sweep.methods
-    }
-    weights = weights_identity(sweep.weights)
-    infos = {name: registry.find("datasets", name).dataset_info for name in sweep.datasets}
-    protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
-    fingerprints = {
-        name: datastore.fingerprint_of(registry.dataset(name), data_root) for name in sweep.datasets
-    }
-    for name, rule in protocols.items():
-        _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
-        registry.check_backbone(_task(infos[name], sweep.bits[0], sweep.backbone, sweep.weights))
-    cells = []
-    for dataset, method, bits, fraction, seed in sweep.cells():
-        info, entry = infos[dataset], registry.find("methods", method)
-        gradient = entry.info["trained_by"] == "updates"
-        spec = FitSpec(
-            method=method,
-            method_version=entry.info["version"],
-            params=params[method],
-            dataset=dataset,
-            fingerprint=fingerprints[dataset],
-            protocol=protocols[dataset].name,
-            protocol_version=protocols[dataset].version,
-            backbone=sweep.backbone,
-            weights=weights,
-            bits=bits,
-            label_fraction=fraction,
-            seed=seed,
-            epochs=(sweep.epochs or info.epochs) if gradient else None,
-            batch_size=sweep.batch_size if gradient else None,
-            selection=sweep.selection,
-            precision=sweep.precision,
-        )
-        reason = _unsupported(spec, info, entry, sweep.weights)
-        cells.append(_cell(spec, reason, entry.digest, store, retry))
-    return Plan(sweep, tuple(cells))
-
-
-def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray, sweep: Sweep) -> None:
-    """Try every label share once: whether a class has enough images does not depend on the seed."""
-    for fraction in sweep.label_fractions:
-        protocol.draw(rule, info, labels, sweep.seeds[0], fraction, tuning=sweep.selection == "val")
-
-
-def _task(info: DatasetInfo, bits: int, backbone: str, weights: str) -> Task:
-    return Task(
-        bits=bits,
-        classes=len(info.classes),
-        channels=info.channels,
-        height=info.height,
-        width=info.width,
-        multi_label=info.multi_label,
-        backbone=backbone,
-        weights=weights,
-    )
-
-
-def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
-    kind = "multi" if info.multi_label else "single"
-    if kind not in entry.info["labels"]:
-        return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
-    task = _task(info, spec.bits, spec.backbone, weights)
-    return registry.method_class(spec.method).supports(task) or ""
-
-
-def _cell(spec: FitSpec, reason: str, source: str, store: Store, retry: frozenset[str]) -> Planned:
-    label, job = spec.label, Job(fit=spec)
-    if reason:
-        return Planned(label, "skipped", reason)
-    record = store.get(spec)
-    again = "all" in retry
-    if record is None:
-        return Planned(label, "planned", job=job, run=True)
-    if record.state == "failed":
-        text = f"{record.failure.kind}: {record.failure.message}" if record.failure else ""
-        return Planned(label, "failed", text, job, run=again or "failed" in retry)
-    if record.source_digest != source:
-        text = "its method's source changed since"
-        return Planned(label, "stale", text, job, run=again or "stale" in retry)
-    return Planned(label, "done", job=job, run=again)
-
-
-def weights_identity(weights: str) -> str:
-    """`none`, `imagenet`, or the digest of a weights file: identity never holds a path."""
-    if weights in ("none", "imagenet"):
-        return weights
-    path = Path(weights)
-    if not path.is_file():
-        raise InputError(f"weights {weights!r}: no such file; allowed: none, imagenet, or a file")
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
-    return f"file-{hasher.hexdigest()[:16]}"
-
-
-def save_sweep(plan_: Plan, store: Store) -> Path:
-    """Write the resolved sweep (a valid suite file) and its list of fits; returns the suite file's path."""
-    keys = plan_.sweep.model_dump(mode="json", exclude_none=True)
-    keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
-    name = digest(keys)
-    jobs = [{"fit_id": cell.job.fit.fit_id, "label": cell.label} for cell in plan_.cells if cell.job]
-    store.write_text(f"sweeps/{name}.json", json.dumps(jobs, indent=1) + "\n")
-    return store.write_text(f"sweeps/{name}.toml", tomli_w.dumps(keys))
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: "none" if value is None else value for key, value in values.items()}
-
-
-@dataclass
-class _Stop:
-    """The signal that asked the run to stop, if any. A second one ends it at once."""
-
-    name: str = ""
-    event: threading.Event = field(default_factory=threading.Event)
-
-    @contextmanager
-    def listening(self, note: Callable[[str], None]) -> Iterator[None]:
-        """Turn SIGINT and SIGTERM into a request to stop; elsewhere than in the main thread do nothing."""
-
-        def handle(number: int, frame: object) -> None:
-            if self.event.is_set():
-                raise KeyboardInterrupt
-            self.name = signal.Signals(number).name
-            self.event.set()
-            note(f"{self.name}: saving the running fit; once more to end at once")
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    elsewhere: int = 0
 
 
 def execute(
@@ -236,69 +56,208 @@ def execute(
     tracker: Tracker | None = None,
     executor: Executor | None = None,
 ) -> Summary:
-    """Run the planned jobs one by one, saving and tracking each as it ends.
+    """Run the planned jobs, saving and tracking each as it ends.
 
-    A failing job becomes a failed record and the next one runs. SIGINT and SIGTERM save the running fit's
-    training state and end the run; the same command continues it.
+    A failing job becomes a failed record and the others run. SIGINT and SIGTERM save the running fits' training
+    states and end the run; the same command continues it. Raises InputError when results cannot be written.
     """
-    jobs, stop = plan_.jobs, _Stop()
-    failed = ran = 0
-    restart = {
-        cell.job.fit.fit_id for cell in plan_.cells if cell.run and cell.job and cell.state != "planned"
-    }
-    display.sweep_started(len(jobs), plan_.counts()["done"])
-    load = functools.lru_cache(maxsize=1)(lambda name: datastore.load(registry.dataset(name), data_root))
-    numbers = {id(job): number for number, job in enumerate(jobs, 1)}
-
-    def work(job: Job) -> trial.Outcome | None:
-        if stop.event.is_set():
-            return None
-        display.fit_started(numbers[id(job)], job.fit.label)
-        if job.fit.fit_id in restart:
-            store.discard(job.fit)
-        try:
-            return trial.run_job(
-                job,
-                load(job.fit.dataset),
-                runtime,
-                workdir=store.folder(job.fit),
-                progress=display.fit_progress,
-                stop=stop.event.is_set,
-            )
-        except trial.Interrupted:
-            return None
-
+    executor = executor or Serial()
+    run = _Run(plan_, store, runtime, display, tracker)
+    display.sweep_started(len(plan_.jobs), plan_.counts()["done"])
+    work = Work(store.root.resolve(), runtime, data_root.resolve() if data_root else None)
+    if isinstance(executor, RayCluster):  # its machines need not see the data folder
+        names = {job.fit.dataset for job in plan_.jobs}
+        shipped = {name: datastore.load(registry.dataset(name), data_root) for name in sorted(names)}
+        work = Work(work.results, runtime, work.data_root, shipped)
+    watch = Watch(run.started, run.progressed, display.note, run.stop.event.is_set)
     try:
-        with stop.listening(display.note):
-            for outcome in (executor or Serial()).run(work, jobs):
-                if outcome.failure:
-                    raise RuntimeError(outcome.message)
-                if outcome.value is None:
-                    continue
-                record = outcome.value.record
-                _save(store, outcome.value)
-                ran, failed = ran + 1, failed + (record.state == "failed")
-                display.fit_finished(_one_line(record))
-                if tracker is not None:
-                    tracker.send(record)
+        with run.stop.listening(display.note), run.claims:
+            with contextlib.closing(executor.run(work, run.jobs(), watch)) as outcomes:  # type: ignore[type-var]
+                for outcome in outcomes:
+                    run.finish(outcome)
+            if tracker is not None and not run.stop.name:
+                run.track_again(tracker)
     except KeyboardInterrupt:
-        stop.name = stop.name or "SIGINT"
+        run.stop.name = run.stop.name or "SIGINT"
     finally:
         display.close()
-    found = [store.get(cell.job.fit) for cell in plan_.cells if cell.job]
-    records = [record for record in found if record is not None]
-    untracked = sum(not tracker.is_sent(record) for record in records) if tracker else 0
-    return Summary(records, ran, failed, stop.name, untracked)
+    return run.summary()
 
 
-def _save(store: Store, outcome: trial.Outcome) -> None:
-    try:
-        store.save(outcome.record, outcome.artifacts)
-    except OSError as error:
-        raise InputError(
-            f"results of {outcome.record.spec.label} cannot be written to {str(store.root)!r}: "
-            f"{error.strerror or error}; make room and run the same command again"
-        ) from error
+@dataclass
+class _Stop:
+    """The signal that asked the run to stop, if any. A second one ends it at once."""
+
+    name: str = ""
+    event: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def listening(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Turn SIGINT, SIGTERM and SIGHUP into a request to stop; outside the main thread do nothing."""
+
+        def handle(number: int, frame: object) -> None:
+            if self.event.is_set():
+                raise KeyboardInterrupt
+            self.name = signal.Signals(number).name
+            self.event.set()
+            note(f"{self.name}: saving what is running; once more to end at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handle) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Run:
+    """The state of one run: what is left, what is running, what came out."""
+
+    def __init__(
+        self, plan_: Plan, store: Store, runtime: Runtime, display: Display, tracker: Tracker | None
+    ) -> None:
+        self.plan, self.store, self.runtime = plan_, store, runtime
+        self.display, self.tracker = display, tracker
+        self.claims, self.stop = Claims(store.root), _Stop()
+        cells = [cell for cell in plan_.cells if cell.run and cell.job]
+        self.cells = {cell.job.fit.fit_id: cell for cell in cells if cell.job}
+        self.numbers = {fit_id: number for number, fit_id in enumerate(self.cells, 1)}
+        self.begun: dict[str, str] = {}
+        self.told: set[str] = set()
+        self.records: list[Record] = []
+        self.elsewhere = 0
+
+    # ---- what the executor asks and says -------------------------------------------------------
+
+    def jobs(self) -> Iterator[Job | Later]:
+        """The jobs that nobody else has, each claimed; those of other drivers are looked at again later."""
+        now, later = deque(self.cells.items()), deque[tuple[str, Planned]]()
+        next_look = time.monotonic() + POLL
+        while now or later:
+            if not now:
+                if time.monotonic() < next_look:
+                    yield LATER
+                    continue
+                now, later, next_look = later, now, time.monotonic() + POLL
+            fit_id, cell = now.popleft()
+            if self._finished_elsewhere(fit_id, cell):
+                continue
+            if not self._claim(fit_id):
+                if fit_id not in self.told:
+                    self.told.add(fit_id)
+                    holder = self.claims.holder(fit_id) or "another driver"
+                    self.display.note(f"{cell.label}: running elsewhere ({holder}); looked at again later")
+                later.append((fit_id, cell))
+                continue
+            if self._finished_elsewhere(fit_id, cell):  # between the first look and the claim
+                self.claims.release(fit_id)
+                continue
+            if cell.job:
+                if cell.fresh:
+                    self.store.restart(cell.job.fit)
+                yield cell.job
+
+    def started(self, job: Job) -> None:
+        """Show that a job runs."""
+        self.begun[job.fit.fit_id] = _now()
+        self.display.fit_started(self.numbers[job.fit.fit_id], job.fit.label)
+
+    def progressed(self, job: Job, event: object) -> None:
+        """Show how far a job is."""
+        if isinstance(event, Progress):
+            self.display.fit_progress(self.numbers[job.fit.fit_id], event)
+
+    def finish(self, outcome: Outcome[Job, trial.Outcome | None]) -> None:
+        """Save, show and track an outcome. A fit that was stopped leaves its training state and no record."""
+        job, number = outcome.item, self.numbers[outcome.item.fit.fit_id]
+        if outcome.failure == "cancelled":
+            self.display.fit_finished(number, f"{job.fit.label}: {outcome.message}; it has no result yet")
+        elif outcome.failure:
+            self._keep(number, self._failed(job, outcome.failure, outcome.message, outcome.trace))
+        elif outcome.value is not None:
+            self._keep(number, outcome.value)
+        self.claims.release(job.fit.fit_id)
+
+    # ---- the pieces ----------------------------------------------------------------------------
+
+    def _finished_elsewhere(self, fit_id: str, cell: Planned) -> bool:
+        stamp = self.store.stamp(cell.job.fit) if cell.job else None
+        if stamp is None or stamp == cell.stamp:
+            return False
+        self.elsewhere += 1
+        self.display.fit_finished(self.numbers[fit_id], f"{cell.label}: finished by another driver")
+        return True
+
+    def _claim(self, fit_id: str) -> bool:
+        try:
+            return self.claims.take(fit_id)
+        except OSError as error:
+            raise _unwritable(self.store, f"the claim of fit {fit_id}", error) from error
+
+    def _keep(self, number: int, result: trial.Outcome) -> None:
+        record = result.record
+        stamp = self.store.stamp(record.spec)
+        if not self.claims.owns(record.fit_id) and stamp not in (None, self.cells[record.fit_id].stamp):
+            # This driver slept, another took the fit over and was done first: one result is kept.
+            self.elsewhere += 1
+            self.display.fit_finished(number, f"{record.spec.label}: another driver had finished it")
+            return
+        try:
+            self.store.save(record, result.artifacts)
+        except OSError as error:
+            raise _unwritable(self.store, f"results of {record.spec.label}", error) from error
+        self.records.append(record)
+        self.display.fit_finished(number, _one_line(record))
+        if self.tracker is not None:
+            self.tracker.send(record)
+
+    def _failed(self, job: Job, kind: FailureKind, message: str, trace: str) -> trial.Outcome:
+        """The result of a fit whose worker has none to give: lost, over its time, or never begun."""
+        spec = job.fit
+        record = Record(
+            fit_id=spec.fit_id,
+            spec=spec,
+            state="failed",
+            source_digest=registry.find("methods", spec.method).digest,
+            command=self.runtime.command,
+            sweep=self.runtime.sweep,
+            started=self.begun.get(spec.fit_id, ""),
+            finished=_now(),
+            environment=environment.describe(self.runtime.device, spec.precision, 0),
+            failure=Failure(kind=kind, message=" ".join(message.split())[:1000], traceback=trace[-8000:]),
+        )
+        return trial.Outcome(record, Artifacts())
+
+    def track_again(self, tracker: Tracker) -> None:
+        """Send what a tracker missed that was away for a while."""
+        tracker.resume()
+        for record in self.records:
+            if not tracker.send(record):
+                return
+        if self.runtime.sweep:
+            tracker.close_sweep(self.runtime.sweep)
+
+    def summary(self) -> Summary:
+        """What the run did."""
+        found = [self.store.get(cell.job.fit) for cell in self.plan.cells if cell.job]
+        records = [record for record in found if record is not None]
+        untracked = sum(not self.tracker.is_sent(record) for record in records) if self.tracker else 0
+        failed = sum(record.state == "failed" for record in self.records)
+        return Summary(records, len(self.records), failed, self.stop.name, untracked, self.elsewhere)
+
+
+def _unwritable(store: Store, what: str, error: OSError) -> InputError:
+    reason = error.strerror or error
+    return InputError(
+        f"{what} cannot be written to {str(store.root)!r}: {reason}; make room and run the same command again"
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _one_line(record: Record) -> str:

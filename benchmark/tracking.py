@@ -52,6 +52,7 @@ class Tracker:
         self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
         self._client: Any = None
         self._experiment = ""
+        self._parents: dict[str, str] = {}
         self._paused_until = 0.0
 
     def send(self, record: Record) -> bool:
@@ -64,10 +65,28 @@ class Tracker:
             self._send(record)
         except Exception as error:  # noqa: BLE001 - client, network, database: the sweep goes on
             log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
-            self._paused_until = time.monotonic() + PAUSE
-            self._client = None
+            self._pause()
             return False
         return True
+
+    def resume(self) -> None:
+        """Try again at once, however lately it failed."""
+        self._paused_until = 0.0
+
+    def close_sweep(self, sweep: str) -> None:
+        """Mark a sweep's parent run as finished. Never raises."""
+        if not sweep or time.monotonic() < self._paused_until:
+            return
+        try:
+            client = self._connect()
+            client.set_terminated(self._parent(client, sweep), "FINISHED")
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
+            self._pause()
+
+    def _pause(self) -> None:
+        self._paused_until = time.monotonic() + PAUSE
+        self._client, self._parents = None, {}
 
     def is_sent(self, record: Record) -> bool:
         """Whether this very record is already in the tracker, by the store's own ledger."""
@@ -78,11 +97,14 @@ class Tracker:
         from mlflow.entities import Metric, Param, RunTag
 
         for run in client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'"):
-            if run.data.tags.get("stamp") == _stamp(record) and run.info.status == "FINISHED":
+            if run.data.tags.get("stamp") == _stamp(record) and run.info.status in ("FINISHED", "FAILED"):
                 self.store.note_sent(record.spec, self.key, _stamp(record))
                 return
             client.delete_run(run.info.run_id)  # half sent, or the record of an earlier run of this fit
-        run = client.create_run(self._experiment, run_name=record.spec.label, tags={"fit_id": record.fit_id})
+        identity = {"fit_id": record.fit_id, "kind": "fit"}
+        if record.sweep:
+            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
+        run = client.create_run(self._experiment, run_name=record.spec.label, tags=identity)
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, step) for name, value, step in _metrics(record, self.store)]
         params = [Param(name, str(value)[:500]) for name, value in _params(record).items()]
@@ -96,12 +118,35 @@ class Tracker:
         client.set_terminated(run.info.run_id, "FINISHED" if record.state == "done" else "FAILED")
         self.store.note_sent(record.spec, self.key, _stamp(record))
 
+    def _parent(self, client: Any, sweep: str) -> str:
+        """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
+        if sweep in self._parents:
+            return self._parents[sweep]
+        found = self._sweep_runs(client, sweep)
+        if not found:
+            tags = {"sweep": sweep, "kind": "sweep"}
+            made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
+            found = self._sweep_runs(client, sweep)
+            if found[0].info.run_id == made.info.run_id:
+                for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
+                    client.log_artifact(made.info.run_id, str(path))
+            else:
+                client.delete_run(made.info.run_id)
+        self._parents[sweep] = str(found[0].info.run_id)
+        return self._parents[sweep]
+
+    def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
+        query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
+        found = client.search_runs([self._experiment], query)
+        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
     def _connect(self) -> Any:
         if self._client is not None:
             return self._client
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        # MLflow retries a dead server for minutes by default; the store keeps results, so give up soon.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
+        # retried "create" could also make two runs of one fit.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         from mlflow import MlflowClient
 
@@ -165,8 +210,13 @@ def _tags(record: Record) -> dict[str, Any]:
 def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
     """Send every record that the tracker lacks. Returns (sent now or before, not sent)."""
     sent = missing = 0
+    sweeps: dict[str, bool] = {}
     for record in store.records():
         with contextlib.suppress(InputError):
             done = tracker.send(record)
             sent, missing = sent + done, missing + (not done)
+            sweeps[record.sweep] = sweeps.get(record.sweep, True) and done
+    for sweep, complete in sweeps.items():
+        if complete:
+            tracker.close_sweep(sweep)
     return sent, missing

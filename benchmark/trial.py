@@ -81,6 +81,7 @@ def run_job(
         spec=spec,
         source_digest=registry.find("methods", spec.method).digest,
         command=runtime.command,
+        sweep=runtime.sweep,
         started=started,
         finished=_now(),
         environment=environment.describe(device_title(runtime.device), precision, torch.get_num_threads()),
@@ -256,8 +257,10 @@ def _failure(error: Exception) -> Failure:
     kind: FailureKind = "error"
     if isinstance(error, FloatingPointError):
         kind = "not-finite"
-    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
-        kind = "out-of-memory"
+    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(
+        error
+    ):
+        kind = "out-of-memory"  # on the CPU torch raises a plain RuntimeError
     message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
     return Failure(kind=kind, message=message, traceback="".join(traceback.format_exception(error))[-8000:])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +17,10 @@ from torch import Tensor
 
 from benchmark.contracts import FitContext, HashMethod
 from benchmark.evaluation import Evaluator
-from benchmark.records import CurvePoint
+from benchmark.records import CHECKPOINT, CurvePoint
 from benchmark.spec import FitSpec
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Runtime:
     curve_points: int = 5
     checkpoint_seconds: float = 60.0
     command: str = ""
+    sweep: str = ""
 
 
 @dataclass
@@ -145,7 +146,6 @@ class WatchedContext(FitContext):
         due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.stop()
         if self.workdir is None or not due or step >= self.updates:
             return
-        self.workdir.mkdir(parents=True, exist_ok=True)
         content = {
             "fit_id": self.fit_spec.fit_id,
             "training": state(),
@@ -154,10 +154,16 @@ class WatchedContext(FitContext):
             "curve": [point.model_dump() for point in self.curve],
             "best": self.best,
         }
-        scratch = self.workdir / f".{CHECKPOINT}.tmp"
-        torch.save(content, scratch)
-        scratch.replace(self.workdir / CHECKPOINT)
         self._last_save = time.monotonic()
+        scratch = self.workdir / f".{CHECKPOINT}.{os.getpid()}.tmp"
+        try:
+            self.workdir.mkdir(parents=True, exist_ok=True)
+            torch.save(content, scratch)
+            scratch.replace(self.workdir / CHECKPOINT)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            log.warning("the training state cannot be saved (%s); training goes on", str(error)[:200])
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
 
     def restore(self) -> dict[str, Any] | None:
         """The newest training state of this very fit; a damaged one costs its time, not the fit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ from benchmark.errors import unknown
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
 @click.option("--curve-points", metavar="N", help="Scorings along the training, for the curve.  [5]")
+@click.option(
+    "--executor", metavar="serial|processes|ray", help="Where fits run; see docs/sweeps.md.  [serial]"
+)
+@click.option("--workers", metavar="N", help="Fits at a time (processes, ray).  [one a GPU, else one a core]")
+@click.option("--gpus", metavar="0,1", help="GPUs that the worker processes share.")
+@click.option("--gpus-per-fit", metavar="SHARE", help="Share of a GPU for a fit (ray): 0.5 puts two on one.")
+@click.option(
+    "--ray-address", metavar="ADDRESS", help="A Ray cluster: `auto`, HOST:PORT.  [one started here]"
+)
+@click.option("--time-limit", metavar="SECONDS", help="End a fit that takes longer (processes, ray).")
 @click.option("--retry", "retries", metavar="failed|stale|all", multiple=True, help="Run these again.")
 @click.option(
     "--set",
@@ -87,7 +98,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     from rich.console import Console
 
     from benchmark import datastore, registry, runner
-    from benchmark.devices import resolve_device
+    from benchmark.cli._executor import choose
     from benchmark.progress import make_display
     from benchmark.records import Store
     from benchmark.tracking import Tracker, default_uri
@@ -95,7 +106,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
 
     store = Store(Path(config.results))
     data_root = datastore.data_root(Path(config.data_root) if config.data_root else None)
-    device = resolve_device(config.device)
+    executor, device = choose(config)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
     if not plan_only:
@@ -118,12 +129,13 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
         weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
         curve_points=config.curve_points,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
+        sweep=saved.stem,
     )
     display = make_display(Console(stderr=True, highlight=False))
-    summary = runner.execute(plan, store, runtime, data_root, display, tracker)
+    summary = runner.execute(plan, store, runtime, data_root, display, tracker, executor)
     _print_summary(console, plan, summary, store, saved, uri)
     if summary.interrupted:
-        return 143 if summary.interrupted == "SIGTERM" else 130
+        return 128 + signal.Signals[summary.interrupted].value
     return 1 if any(record.state == "failed" for record in summary.records) else 0
 
 
@@ -133,6 +145,15 @@ def _print_plan(plan: Any) -> None:
         click.echo(f"{state:<18} {cell.label}{': ' + cell.reason if cell.reason else ''}")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
     click.echo(f"{len(plan.cells)} fits: {counts}; {len(plan.jobs)} would run")
+
+
+def _sync_command(store: Any, uri: str) -> str:
+    from benchmark.tracking import default_uri, public
+
+    command = ["python", "-m", "benchmark", "track", "--sync", "--results", str(store.root)]
+    return shlex.join(
+        command if uri == default_uri(store.root) else [*command, "--tracking-uri", public(uri)]
+    )
 
 
 def _print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
@@ -149,12 +170,14 @@ def _print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Pat
     click.echo(
         f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
     )
+    if summary.elsewhere:
+        click.echo(f"{summary.elsewhere} fits were finished by another driver on this folder")
     click.echo(f"records: {store.root}/   sweep: {saved}")
     if uri != "none":
         click.echo(f"MLflow:  {public(uri)}   (open with: python -m benchmark ui --results {store.root})")
     if summary.untracked:
         click.echo(
-            f"{summary.untracked} fits are not in MLflow; send them: python -m benchmark track --sync",
+            f"{summary.untracked} fits are not in MLflow; send them: {_sync_command(store, uri)}",
             err=True,
         )
     if summary.interrupted:

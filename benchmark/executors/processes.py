@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from benchmark.errors import InputError
 from benchmark.executors import _child, memory
 from benchmark.executors.base import Later, Link, Outcome, Watch
-from benchmark.executors.crew import Crew, Message
+from benchmark.executors.crew import GRACE, Crew, Message
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,7 +46,7 @@ class LocalProcesses:
         gpus: Sequence[int] = (),
         time_limit: float | None = None,
         threads: int = 0,
-        grace: float | None = None,
+        grace: float = GRACE,
     ) -> None:
         """`workers` 0: one for each GPU, else one for each core. Raises InputError for numbers below these."""
         if workers < 0 or threads < 0 or (time_limit is not None and time_limit <= 0):
@@ -54,7 +54,7 @@ class LocalProcesses:
         self.workers = workers or len(gpus) or cores()
         self.gpus, self.time_limit = tuple(gpus), time_limit
         self.threads = threads or self._share_of_cores()
-        self._options = {} if grace is None else {"grace": grace}
+        self._grace = grace
         self._need_mib = FIRST_GUESS_MIB
 
     def run(
@@ -68,7 +68,7 @@ class LocalProcesses:
             wait=_wait,
             time_limit=self.time_limit,
             admits=self._admits,
-            **self._options,
+            grace=self._grace,
         )
         return crew.work(items, watch)
 

@@ -45,14 +45,17 @@ class RayCluster:
         address: str = "",
         workers: int = 0,
         *,
-        gpus_per_worker: float = 0.0,
+        gpus_per_worker: float | None = None,
         time_limit: float | None = None,
         retries: int = RETRIES,
     ) -> None:
-        """`workers` 0: as many as the cluster's GPUs or cores hold. Raises InputError when Ray is missing."""
+        """`workers` 0: as many as the cluster's GPUs or cores hold; `gpus_per_worker` None: one where it has any.
+
+        Raises InputError when Ray is not installed.
+        """
         if importlib.util.find_spec("ray") is None:
             raise InputError("executor 'ray' needs the extra `ray`: pip install 'coophash-benchmark[ray]'")
-        if workers < 0 or gpus_per_worker < 0 or (time_limit is not None and time_limit <= 0):
+        if workers < 0 or (gpus_per_worker or 0) < 0 or (time_limit is not None and time_limit <= 0):
             raise InputError("workers, the share of a GPU and the time limit must be positive")
         self.address, self.workers = address, workers
         self.gpus_per_worker, self.time_limit, self.retries = gpus_per_worker, time_limit, retries
@@ -63,12 +66,15 @@ class RayCluster:
         """Yield outcomes as they come. Raises InputError when the cluster cannot be reached."""
         ray = importlib.import_module("ray")
         with _connected(ray, self.address, self.workers):
-            count = self.workers or self._places(ray)
+            found = ray.cluster_resources()
+            share = self.gpus_per_worker
+            share = float(found.get("GPU", 0) >= 1) if share is None else share
+            count = self.workers or max(1, int(found.get("GPU", 0) / share if share else found.get("CPU", 1)))
             threads = 1 if self.address else max(1, cores() // count)
             content = ray.put(pickle.dumps(function, protocol=5))
             hand = ray.remote(importlib.import_module("benchmark.executors._actor").Hand)
             # Fits are not promised whole cores of a local machine: the number of workers says how many run.
-            options = {"num_cpus": 1 if self.address else 0, "num_gpus": self.gpus_per_worker}
+            options = {"num_cpus": 1 if self.address else 0, "num_gpus": share}
             crew: Crew[T, R] = Crew(
                 hire=lambda number: _Actor(
                     ray, hand.options(max_concurrency=3, **options).remote(content, threads)
@@ -79,13 +85,6 @@ class RayCluster:
                 retries=self.retries,
             )
             yield from crew.work(items, watch)
-
-    def _places(self, ray: Any) -> int:
-        """How many workers the cluster holds now; more machines that join later are not counted."""
-        found = ray.cluster_resources()
-        if self.gpus_per_worker:
-            return max(1, int(found.get("GPU", 0) / self.gpus_per_worker))
-        return max(1, int(found.get("CPU", 1)))
 
 
 @contextlib.contextmanager
@@ -101,7 +100,6 @@ def _connected(ray: Any, address: str, workers: int) -> Iterator[None]:
     if address:
         options["address"] = address
     else:
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         options |= {"include_dashboard": False, "num_cpus": max(workers, cores())}
     try:
         ray.init(**options)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from benchmark.errors import InputError, unknown
 from benchmark.spec import Name, Sweep, parse
 
 _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
-_LISTS = ("methods", "datasets", "bits", "label_fractions", "seeds")
-_NOT_SAVED = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
+_LISTS = ("methods", "datasets", "bits", "label_fractions", "seeds", "gpus")
+_HOW = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
+_HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit"}
 
 
 class RunConfig(Sweep):
@@ -24,12 +27,18 @@ class RunConfig(Sweep):
     results: str = "results/runs"
     tracking_uri: str = ""
     data_root: str = ""
-    curve_points: int = 5
+    curve_points: int = Field(default=5, ge=1, le=10_000)
+    executor: Literal["", "serial", "processes", "ray"] = ""
+    workers: int = Field(default=0, ge=0, le=4096)
+    gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    gpus_per_fit: float | None = Field(default=None, ge=0, le=64)
+    ray_address: str = ""
+    time_limit: float | None = Field(default=None, gt=0)
 
     @property
     def sweep(self) -> Sweep:
         """The grid alone, without folders and devices."""
-        return Sweep.model_validate(self.model_dump(exclude=_NOT_SAVED))
+        return Sweep.model_validate(self.model_dump(exclude=_HOW))
 
 
 def names() -> list[str]:

@@ -1,0 +1,192 @@
+"""Plan a sweep: every cell resolved to a fit and its state in the store, before anything runs or is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tomli_w
+
+from benchmark import datastore, protocol, registry
+from benchmark.contracts import DatasetInfo, Task
+from benchmark.errors import InputError
+from benchmark.records import RESUMED, Store
+from benchmark.spec import FitSpec, Job, Sweep, digest
+
+State = Literal["planned", "done", "failed", "stale", "skipped"]
+RETRY = ("failed", "stale", "all")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of the sweep: what it is, what is known of it, and whether it will run.
+
+    `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
+    a training state that an earlier one left.
+    """
+
+    label: str
+    state: State
+    reason: str = ""
+    job: Job | None = None
+    run: bool = False
+    stamp: int | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a sweep, in the order in which they run."""
+
+    sweep: Sweep
+    cells: tuple[Planned, ...]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that will run."""
+        return [cell.job for cell in self.cells if cell.run and cell.job is not None]
+
+    def counts(self) -> Counter[str]:
+        """Cells per state."""
+        return Counter(cell.state for cell in self.cells)
+
+
+def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[str] = frozenset()) -> Plan:
+    """Resolve every cell of a sweep to a fit and its state in the store.
+
+    Names, parameters, protocols and data folders are all checked here, before anything runs or is written.
+    Raises InputError for anything the user must mend; cells that a method does not support are skipped
+    with the reason.
+    """
+    unknown_targets = [name for name in sweep.params if name not in sweep.methods]
+    for name in unknown_targets:
+        registry.find("methods", name)  # a misspelt name gets its suggestions
+        raise InputError(
+            f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
+        )
+    params = {
+        name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
+        for name in sweep.methods
+    }
+    weights = weights_identity(sweep.weights)
+    infos = {name: registry.find("datasets", name).dataset_info for name in sweep.datasets}
+    protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
+    fingerprints = {
+        name: datastore.fingerprint_of(registry.dataset(name), data_root) for name in sweep.datasets
+    }
+    for name, rule in protocols.items():
+        _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
+        registry.check_backbone(_task(infos[name], sweep.bits[0], sweep.backbone, sweep.weights))
+    cells = []
+    for dataset, method, bits, fraction, seed in sweep.cells():
+        info, entry = infos[dataset], registry.find("methods", method)
+        gradient = entry.info["trained_by"] == "updates"
+        spec = FitSpec(
+            method=method,
+            method_version=entry.info["version"],
+            params=params[method],
+            dataset=dataset,
+            fingerprint=fingerprints[dataset],
+            protocol=protocols[dataset].name,
+            protocol_version=protocols[dataset].version,
+            backbone=sweep.backbone,
+            weights=weights,
+            bits=bits,
+            label_fraction=fraction,
+            seed=seed,
+            epochs=(sweep.epochs or info.epochs) if gradient else None,
+            batch_size=sweep.batch_size if gradient else None,
+            selection=sweep.selection,
+            precision=sweep.precision,
+        )
+        reason = _unsupported(spec, info, entry, sweep.weights)
+        cells.append(_cell(spec, reason, entry.digest, store, retry))
+    return Plan(sweep, tuple(cells))
+
+
+def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray, sweep: Sweep) -> None:
+    """Try every label share once: whether a class has enough images does not depend on the seed."""
+    for fraction in sweep.label_fractions:
+        protocol.draw(rule, info, labels, sweep.seeds[0], fraction, tuning=sweep.selection == "val")
+
+
+def _task(info: DatasetInfo, bits: int, backbone: str, weights: str) -> Task:
+    return Task(
+        bits=bits,
+        classes=len(info.classes),
+        channels=info.channels,
+        height=info.height,
+        width=info.width,
+        multi_label=info.multi_label,
+        backbone=backbone,
+        weights=weights,
+    )
+
+
+def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
+    kind = "multi" if info.multi_label else "single"
+    if kind not in entry.info["labels"]:
+        return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
+    task = _task(info, spec.bits, spec.backbone, weights)
+    return registry.method_class(spec.method).supports(task) or ""
+
+
+def _cell(spec: FitSpec, reason: str, source: str, store: Store, retry: frozenset[str]) -> Planned:
+    label = spec.label
+    if reason:
+        return Planned(label, "skipped", reason)
+    stamp, job = store.stamp(spec), Job(fit=spec)
+    record = store.get(spec) if stamp is not None else None
+    if record is None:
+        return Planned(label, "planned", job=job, run=True)
+    again = "all" in retry
+    if record.state == "failed":
+        failure = record.failure
+        text = f"{failure.kind}: {failure.message}" if failure else ""
+        fresh = failure is None or failure.kind not in RESUMED
+        return Planned(label, "failed", text, job, again or "failed" in retry, stamp, fresh)
+    if record.source_digest != source:
+        text = "its method's source changed since"
+        return Planned(label, "stale", text, job, again or "stale" in retry, stamp, True)
+    return Planned(label, "done", job=job, run=again, stamp=stamp, fresh=True)
+
+
+def weights_identity(weights: str) -> str:
+    """`none`, `imagenet`, or the digest of a weights file: identity never holds a path."""
+    if weights in ("none", "imagenet"):
+        return weights
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(f"weights {weights!r}: no such file; allowed: none, imagenet, or a file")
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return f"file-{hasher.hexdigest()[:16]}"
+
+
+def save_sweep(plan_: Plan, store: Store) -> Path:
+    """Write the resolved sweep (a valid suite file) and its list of fits; returns the suite file's path.
+
+    Raises InputError when they cannot be written.
+    """
+    keys = plan_.sweep.model_dump(mode="json", exclude_none=True)
+    keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
+    name = digest(keys)
+    jobs = [{"fit_id": cell.job.fit.fit_id, "label": cell.label} for cell in plan_.cells if cell.job]
+    try:
+        store.write_text(f"sweeps/{name}.json", json.dumps(jobs, indent=1) + "\n")
+        return store.write_text(f"sweeps/{name}.toml", tomli_w.dumps(keys))
+    except OSError as error:
+        raise InputError(
+            f"results folder {str(store.root)!r} cannot be written: {error.strerror or error}"
+        ) from error
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: "none" if value is None else value for key, value in values.items()}

@@ -1,0 +1,135 @@
+"""What is said of one fit: scores, curve, protocol, environment, failure, and the bulky parts beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from benchmark.spec import FitSpec, Value
+
+#: Number of the record's layout.
+RECORD_SCHEMA = 1
+
+FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
+
+
+class Score(Value):
+    """One number: what was measured, under which view and cut-off. `k` None means the whole database."""
+
+    view: str
+    metric: str
+    k: int | None = None
+    value: float
+
+
+class CurvePoint(Value):
+    """The model's mAP during training: on the queries for the record only, never used for selection
+    unless `selection` says so. `part` names what was scored.
+    """
+
+    step: int
+    seconds: float
+    map: float
+    part: Literal["query", "tuning"]
+
+
+class ProtocolFacts(Value):
+    """The protocol as it was applied: part of every number."""
+
+    text: str
+    rules: dict[str, Any]
+    rules_text: str
+    queries: int
+    database: int
+    labelled: int
+    hidden: int
+    tuning: int
+    label_rule: str
+    selection_text: str
+
+
+class Timings(Value):
+    """Seconds per phase, and images per second while training and encoding."""
+
+    load: float = 0.0
+    train: float = 0.0
+    encode: float = 0.0
+    score: float = 0.0
+    total: float = 0.0
+    train_images_per_second: float = 0.0
+    encode_images_per_second: float = 0.0
+
+
+class Environment(Value):
+    """Where and with what a fit ran."""
+
+    versions: dict[str, str]
+    commit: str
+    dirty: bool | None
+    dirty_digest: str = ""
+    platform: str
+    cpu: str
+    cores: int
+    threads: int
+    device: str
+    precision: str
+    memory_gib: float
+
+
+class Failure(Value):
+    """Why a fit has no result."""
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+class Record(Value):
+    """One fit: what was asked for, what came out, and everything needed to judge and repeat it.
+
+    `sweep` names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
+    """
+
+    record_schema: int = RECORD_SCHEMA
+    fit_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    spec: FitSpec
+    state: Literal["done", "failed"]
+    scores: tuple[Score, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    health: dict[str, float] = Field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    facts: dict[str, str | int | float] = Field(default_factory=dict)
+    protocol: ProtocolFacts | None = None
+    updates: int = 0
+    selected_step: int | None = None
+    timings: Timings = Timings()
+    peak_memory_mib: float = 0.0
+    peak_gpu_memory_mib: float | None = None
+    environment: Environment | None = None
+    source_digest: str = ""
+    command: str = ""
+    sweep: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    started: str = ""
+    finished: str = ""
+    failure: Failure | None = None
+
+    def score(self, metric: str = "map", view: str = "clean") -> float | None:
+        """The value of one metric under one view, or None when it was not measured."""
+        for score in self.scores:
+            if score.metric == metric and score.view == view:
+                return score.value
+        return None
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The bulky part of a result: codes (arrays for `codes.npz`), weights, curve rows, log text, images."""
+
+    codes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
+    log: str = ""

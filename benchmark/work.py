@@ -1,0 +1,50 @@
+"""What a worker does with one job: load its data once, run it, hand back plain data. Runs in any process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmark import datastore, registry, trial
+from benchmark.datastore import LoadedDataset
+from benchmark.devices import resolve_device
+from benchmark.executors import Link
+from benchmark.records import Store
+from benchmark.spec import Job
+from benchmark.watch import Runtime
+
+
+@dataclass(frozen=True)
+class Work:
+    """Runs jobs. Picklable: a spawned process or another machine gets a copy.
+
+    `shipped` holds data sets that travel along, for machines that do not see the data folder.
+    """
+
+    results: Path
+    runtime: Runtime
+    data_root: Path | None
+    shipped: Mapping[str, LoadedDataset] = field(default_factory=dict)
+
+    def __call__(self, job: Job, link: Link) -> trial.Outcome | None:
+        """The job's outcome, or None when it was asked to stop and saved its training state."""
+        name = job.fit.dataset
+        data = self.shipped[name] if name in self.shipped else _load(name, self.data_root)
+        try:
+            return trial.run_job(
+                job,
+                data,
+                replace(self.runtime, device=resolve_device(self.runtime.device)),
+                workdir=Store(self.results).folder(job.fit),
+                progress=link.emit,
+                stop=link.stopping,
+            )
+        except trial.Interrupted:
+            return None
+
+
+@functools.lru_cache(maxsize=1)
+def _load(name: str, data_root: Path | None) -> LoadedDataset:
+    return datastore.load(registry.dataset(name), data_root)
