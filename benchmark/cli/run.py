@@ -128,6 +128,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
         device=device,
         weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
         curve_points=config.curve_points,
+        checkpoint_seconds=config.checkpoint_seconds,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         sweep=saved.stem,
     )

@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
 _LISTS = ("methods", "datasets", "bits", "label_fractions", "seeds", "gpus")
 _HOW = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
-_HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit"}
+_HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit", "checkpoint_seconds"}
 
 
 class RunConfig(Sweep):
@@ -28,6 +28,7 @@ class RunConfig(Sweep):
     tracking_uri: str = ""
     data_root: str = ""
     curve_points: int = Field(default=5, ge=1, le=10_000)
+    checkpoint_seconds: float = Field(default=60.0, ge=0)
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
     gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
