@@ -75,10 +75,16 @@ def kill_once(arguments: list[str], log: Path, delay: float, from_start: bool) -
     return True
 
 
+def finish(arguments: list[str]) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Broken(f"an undisturbed run ended with {done.returncode}: {done.stderr[-500:]}")
+
+
 def torture(folder: Path, kills: int, seed: int, extra: tuple[str, ...], window: float) -> dict[str, int]:
     """Kill `kills` times, finish, check; the counts of what happened. Raises Broken."""
     undisturbed, tortured, log = folder / "undisturbed", folder / "tortured", folder / "log.txt"
-    subprocess.run(command(undisturbed, *extra), check=True, capture_output=True)
+    finish(command(undisturbed, *extra))
     choose, seen, counts = random.Random(seed), dict[Path, int](), Counter[str]()
     while counts["kills"] < kills:
         from_start = choose.random() < 0.2
@@ -97,9 +103,7 @@ def torture(folder: Path, kills: int, seed: int, extra: tuple[str, ...], window:
         counts["kills that left a training state"] += any(tortured.rglob("checkpoint.pt"))
         seen = now
         print(f"kill {counts['kills']}: {len(seen)} fits finished", flush=True)
-    done = subprocess.run(command(tortured, *extra), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Broken(f"the last run ended with {done.returncode}: {done.stderr[-500:]}")
+    finish(command(tortured, *extra))
     if any(stamps(tortured)[path] != stamp for path, stamp in seen.items()):
         raise Broken("a finished record was written again")
     leftovers = [*tortured.rglob("checkpoint.pt"), *tortured.glob("*/*/*/.*.tmp")]

@@ -35,6 +35,7 @@ from benchmark.errors import unknown
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
 @click.option("--curve-points", metavar="N", help="Scorings along the training, for the curve.  [5]")
+@click.option("--checkpoint-seconds", metavar="S", help="Save the training state this often.  [60]")
 @click.option(
     "--executor", metavar="serial|processes|ray", help="Where fits run; see docs/sweeps.md.  [serial]"
 )
