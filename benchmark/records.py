@@ -123,6 +123,19 @@ class Store:
             with contextlib.suppress(InputError):
                 yield read_record(path)
 
+    def ids(self, prefix: str = "") -> set[str]:
+        """The ids, by their folders' names, of the records that there are."""
+        return {path.parent.name[-16:] for path in self._paths() if path.parent.name[-16:].startswith(prefix)}
+
+    def by_id(self, fit_id: str) -> Record:
+        """The record of one id. Raises InputError when there is none or it cannot be read."""
+        for path in self._paths():
+            if path.parent.name.endswith(f"-{fit_id}"):
+                record = read_record(path)
+                if record.fit_id == fit_id:
+                    return record
+        raise InputError(f"no record in {str(self.root)!r} has the id {fit_id!r}")
+
     def unreadable(self) -> Iterator[str]:
         """One line for each record file that cannot be read."""
         for path in self._paths():

@@ -36,6 +36,7 @@ LAYERS = (
     "suites",
     "planning",
     "runner",
+    "provenance",
     "status",
     "summary",
     "report",

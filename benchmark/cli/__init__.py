@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "run": "Train and score methods over a sweep; finished fits are not repeated.",
     "list": "List methods, data sets, suites or metrics.",
     "status": "Count what a results folder holds, with the failures' reasons.",
+    "show": "Print one record and the command that makes it again.",
+    "verify": "Run one fit again and compare its codes, bit for bit.",
     "report": "Render tables and figures from a results folder.",
     "score": "Score codes that you bring, under any public convention.",
     "check": "Run the list of checks that every method must pass.",

@@ -1,0 +1,73 @@
+"""`benchmark show`: one record, and the command that makes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="show")
+@click.argument("fit_id", metavar="ID")
+@click.option(
+    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record as it is stored.")
+def command(fit_id: str, results: str, as_json: bool) -> None:
+    """Print the record whose id begins with ID, and the command that makes it again."""
+    from benchmark import provenance
+    from benchmark.errors import InputError
+    from benchmark.records import Store
+
+    if not Path(results).is_dir():
+        raise InputError(f"results folder {results!r} does not exist")
+    store = Store(Path(results))
+    record = provenance.find(store, fit_id)
+    if as_json:
+        click.echo(record.model_dump_json(indent=1))
+        return
+    for name, text in _facts(record, store):
+        if text:
+            click.echo(f"{name:<12} {_plain(text)}")
+    if record.failure is not None and record.failure.traceback:
+        click.echo("".join(f"  {_plain(line)}\n" for line in record.failure.traceback.splitlines()), nl=False)
+
+
+def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
+    from benchmark import provenance
+
+    spec, env = record.spec, record.environment
+    failure = f": {record.failure.kind}: {record.failure.message}" if record.failure else ""
+    scores = [f"{s.metric}{f'@{s.k}' if s.k else ''} {s.value:.4f} ({s.view})" for s in record.scores]
+    facts = [
+        ("fit", f"{record.fit_id}  {spec.label}"),
+        ("state", record.state + failure),
+        ("scores", ", ".join(scores)),
+        ("flags", "; ".join(record.flags)),
+        ("protocol", record.protocol.text if record.protocol else ""),
+        ("rules", record.protocol.rules_text if record.protocol else ""),
+        ("data", f"{spec.dataset}, fingerprint {spec.fingerprint}"),
+        ("method", f"{spec.method} version {spec.method_version}, source {record.source_digest}"),
+        ("seed", str(spec.seed)),
+        ("ran", f"{record.started} to {record.finished}, {record.timings.total:.1f} s"),
+        ("folder", str(store.folder(spec))),
+        ("given as", record.command),
+    ]
+    if env is not None:
+        dirty = f", with changes {env.dirty_digest}" if env.dirty else ""
+        versions = ", ".join(f"{name} {version}" for name, version in env.versions.items())
+        facts += [
+            ("commit", env.commit + dirty),
+            ("versions", versions),
+            ("hardware", f"{env.device}, {env.precision}, {env.threads} threads, {env.cpu}, {env.platform}"),
+        ]
+        if env.commit not in ("", "unknown"):
+            facts.append(("check out", f"git checkout {env.commit}"))
+    facts.append(("make again", provenance.command(spec)))
+    return facts
+
+
+def _plain(text: str) -> str:
+    """Without control characters: a record from elsewhere must not steer the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

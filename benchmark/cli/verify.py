@@ -1,0 +1,40 @@
+"""`benchmark verify`: does a stored fit come out the same again?"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+
+@click.command(name="verify")
+@click.argument("fit_id", metavar="ID")
+@click.option(
+    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
+)
+@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True)
+@click.option("--weights", "weights_file", metavar="FILE", default="", help="The weights file that it used.")
+def command(fit_id: str, results: str, data_root: str | None, device: str, weights_file: str) -> int:
+    """Run the fit whose id begins with ID again, in a temporary folder, and compare its codes bit for bit.
+
+    Ends with 0 when they are the same, 1 when not; nothing in the results folder is changed.
+    """
+    from benchmark import datastore, provenance
+    from benchmark.devices import resolve_device
+    from benchmark.errors import InputError
+    from benchmark.records import Store
+
+    if not Path(results).is_dir():
+        raise InputError(f"results folder {results!r} does not exist")
+    store, where = Store(Path(results)), resolve_device(device)
+    record = provenance.find(store, fit_id)
+    root = datastore.data_root(Path(data_root) if data_root else None)
+    with tempfile.TemporaryDirectory(prefix="benchmark-verify-") as scratch:
+        verdict = provenance.verify(store, record, root, Path(scratch), where, weights_file)
+    for note in verdict.notes:
+        click.echo(f"  note: {note}")
+    state = "verified" if verdict.same else "NOT verified"
+    click.echo(f"{state}: {record.spec.label} ({record.fit_id}): {verdict.text}")
+    return 0 if verdict.same else 1

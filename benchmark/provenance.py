@@ -1,0 +1,169 @@
+"""Where a number comes from: the command that makes a fit again, and whether it gives the same codes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+
+from benchmark import environment, planning, registry
+from benchmark.devices import resolve_device
+from benchmark.errors import InputError
+from benchmark.executors import Link
+from benchmark.records import Record, Store
+from benchmark.spec import FitSpec, Job, Sweep, parse
+from benchmark.watch import Runtime
+from benchmark.work import Work
+
+
+def find(store: Store, prefix: str) -> Record:
+    """The record whose id begins with `prefix`.
+
+    Raises InputError when none does, several do, or its file cannot be read.
+    """
+    if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
+        raise InputError(f"{prefix!r} is no fit id: up to 16 hex digits, as `status` and `run` name folders")
+    ids = sorted(store.ids(prefix))
+    if not ids:
+        raise InputError(f"no record in {str(store.root)!r} has an id that begins with {prefix!r}")
+    if len(ids) > 1:
+        shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+        raise InputError(f"{prefix!r} begins {len(ids)} ids: {shown}")
+    return store.by_id(ids[0])
+
+
+def command(spec: FitSpec, weights_file: str = "") -> str:
+    """The command line that makes exactly this fit.
+
+    A weights file is known by its digest only: the command names `weights_file`, or a placeholder.
+    """
+    weights = spec.weights if spec.weights in ("none", "imagenet") else weights_file or "WEIGHTS_FILE"
+    flags: dict[str, Any] = {
+        "methods": spec.method,
+        "datasets": spec.dataset,
+        "bits": spec.bits,
+        "label-fractions": repr(spec.label_fraction),
+        "seeds": spec.seed,
+        "protocol": spec.protocol,
+        "backbone": spec.backbone,
+        "weights": weights,
+        "epochs": spec.epochs,
+        "batch-size": spec.batch_size,
+        "selection": spec.selection,
+        "precision": spec.precision,
+    }
+    words = ["python", "-m", "benchmark", "run"]
+    for name, value in flags.items():
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    for name, value in spec.params.items():
+        words += ["--set", f"{spec.method}.{name}={_toml(value)}"]
+    return shlex.join(words)
+
+
+def _toml(value: Any) -> str:
+    text = "none" if value is None else tomli_w.dumps({"v": value}).strip().removeprefix("v = ")
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a repetition found: `same` codes or not, one line of why, and what may explain a difference."""
+
+    same: bool
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def verify(
+    store: Store, record: Record, data_root: Path | None, scratch: Path, device: str, weights_file: str = ""
+) -> Verdict:
+    """Run a fit again in `scratch`, as the installed code and data give it, and compare the codes.
+
+    Raises InputError when the record holds no codes, or the fit cannot be planned here.
+    """
+    if record.state != "done":
+        kind = record.failure.kind if record.failure else "failed"
+        raise InputError(f"{record.spec.label} ({record.fit_id}) has no codes to compare: it failed ({kind})")
+    before = store.codes(record.spec)
+    spec = _planned_here(record.spec, data_root, scratch, weights_file)
+    if spec.fit_id != record.fit_id:
+        old, new = record.spec.model_dump(mode="json"), spec.model_dump(mode="json")
+        changed = [f"{key} {old[key]!r} is {new[key]!r} here" for key in old if old[key] != new[key]]
+        return Verdict(False, f"this is another fit now: {'; '.join(changed)}")
+    notes = _differences(record, device)
+    if record.environment and record.environment.threads:
+        torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
+    runtime = Runtime(device=device, weights_file=weights_file, curve_points=max(1, len(record.curve)))
+    outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
+    if outcome is None:
+        return Verdict(False, "the repetition was stopped", notes)
+    if outcome.record.failure is not None:
+        failure = outcome.record.failure
+        return Verdict(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
+    return _compare(before, outcome.artifacts.codes, notes)
+
+
+def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_file: str) -> FitSpec:
+    known = spec.weights in ("none", "imagenet")
+    if not known and not weights_file:
+        raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
+    wanted = {
+        "methods": (spec.method,),
+        "datasets": (spec.dataset,),
+        "bits": (spec.bits,),
+        "label_fractions": (spec.label_fraction,),
+        "seeds": (spec.seed,),
+        "protocol": spec.protocol,
+        "backbone": spec.backbone,
+        "weights": spec.weights if known else weights_file,
+        "epochs": spec.epochs,
+        "batch_size": spec.batch_size or 64,
+        "selection": spec.selection,
+        "precision": spec.precision,
+        "params": {spec.method: spec.params},
+    }
+    sweep = parse(Sweep, wanted, f"record {spec.fit_id}")
+    (cell,) = planning.plan(sweep, Store(scratch), data_root).cells
+    if cell.job is None:
+        raise InputError(f"{spec.label} cannot run here: {cell.reason}")
+    return cell.job.fit
+
+
+def _differences(record: Record, device: str) -> tuple[str, ...]:
+    """What is not as it was: each may change bits of the codes without anything being wrong."""
+    notes = []
+    if registry.find("methods", record.spec.method).digest != record.source_digest:
+        notes.append("the method's source has changed since")
+    env = record.environment
+    if env is not None:
+        if env.device.split(":")[0] != resolve_device(device).split(":")[0]:
+            notes.append(f"it was made on {env.device}, this is {device}")
+        here = environment.describe(device, env.precision, env.threads)
+        for name in ("torch", "numpy", "scikit-learn"):
+            if env.versions.get(name) != here.versions.get(name):
+                notes.append(f"{name} was {env.versions.get(name)}, here {here.versions.get(name)}")
+        if env.cpu != here.cpu:
+            notes.append(f"the processor was {env.cpu}, here {here.cpu}")
+    return tuple(notes)
+
+
+def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Verdict:
+    for key in ("query_ids", "database_ids", "query_labels", "database_labels"):
+        if key not in before or not np.array_equal(before[key], after[key]):
+            return Verdict(False, f"{key} differ: another split", notes)
+    bits = wrong = 0
+    for key in ("query_codes", "database_codes"):
+        if key not in before or before[key].shape != after[key].shape:
+            return Verdict(False, f"{key} have another shape", notes)
+        wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
+        bits += len(after[key]) * int(after["bits"])
+    if wrong:
+        return Verdict(False, f"{wrong:,} of {bits:,} code bits differ", notes)
+    return Verdict(True, f"all {bits:,} code bits are the same", notes)
