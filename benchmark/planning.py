@@ -15,6 +15,7 @@ import tomli_w
 from benchmark import datastore, protocol, registry
 from benchmark.contracts import DatasetInfo, Task
 from benchmark.errors import InputError
+from benchmark.index import Index
 from benchmark.records import RESUMED, Store
 from benchmark.spec import FitSpec, Job, Sweep, digest
 
@@ -82,9 +83,10 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     for name, rule in protocols.items():
         _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
         registry.check_backbone(_task(infos[name], sweep.bits[0], sweep.backbone, sweep.weights))
-    cells = []
+    cells, index, reasons = [], Index(store), dict[tuple[str, str, int], str]()
+    entries = {name: registry.find("methods", name) for name in sweep.methods}
     for dataset, method, bits, fraction, seed in sweep.cells():
-        info, entry = infos[dataset], registry.find("methods", method)
+        info, entry = infos[dataset], entries[method]
         gradient = entry.info["trained_by"] == "updates"
         spec = FitSpec(
             method=method,
@@ -104,8 +106,10 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
             selection=sweep.selection,
             precision=sweep.precision,
         )
-        reason = _unsupported(spec, info, entry, sweep.weights)
-        cells.append(_cell(spec, reason, entry.digest, store, retry))
+        key = (dataset, method, bits)  # what `supports` looks at; ten thousand cells ask only this often
+        if key not in reasons:
+            reasons[key] = _unsupported(spec, info, entry, sweep.weights)
+        cells.append(_cell(spec, reasons[key], entry.digest, index, retry))
     return Plan(sweep, tuple(cells))
 
 
@@ -136,24 +140,23 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
     return registry.method_class(spec.method).supports(task) or ""
 
 
-def _cell(spec: FitSpec, reason: str, source: str, store: Store, retry: frozenset[str]) -> Planned:
+def _cell(spec: FitSpec, reason: str, source: str, index: Index, retry: frozenset[str]) -> Planned:
     label = spec.label
     if reason:
         return Planned(label, "skipped", reason)
-    stamp, job = store.stamp(spec), Job(fit=spec)
-    record = store.get(spec) if stamp is not None else None
-    if record is None:
+    job, row = Job(fit=spec), index.row(spec)
+    if row is None:
         return Planned(label, "planned", job=job, run=True)
+    if row.problem:
+        raise InputError(row.problem)
     again = "all" in retry
-    if record.state == "failed":
-        failure = record.failure
-        text = f"{failure.kind}: {failure.message}" if failure else ""
-        fresh = failure is None or failure.kind not in RESUMED
-        return Planned(label, "failed", text, job, again or "failed" in retry, stamp, fresh)
-    if record.source_digest != source:
+    if row.state == "failed":
+        fresh = row.kind not in RESUMED
+        return Planned(label, "failed", row.reason, job, again or "failed" in retry, row.mtime_ns, fresh)
+    if row.source_digest != source:
         text = "its method's source changed since"
-        return Planned(label, "stale", text, job, again or "stale" in retry, stamp, True)
-    return Planned(label, "done", job=job, run=again, stamp=stamp, fresh=True)
+        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True)
+    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True)
 
 
 def weights_identity(weights: str) -> str:

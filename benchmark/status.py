@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import registry
+from benchmark.index import Index, Row
 from benchmark.records import Record, Store
+
+#: A list of planned fits holds about a hundred bytes for each.
+MAX_LIST_BYTES = 64 * 2**20
 
 
 def collect(root: Path) -> dict[str, Any]:
     """Everything `status` shows, JSON-ready."""
-    store = Store(root)
-    records = list(store.records())
-    failed = [record for record in records if record.state == "failed"]
-    done = [record for record in records if record.state == "done"]
-    old = stale_fits(done)
-    stale = [record for record in done if record.fit_id in old]
-    unfinished = store.unfinished()
-    planned = _planned(root, {record.fit_id for record in records})
+    index = Index(Store(root))
+    everything = index.rows()
+    problems = [row.problem for row in everything if row.problem]
+    failed = [row for row in everything if row.state == "failed"]
+    done = [row for row in everything if row.state == "done"]
+    sources = _sources()
+    stale = [row for row in done if sources.get(row.method, row.source_digest) != row.source_digest]
+    planned = _planned(root, {row.fit_id for row in everything})
     return {
         "results": str(root),
         "counts": {
@@ -29,13 +33,13 @@ def collect(root: Path) -> dict[str, Any]:
             "stale": len(stale),
             "failed": len(failed),
             "planned": len(planned),
-            "unreadable": len(problems := list(store.unreadable())),
+            "unreadable": len(problems),
         },
-        "failures": [_row(r, f"{r.failure.kind}: {r.failure.message}" if r.failure else "") for r in failed],
-        "stale": [_row(record, "its method's source changed since") for record in stale],
+        "failures": [_row(row, row.reason) for row in failed],
+        "stale": [_row(row, "its method's source changed since") for row in stale],
         "unfinished": [
-            {"fit_id": folder.name[-16:], "label": "/".join(folder.parts[-3:]), "reason": "has a checkpoint"}
-            for folder in unfinished
+            {"fit_id": name[-16:], "label": name, "reason": "has a training state"}
+            for name in index.unfinished()
         ],
         "unreadable": problems,
         "seconds_left": _seconds_left(planned, done),
@@ -46,12 +50,16 @@ def stale_fits(records: Iterable[Record]) -> set[str]:
     """Ids of the fits whose method's source has changed since. A method that is not installed here cannot be
     compared, so its fits are not called stale.
     """
-    sources = {entry.name: entry.digest for entry in registry.entries("methods") if not entry.error}
+    sources = _sources()
     return {r.fit_id for r in records if sources.get(r.spec.method, r.source_digest) != r.source_digest}
 
 
-def _row(record: Record, reason: str) -> dict[str, str]:
-    return {"fit_id": record.fit_id, "label": record.spec.label, "reason": reason}
+def _sources() -> dict[str, str]:
+    return {entry.name: entry.digest for entry in registry.entries("methods") if not entry.error}
+
+
+def _row(row: Row, reason: str) -> dict[str, str]:
+    return {"fit_id": row.fit_id, "label": row.label, "reason": reason}
 
 
 def _planned(root: Path, finished: set[str]) -> dict[str, str]:
@@ -59,24 +67,25 @@ def _planned(root: Path, finished: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(root.glob("sweeps/*.json")):
         try:
+            if path.stat().st_size > MAX_LIST_BYTES:
+                continue
             rows = json.loads(path.read_text())
             found |= {str(row["fit_id"]): str(row["label"]) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return {fit_id: label for fit_id, label in found.items() if fit_id not in finished}
 
 
-def _seconds_left(planned: dict[str, str], done: list[Record]) -> float | None:
+def _seconds_left(planned: dict[str, str], done: list[Row]) -> float | None:
     """Planned fits times what fits of the same method and data set took here; None when nothing is planned."""
     if not planned or not done:
         return None
     measured: dict[tuple[str, ...], list[float]] = {}
-    for record in done:
-        key = (record.spec.method, record.spec.dataset)
-        measured.setdefault(key, []).append(record.timings.total)
-    overall = statistics.mean(record.timings.total for record in done)
+    for row in done:
+        measured.setdefault((row.method, row.dataset), []).append(row.seconds)
+    overall = statistics.fmean(row.seconds for row in done)
+    means = {key: statistics.fmean(times) for key, times in measured.items()}
     total = 0.0
     for label in planned.values():
-        times = measured.get(tuple(label.split()[:2]))
-        total += statistics.mean(times) if times else overall
+        total += means.get(tuple(label.split()[:2]), overall)
     return round(total, 1)

@@ -20,6 +20,7 @@ LAYERS = (
     "scoring",
     "results",
     "records",
+    "index",
     "claims",
     "environment",
     "datastore",

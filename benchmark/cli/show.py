@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from benchmark.cli._text import plain
+
 
 @click.command(name="show")
 @click.argument("fit_id", metavar="ID")
@@ -29,9 +31,9 @@ def command(fit_id: str, results: str, as_json: bool) -> None:
         return
     for name, text in _facts(record, store):
         if text:
-            click.echo(f"{name:<12} {_plain(text)}")
+            click.echo(f"{name:<12} {plain(text)}")
     if record.failure is not None and record.failure.traceback:
-        click.echo("".join(f"  {_plain(line)}\n" for line in record.failure.traceback.splitlines()), nl=False)
+        click.echo("".join(f"  {plain(line)}\n" for line in record.failure.traceback.splitlines()), nl=False)
 
 
 def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
@@ -66,8 +68,3 @@ def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
             facts.append(("check out", f"git checkout {env.commit}"))
     facts.append(("make again", provenance.command(spec)))
     return facts
-
-
-def _plain(text: str) -> str:
-    """Without control characters: a record from elsewhere must not steer the terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from benchmark.cli._text import plain
+
 
 @click.command(name="status")
 @click.option(
@@ -34,8 +36,8 @@ def _print(found: dict[str, Any]) -> None:
     for title, key in (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished")):
         for row in found[key]:
             reason = f": {row['reason']}" if row.get("reason") else ""
-            click.echo(f"  {title}: {row['label']} ({row['fit_id']}){reason}")
+            click.echo(plain(f"  {title}: {row['label']} ({row['fit_id']}){reason}"))
     for text in found["unreadable"]:
-        click.echo(f"  unreadable: {text}")
+        click.echo(plain(f"  unreadable: {text}"))
     if found["seconds_left"] is not None:
         click.echo(f"about {found['seconds_left'] / 60:.0f} min left for what the sweeps here still plan")
