@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +95,7 @@ class Store:
     def save(self, record: Record, artifacts: Artifacts) -> Path:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
-        files = {
-            "codes.npz": _npz(artifacts.codes) if artifacts.codes else None,
-            "weights.safetensors": _safetensors(artifacts.weights) if artifacts.weights else None,
-            "curve.csv": _csv(artifacts.curve).encode() if artifacts.curve else None,
-            "log.txt": artifacts.log.encode() or None,
-        }
+        files = artifacts.files()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "record.json").unlink(missing_ok=True)  # from here on the old files no longer match it
         for name, content in files.items():
@@ -211,12 +205,8 @@ class Store:
 def read_record(path: Path) -> Record:
     """Read and validate one record, upgrading older layouts. Raises InputError naming the file."""
     try:
-        raw = json.loads(_small(path))
-        if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
-            raise InputError(f"{str(path)!r} is no record of this benchmark")
-        for number in range(raw["record_schema"], RECORD_SCHEMA):
-            raw = _UPGRADES[number](raw)
-        record = Record.model_validate(raw)
+        text = _small(path)
+        record = _parse_current(text) or _parse_any(text, path)
     except ValidationError as error:
         raise InputError(f"record {str(path)!r} is invalid: {explain(error)}") from None
     except (OSError, ValueError, RecursionError, KeyError) as error:
@@ -226,6 +216,26 @@ def read_record(path: Path) -> Record:
     if record.fit_id != record.spec.fit_id:
         raise InputError(f"record {str(path)!r} names fit {record.fit_id} but describes {record.spec.fit_id}")
     return record
+
+
+def _parse_current(text: str) -> Record | None:
+    """A record of the current layout in one step; None for anything else, which `_parse_any` judges."""
+    try:
+        record = Record.model_validate_json(text)
+    except ValidationError:
+        return None
+    return record if record.record_schema == RECORD_SCHEMA else None
+
+
+def _parse_any(text: str, path: Path) -> Record:
+    raw = json.loads(text)
+    if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
+        raise InputError(f"{str(path)!r} is no record of this benchmark")
+    if raw["record_schema"] > RECORD_SCHEMA:
+        raise InputError(f"record {str(path)!r} is of a newer layout ({raw['record_schema']})")
+    for number in range(raw["record_schema"], RECORD_SCHEMA):
+        raw = _UPGRADES[number](raw)
+    return Record.model_validate(raw)
 
 
 def read_codes(path: Path) -> dict[str, np.ndarray]:
@@ -269,25 +279,3 @@ def _replace(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink()
         raise
-
-
-def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _safetensors(tensors: Mapping[str, Any]) -> bytes:
-    from safetensors.torch import save
-
-    content: bytes = save(dict(tensors))
-    return content
-
-
-def _csv(rows: Sequence[Mapping[str, float]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    return buffer.getvalue()

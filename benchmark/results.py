@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -133,3 +135,34 @@ class Artifacts:
     weights: Mapping[str, Any] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
     log: str = ""
+
+    def files(self) -> dict[str, bytes | None]:
+        """The content of each file beside the record; None for one that this result does not have."""
+        return {
+            "codes.npz": _npz(self.codes) if self.codes else None,
+            "weights.safetensors": _safetensors(self.weights) if self.weights else None,
+            "curve.csv": _csv(self.curve).encode() if self.curve else None,
+            "log.txt": self.log.encode() or None,
+        }
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _safetensors(tensors: Mapping[str, Any]) -> bytes:
+    from safetensors.torch import save
+
+    content: bytes = save(dict(tensors))
+    return content
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    return buffer.getvalue()
