@@ -189,7 +189,7 @@ def _parse(content: bytes) -> dict[str, Any]:
     """The owner that a claim names; empty for one that is being written, or is no claim."""
     try:
         owner: Any = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(owner, dict) or not isinstance(owner.get("pid"), int):
         return {}

@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from benchmark.errors import InputError
 
 #: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
-MAX_IDX_BYTES = 4 * 2**30
+MAX_IDX_BYTES = 2**30
 
 
 def require_root(name: str, root: Path | None, inside: str, wanted: str) -> Path:
@@ -74,8 +75,12 @@ def read_idx(path: Path) -> np.ndarray:
     Raises InputError for a wrong magic number, or fewer or more bytes than the header announces.
     """
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        if path.suffix == ".gz":
+            with gzip.open(path) as stream:  # never more than the largest that is believed
+                raw = stream.read(MAX_IDX_BYTES + 1)
+        else:
+            raw = path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"cannot read {str(path)!r}: {error}") from error
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise InputError(f"{str(path)!r} is no idx file of bytes (magic {raw[:4].hex() or 'missing'})")

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
+from datasets._archives import unpack
 from datasets._files import download, first_existing, one_hot, read_cifar_batch, require_root
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -59,9 +60,13 @@ class CIFAR10(HashDataset):
         return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
 
     def prepare(self, root: Path | None) -> None:
-        """Download through torchvision, which checks MD5 sums."""
+        """Unpack an archive that is there already, or download through torchvision, which checks MD5 sums."""
         from torchvision.datasets import CIFAR10 as Source
 
+        for name in ("cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"):
+            if root is not None and (root / name).is_file():
+                unpack(root / name, root)
+                return
         download(self.info.name, root, lambda folder: Source(str(folder), download=True), _WANTED)
 
 

@@ -27,16 +27,16 @@ class Hand:
         """The process number: answered once the actor has its resources and runs."""
         return os.getpid()
 
-    def work(self, item: bytes) -> tuple[Any, ...]:
-        """Apply the function; a value or an error, never an exception."""
+    def work(self, item: bytes) -> bytes:
+        """Apply the function; a pickled value or error, never an exception."""
         self._stop.clear()
         try:
             if isinstance(self._function, Exception):
                 raise self._function
             value = self._function(pickle.loads(item), Link(self._emit, self._stop.is_set))  # noqa: S301
-            return tuple(Message("value", value))
+            return pickle.dumps(tuple(Message("value", value)), protocol=5)
         except Exception as error:  # noqa: BLE001 - an item never raises out of the executor
-            return tuple(Message("error", *describe(error)))
+            return pickle.dumps(tuple(Message("error", *describe(error))), protocol=5)
 
     def events(self) -> list[Any]:
         """What the item emitted since the last call: the newest few, progress is not worth more."""

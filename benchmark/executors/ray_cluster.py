@@ -161,7 +161,7 @@ class _Actor:
         if not self._ray.wait([self.task], timeout=0)[0]:
             return found
         try:
-            found.append(Message(*self._ray.get(self.task)))
+            found.append(Message(*pickle.loads(self._ray.get(self.task))))  # noqa: S301 - our own worker's
         except self._ray.exceptions.RayError as error:  # the item's own exceptions are values
             reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
             found.append(Message("lost", f"the Ray worker was lost ({reason})"))

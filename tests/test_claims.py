@@ -1,0 +1,126 @@
+"""Claims: one driver wins, a dead or silent one is replaced, and only its own claims are its to give up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmark import claims
+from benchmark.claims import Claims
+
+FIT = "0123456789abcdef"
+
+
+def dead_owner(root: Path) -> None:
+    """Leave the claim of a process of this machine that is gone."""
+    script = "import sys, pathlib, benchmark.claims as c; c.Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
+    subprocess.run([sys.executable, "-c", script, str(root), FIT], check=True)
+
+
+def foreign_owner(root: Path) -> Path:
+    """Leave the claim of a driver on another machine."""
+    path = root / "claims" / f"{FIT}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"token": "x", "machine": "another", "host": "far", "pid": 1, "born": "1"}))
+    return path
+
+
+def test_one_of_two_wins(tmp_path: Path) -> None:
+    one, two = Claims(tmp_path), Claims(tmp_path)
+    assert one.take(FIT)
+    assert not two.take(FIT)
+    assert one.owns(FIT)
+    assert not two.owns(FIT)
+    assert f"process {os.getpid()}" in two.holder(FIT)
+    two.release(FIT)
+    assert one.owns(FIT), "a claim is its owner's to give up"
+    one.release(FIT)
+    assert two.take(FIT)
+
+
+def test_one_of_many_wins_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        drivers = [Claims(tmp_path) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            taken = [*pool.map(lambda driver, n=number: driver.take(f"{n:016x}"), drivers)]  # type: ignore[misc]
+        assert sum(taken) == 1
+
+
+def test_a_dead_process_of_this_machine_is_replaced_at_once_and_once(tmp_path: Path) -> None:
+    dead_owner(tmp_path)
+    drivers = [Claims(tmp_path) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        taken = [*pool.map(lambda driver: driver.take(FIT), drivers)]
+    assert sum(taken) == 1
+    assert [driver.owns(FIT) for driver in drivers] == taken
+
+
+def test_a_silent_driver_elsewhere_is_replaced_after_a_while(tmp_path: Path) -> None:
+    path = foreign_owner(tmp_path)
+    driver = Claims(tmp_path, stale=0.2)
+    assert not driver.take(FIT), "it may be alive: nothing is known of it yet"
+    time.sleep(0.1)
+    os.utime(path)  # its heartbeat
+    assert not driver.take(FIT)
+    time.sleep(0.15)
+    assert not driver.take(FIT), "0.15 s after the last heartbeat seen"
+    time.sleep(0.1)
+    assert driver.take(FIT)
+
+
+def test_a_claim_is_kept_fresh(tmp_path: Path) -> None:
+    with Claims(tmp_path, beat=0.05) as driver:
+        assert driver.take(FIT)
+        path = tmp_path / "claims" / f"{FIT}.json"
+        os.utime(path, (1, 1))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert path.stat().st_mtime > 1
+    assert not path.exists(), "the end of a run gives its claims up"
+
+
+def test_a_claim_that_was_taken_over_is_no_longer_ours(tmp_path: Path) -> None:
+    sleeper = Claims(tmp_path)
+    assert sleeper.take(FIT)
+    foreign_owner(tmp_path)
+    assert not sleeper.owns(FIT)
+    sleeper.release(FIT)
+    assert (tmp_path / "claims" / f"{FIT}.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff\xfe", b"[" * 4000])
+def test_a_damaged_claim_is_stale_in_its_time(tmp_path: Path, content: bytes) -> None:
+    foreign_owner(tmp_path).write_bytes(content)
+    driver = Claims(tmp_path, stale=0.05)
+    assert not driver.take(FIT)
+    time.sleep(0.1)
+    assert driver.take(FIT)
+
+
+def test_without_locks_the_last_to_replace_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "fcntl", None)
+    monkeypatch.setattr(claims, "SETTLE", 0.3)
+    dead_owner(tmp_path)
+    drivers = [Claims(tmp_path) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda driver: driver.take(FIT), drivers)) == 1
+
+
+def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        Claims(tmp_path).take(FIT)
+    assert not [*(tmp_path / "claims").glob("*.json")]

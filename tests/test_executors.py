@@ -1,0 +1,235 @@
+"""One contract, three executors: serial, processes, Ray."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.errors import InputError
+from benchmark.executors import LATER, Later, LocalProcesses, Outcome, RayCluster, Serial, Watch, memory
+from benchmark.executors.processes import cores
+from tests import _jobs
+
+HAS_RAY = importlib.util.find_spec("ray") is not None
+ray_only = pytest.mark.skipif(not HAS_RAY, reason="the extra `ray` is not installed")
+KINDS = ("serial", "processes", pytest.param("ray", marks=[ray_only, pytest.mark.slow]))
+
+
+def make(kind: str, **options: Any) -> Any:
+    if kind == "serial":
+        return Serial()
+    return LocalProcesses(2, **options) if kind == "processes" else RayCluster(workers=2, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_ray() -> Iterator[None]:
+    """Starting a Ray takes seconds: one for the module, which the executor finds and leaves open."""
+    if not HAS_RAY:
+        yield
+        return
+    import ray
+
+    from benchmark.executors.ray_cluster import _runtime_env
+
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env=_runtime_env(False),
+    )
+    yield
+    ray.shutdown()
+
+
+def by_item(outcomes: Any) -> dict[Any, Outcome[Any, Any]]:
+    found = [*outcomes]
+    table = {outcome.item: outcome for outcome in found}
+    assert len(table) == len(found), "one outcome for each item"
+    return table
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestContract:
+    def test_one_outcome_for_each_item(self, kind: str) -> None:
+        started: list[int] = []
+        events: list[tuple[int, Any]] = []
+        watch = Watch(started=started.append, event=lambda item, event: events.append((item, event)))
+        found = by_item(make(kind).run(_jobs.square, range(7), watch))
+        assert {item: outcome.value for item, outcome in found.items()} == {n: n * n for n in range(7)}
+        assert sorted(started) == [*range(7)]
+        assert all(event == ("at", item) for item, event in events)
+
+    def test_no_items_start_nothing(self, kind: str) -> None:
+        assert [*make(kind).run(_jobs.square, [], Watch())] == []
+
+    def test_an_exception_is_an_outcome(self, kind: str) -> None:
+        found = by_item(make(kind).run(_jobs.fail_on_three, range(5), Watch()))
+        assert found[3].failure == "error"
+        assert found[3].message == "Refusal: three is refused"
+        assert "fail_on_three" in found[3].trace
+        assert [item for item, outcome in found.items() if outcome.failure] == [3]
+
+    def test_items_that_come_later_are_waited_for(self, kind: str) -> None:
+        def items() -> Iterator[int | Later]:
+            yield 1
+            yield LATER
+            yield LATER
+            yield 2
+
+        assert sorted(by_item(make(kind).run(_jobs.square, items(), Watch()))) == [1, 2]
+
+    def test_items_are_taken_only_when_a_worker_is_free(self, kind: str) -> None:
+        taken: list[int] = []
+
+        def items() -> Iterator[int]:
+            for number in range(20):
+                taken.append(number)
+                yield number
+
+        outcomes = make(kind).run(_jobs.square, items(), Watch())
+        next(outcomes)
+        assert len(taken) <= 3, "an item that was taken is a fit that is claimed"
+        outcomes.close()
+
+    def test_a_stop_reaches_what_runs_and_starts_nothing_more(self, kind: str) -> None:
+        began: list[float] = []
+        watch = Watch(
+            started=lambda item: began.append(time.monotonic()),
+            stopping=lambda: bool(began) and time.monotonic() > began[0] + 0.5,
+        )
+        found = by_item(make(kind).run(_jobs.until_stopped, range(10), watch))
+        assert {outcome.value for outcome in found.values()} == {"stopped"}
+        assert len(found) == len(began) <= 2
+
+
+WORKERS = ("processes", pytest.param("ray", marks=[ray_only, pytest.mark.slow]))
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+class TestWorkers:
+    def test_a_dead_worker_costs_its_item_alone(self, kind: str) -> None:
+        options = {"retries": 0} if kind == "ray" else {}
+        found = by_item(make(kind, **options).run(_jobs.die_on_three, range(6), Watch()))
+        assert found[3].failure == "lost"
+        assert "worker" in found[3].message
+        assert {item for item, outcome in found.items() if not outcome.failure} == {0, 1, 2, 4, 5}
+
+    def test_the_time_limit_is_hard(self, kind: str) -> None:
+        found = by_item(make(kind, time_limit=3).run(_jobs.hang_on_three, range(5), Watch()))
+        assert found[3].failure == "timeout"
+        assert "time limit of 3 s" in found[3].message
+        assert {item for item, outcome in found.items() if not outcome.failure} == {0, 1, 2, 4}
+
+    def test_a_value_that_cannot_travel_is_an_error(self, kind: str) -> None:
+        found = by_item(make(kind).run(_jobs.unpicklable, [1], Watch()))
+        assert found[1].failure == "error"
+        assert "pickle" in found[1].message
+
+
+def test_a_worker_that_ignores_the_stop_is_cancelled() -> None:
+    began: list[int] = []
+    watch = Watch(started=began.append, stopping=lambda: bool(began))
+    (outcome,) = LocalProcesses(1, grace=0.5).run(_jobs.hang_on_three, [3, 4], watch)
+    assert outcome.failure == "cancelled"
+
+
+@ray_only
+@pytest.mark.slow
+def test_ray_starts_the_item_of_a_lost_worker_again(tmp_path: Path) -> None:
+    notes: list[str] = []
+    items = [(number, str(tmp_path / "died") if number == 2 else "") for number in range(5)]
+    found = by_item(RayCluster(workers=2).run(_jobs.die_once, items, Watch(note=notes.append)))
+    assert sorted(outcome.value for outcome in found.values()) == [*range(5)]
+    assert len(notes) == 1
+    assert "trying again" in notes[0]
+
+
+def test_workers_share_cores_and_see_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    executor = LocalProcesses(2, gpus=(0, 1))
+    found = [outcome.value for outcome in executor.run(_jobs.surroundings, range(6), Watch())]
+    assert {row["OMP_NUM_THREADS"] for row in found if row} == {str(max(1, cores() // 2))}
+    gpus = {row["pid"]: row["CUDA_VISIBLE_DEVICES"] for row in found if row}
+    assert sorted(map(str, gpus.values())) == ["0", "1"], "one worker on each"
+    assert [LocalProcesses(4, gpus=(0, 1)).environment(n)["CUDA_VISIBLE_DEVICES"] for n in range(4)] == [
+        *"0101"
+    ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert LocalProcesses(1, gpus=(1,)).environment(0)["CUDA_VISIBLE_DEVICES"] == "7"
+    with pytest.raises(InputError, match="GPU 2 is not among"):
+        LocalProcesses(1, gpus=(2,)).environment(0)
+
+
+def test_the_next_item_waits_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too little left, one item runs at a time; one always runs."""
+    monkeypatch.setattr(memory, "available_mib", lambda: 1.0)
+    found = [outcome.value for outcome in LocalProcesses(2).run(_jobs.surroundings, range(3), Watch())]
+    assert len({row["pid"] for row in found if row}) == 1
+    monkeypatch.undo()
+    assert memory.available_mib() is None or memory.available_mib() > 1  # type: ignore[operator]
+    assert (memory.peak_mib(os.getpid()) or 100) > 10
+
+
+def test_no_worker_outlives_its_run() -> None:
+    outcomes = LocalProcesses(2).run(_jobs.hang_on_three, [1, 3, 3], Watch())
+    next(outcomes)
+    assert multiprocessing.active_children()
+    outcomes.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_driver_takes_its_workers_along(tmp_path: Path) -> None:
+    script = (
+        "from benchmark.executors import LocalProcesses, Watch\nfrom tests import _jobs\n"
+        "if __name__ == '__main__':\n"
+        "    ex = LocalProcesses(1)\n"
+        "    run = ex.run(_jobs.hang_on_three, [1, 3], Watch(started=lambda item: print(item, flush=True)))\n"
+        "    import multiprocessing\n    next(run)\n"
+        "    print(multiprocessing.active_children()[0].pid, flush=True)\n    next(run)\n"
+    )
+    path = tmp_path / "driver.py"
+    path.write_text(script)
+    root = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    driver = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert driver.stdout is not None
+    lines = [driver.stdout.readline().strip() for _ in range(3)]
+    worker = int(next(line for line in lines if len(line) > 1))
+    os.kill(worker, 0)
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while _runs(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(worker)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_numbers_below_one_are_refused() -> None:
+    for bad in ({"workers": -1}, {"time_limit": 0}):
+        with pytest.raises(InputError, match="must be positive"):
+            LocalProcesses(**bad)  # type: ignore[arg-type]
+
+
+def test_ray_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else real(name))
+    with pytest.raises(InputError, match=r"pip install 'coophash-benchmark\[ray\]'"):
+        RayCluster()
