@@ -117,6 +117,11 @@ def check_backbone(task: Task) -> None:
     importlib.import_module("methods._backbones").check_backbone(task)
 
 
+def check_weights(path: Path) -> None:
+    """Raise InputError when a weights file cannot be read, or holds more than tensors."""
+    importlib.import_module("methods._backbones").read_weights(path)
+
+
 def _load(entry: Entry, base: type) -> Any:
     try:
         loaded = functools.reduce(getattr, entry.qualname.split("."), importlib.import_module(entry.module))

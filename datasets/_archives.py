@@ -22,7 +22,9 @@ MAX_MEMBERS = 1_000_000
 _BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error)
 
 
-def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS) -> None:
+def unpack(
+    archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
+) -> None:
     """Unpack a `.tar`, `.tar.gz`, `.tgz` or `.zip` into `folder`, all of it or nothing.
 
     Only plain files and folders are taken. Raises InputError for a name that would leave the folder, a link or a
@@ -36,7 +38,9 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_membe
         for name, size, stream in reader(archive, max_bytes):
             left, count = left - size, count + 1
             if left < 0 or count > max_members:
-                raise InputError(f"archive {archive.name!r} unpacks to more than {max_bytes:,} bytes or too many files")
+                raise InputError(
+                    f"archive {archive.name!r} unpacks to more than {max_bytes:,} bytes or too many files"
+                )
             _write(stream, scratch / _inside(name, archive), size, archive)
         for top in sorted(scratch.iterdir()):
             if (folder / top.name).exists():

@@ -225,8 +225,11 @@ def _headless(name: str, weights: str | None) -> tuple[nn.Module, int]:
     return model, features
 
 
-def _load_file(body: nn.Module, path: Path) -> None:
-    """Load a safetensors or torch state dict (weights only: no pickled code) into a headless model."""
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a safetensors file or a torch state dict (weights only: no pickled code is run).
+
+    Raises InputError for a file that is missing, damaged, or holds anything else.
+    """
     if not path.is_file():
         raise InputError(f"weights file {str(path)!r} does not exist; give none, imagenet or a file")
     try:
@@ -236,9 +239,19 @@ def _load_file(body: nn.Module, path: Path) -> None:
             state: Mapping[str, Tensor] = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        wanted = body.state_dict()
-        body.load_state_dict({key: value for key, value in state.items() if key in wanted})
-    except InputError:
-        raise
     except Exception as error:
-        raise InputError(f"weights file {str(path)!r} does not fit: {str(error).splitlines()[0]}") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"weights file {str(path)!r} cannot be read: {reason}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"weights file {str(path)!r} holds more than named tensors")
+    return state
+
+
+def _load_file(body: nn.Module, path: Path) -> None:
+    """Load a weights file into a headless model."""
+    state, wanted = read_weights(path), body.state_dict()
+    try:
+        body.load_state_dict({key: value for key, value in state.items() if key in wanted})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"weights file {str(path)!r} does not fit: {reason}") from error

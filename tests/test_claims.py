@@ -20,7 +20,9 @@ FIT = "0123456789abcdef"
 
 def dead_owner(root: Path) -> None:
     """Leave the claim of a process of this machine that is gone."""
-    script = "import sys, pathlib, benchmark.claims as c; c.Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
+    script = (
+        "import sys, pathlib, benchmark.claims as c; c.Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
+    )
     subprocess.run([sys.executable, "-c", script, str(root), FIT], check=True)
 
 

@@ -123,6 +123,8 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
+    if config.weights not in ("none", "imagenet"):
+        registry.check_weights(Path(config.weights))
     store.open()
     saved = runner.save_sweep(plan, store)
     runtime = Runtime(
