@@ -15,7 +15,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,16 @@ class Claims:
         with contextlib.suppress(OSError), self._locked():
             if self._is_ours(self._path(fit_id)):
                 self._path(fit_id).unlink()
+
+    def tidy(self, fit_ids: Iterable[str]) -> None:
+        """Remove what dead drivers left of finished fits: they died between a record and giving its claim up."""
+        with contextlib.suppress(OSError):
+            for fit_id in fit_ids:
+                path = self._path(fit_id)
+                if path.exists():
+                    with self._locked():
+                        if self._is_stale(path, fit_id):
+                            path.unlink()
 
     def _won(self, fit_id: str) -> bool:
         with self._guard:

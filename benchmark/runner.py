@@ -75,6 +75,7 @@ def execute(
             with contextlib.closing(executor.run(work, run.jobs(), watch)) as outcomes:  # type: ignore[type-var]
                 for outcome in outcomes:
                     run.finish(outcome)
+            run.claims.tidy(cell.job.fit.fit_id for cell in plan_.cells if cell.job)
             if tracker is not None and not run.stop.name:
                 run.track_again(tracker)
     except KeyboardInterrupt:

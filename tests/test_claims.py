@@ -126,3 +126,11 @@ def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left"):
         Claims(tmp_path).take(FIT)
     assert not [*(tmp_path / "claims").glob("*.json")]
+
+
+def test_what_dead_drivers_left_of_finished_fits_goes(tmp_path: Path) -> None:
+    dead_owner(tmp_path)
+    living = Claims(tmp_path)
+    assert living.take("f" * 16)
+    Claims(tmp_path).tidy([FIT, "f" * 16, "e" * 16])
+    assert [path.stem for path in (tmp_path / "claims").glob("*.json")] == ["f" * 16]

@@ -1,0 +1,280 @@
+"""Sweeps over every executor, by two drivers, under kills, losses, limits and full disks."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark import runner
+from benchmark.errors import InputError
+from benchmark.executors import LocalProcesses, RayCluster
+from benchmark.progress import Lines
+from benchmark.records import Store
+from benchmark.status import collect
+from benchmark.watch import Runtime
+from tests.helpers import execute, method_source, sweep
+
+Plugin = Callable[..., Path]
+ROOT = Path(__file__).parent.parent
+TWELVE = {"methods": ("hashnet", "itq", "lsh"), "bits": (8, 16), "seeds": (0, 1), "epochs": 1}
+ray_only = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed"
+)
+
+
+def run(results: Path, executor: Any, retry: frozenset[str] = frozenset(), **changes: Any) -> runner.Summary:
+    store = Store(results)
+    plan = runner.plan(sweep(**changes), store, None, retry)
+    store.open()
+    runtime = Runtime(curve_points=1, checkpoint_seconds=0)
+    return runner.execute(plan, store, runtime, None, Lines(every=1e9), executor=executor)
+
+
+def same_results(left: Path, right: Path) -> int:
+    """The number of fits that both folders hold, codes bit for bit and scores equal."""
+    one, two = Store(left), Store(right)
+    records = [*one.records()]
+    assert [r.fit_id for r in records] == [r.fit_id for r in two.records()]
+    for record in records:
+        other = two.get(record.spec)
+        assert other is not None
+        assert other.scores == record.scores
+        assert other.model_dump(include={"spec", "state", "protocol", "updates", "flags", "health"}) == (
+            record.model_dump(include={"spec", "state", "protocol", "updates", "flags", "health"})
+        )
+        a, b = one.codes(record.spec), two.codes(record.spec)
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+    return len(records)
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The twelve fits, one after the other in this process."""
+    root = tmp_path_factory.mktemp("serial")
+    assert execute(root, **TWELVE)[1].ran == 12
+    return root
+
+
+@pytest.mark.slow
+def test_processes_give_the_records_of_a_serial_run(serial: Path, tmp_path: Path) -> None:
+    summary = run(tmp_path, LocalProcesses(2), **TWELVE)
+    assert (summary.ran, summary.failed) == (12, 0)
+    assert same_results(serial, tmp_path) == 12
+
+
+#: Dies in its first fit, wherever it runs; the marker says that it did.
+MORTAL = (
+    "import os, pathlib; p = pathlib.Path({marker!r}); died = p.exists(); p.touch(); "
+    "died or os.kill(os.getpid(), 9)"
+)
+
+
+@ray_only
+@pytest.mark.slow
+def test_ray_gives_the_records_of_a_serial_run_and_a_killed_worker_costs_a_retry(
+    serial: Path, tmp_path: Path, plugin: Plugin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = tmp_path / "died"
+    plugin("mortal", method_source("mortal", fit=MORTAL.format(marker=str(marker))))
+    changes = {**TWELVE, "methods": (*TWELVE["methods"], "mortal")}
+    summary = run(tmp_path / "runs", RayCluster(workers=2), **changes)
+    assert (summary.ran, summary.failed) == (16, 0)
+    assert marker.exists()
+    assert capsys.readouterr().err.count("trying again") == 1
+    for folder in (tmp_path / "runs/digits/mortal").iterdir():
+        (folder / "record.json").unlink()
+    assert same_results(serial, tmp_path / "runs") == 12
+
+
+@pytest.mark.slow
+def test_a_lost_worker_and_a_time_limit_cost_one_fit_each(tmp_path: Path, plugin: Plugin) -> None:
+    marker = tmp_path / "died"
+    plugin("mortal", method_source("mortal", fit=MORTAL.format(marker=str(marker))))
+    plugin(
+        "endless", method_source("endless", fit="import time; time.sleep(0 if ctx.task.bits == 16 else 600)")
+    )
+    changes = {"methods": ("lsh", "mortal", "endless"), "bits": (8, 16)}
+    summary = run(tmp_path / "runs", LocalProcesses(1, time_limit=12), **changes)
+    kinds = sorted(record.failure.kind for record in summary.records if record.failure)
+    assert (summary.ran, kinds) == (6, ["lost", "timeout"])
+    lost = next(r for r in summary.records if r.failure and r.failure.kind == "lost")
+    assert "SIGKILL" in (lost.failure.message if lost.failure else "")
+    assert lost.environment is not None
+    assert collect(tmp_path / "runs")["counts"]["failed"] == 2
+    again = run(
+        tmp_path / "runs", LocalProcesses(1), frozenset({"failed"}), **{**changes, "methods": ("mortal",)}
+    )
+    assert (again.ran, again.failed) == (1, 0)
+
+
+def command(results: Path, *extra: str) -> list[str]:
+    base = [sys.executable, "-m", "benchmark", "run", "--results", str(results), "--device", "cpu"]
+    return [*base, "--tracking-uri", "none", "--curve-points", "1", *extra]
+
+
+@pytest.mark.slow
+def test_two_drivers_share_a_folder_and_repeat_nothing(serial: Path, tmp_path: Path) -> None:
+    flags = ("--methods", "hashnet,itq,lsh", "--bits", "8,16", "--seeds", "0,1", "--epochs", "1")
+    drivers = [
+        subprocess.Popen(command(tmp_path / "runs", *flags), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    printed = [driver.communicate(timeout=240) for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0], printed
+    ran = [int(out.decode().split(" fits run")[0].split()[-1]) for out, _ in printed]
+    assert sum(ran) == 12
+    assert min(ran) > 0, "both worked"
+    trained = b"".join(err for _, err in printed).decode().count(": mAP ")
+    assert trained == 12
+    assert same_results(serial, tmp_path / "runs") == 12
+    assert not [*(tmp_path / "runs/claims").glob("*.json")]
+
+
+def test_a_fit_that_another_driver_finishes_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other driver holds the claim for a while, saves, and gives it up."""
+    from benchmark.claims import Claims
+
+    changes = {"methods": ("lsh",), "bits": (8, 16)}
+    store = Store(tmp_path / "runs")
+    plan = runner.plan(sweep(**changes), store, None)
+    store.open()
+    first = plan.jobs[0]
+    _, _, elsewhere = execute(tmp_path / "other", **changes)
+    other = Claims(store.root)
+    assert other.take(first.fit.fit_id)
+    real, looks = other.take, []
+
+    def look(self: Claims, fit_id: str) -> bool:
+        taken = bool(real.__func__(self, fit_id))  # type: ignore[attr-defined]
+        if fit_id == first.fit.fit_id and not taken:
+            looks.append(fit_id)
+            if len(looks) == 2:
+                record = elsewhere.get(first.fit)
+                assert record is not None
+                from benchmark.results import Artifacts
+
+                store.save(record, Artifacts(codes=elsewhere.codes(first.fit)))
+                other.release(fit_id)
+        return taken
+
+    monkeypatch.setattr(Claims, "take", look)
+    monkeypatch.setattr(runner, "POLL", 0.05)
+    summary = runner.execute(plan, store, Runtime(), None, Lines(every=1e9))
+    assert (summary.ran, summary.elsewhere, len(summary.records)) == (1, 1, 2)
+    assert len(looks) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="this system has no file size limit")
+def test_a_full_disk_is_one_line_and_no_half_record(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: real writes fail, of codes and training states."""
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    flags = ("--methods", "hashnet", "--bits", "16,32", "--epochs", "1", "--checkpoint-seconds", "0")
+    done = subprocess.run(
+        command(tmp_path / "runs", *flags),
+        capture_output=True,
+        text=True,
+        preexec_fn=small_files,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "make room and run the same command again" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert "record.json" not in files
+    assert not [name for name in files if name.endswith(".tmp")]
+    done = subprocess.run(command(tmp_path / "runs", *flags), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert collect(tmp_path / "runs")["counts"]["done"] == 2
+
+
+def test_a_claim_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.claims import Claims
+
+    def full(self: Claims, fit_id: str) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Claims, "take", full)
+    with pytest.raises(InputError, match="No space left on device; make room"):
+        execute(tmp_path, methods=("lsh",), bits=(8,))
+    assert not [*tmp_path.rglob("record.json")]
+
+
+@pytest.mark.parametrize(
+    ("fit", "kind"),
+    [
+        ("raise MemoryError('too much')", "out-of-memory"),
+        ("torch.empty(2**58, dtype=torch.uint8)", "out-of-memory"),
+        ("raise FloatingPointError('loss is nan')", "not-finite"),
+        ("import sys; sys.setrecursionlimit(1000); f = lambda: f(); f()", "error"),
+        ("raise ValueError('line one\\\\nline two')", "error"),
+    ],
+)
+def test_what_goes_wrong_is_a_result(tmp_path: Path, plugin: Plugin, fit: str, kind: str) -> None:
+    plugin("faulty", method_source("faulty", fit=fit))
+    summary = execute(tmp_path, methods=("faulty", "lsh"), bits=(8,))[1]
+    failure = summary.records[0].failure
+    assert failure is not None
+    assert (failure.kind, summary.failed, summary.ran) == (kind, 1, 2)
+    assert "\n" not in failure.message
+
+
+@pytest.mark.slow
+def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path) -> None:
+    flags = (
+        "--methods",
+        "hashnet",
+        "--bits",
+        "8,16",
+        "--epochs",
+        "40",
+        "--executor",
+        "processes",
+        "--workers",
+        "2",
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        driver = subprocess.Popen(command(tmp_path / "runs", *flags), stderr=file, stdout=file)
+    deadline = time.monotonic() + 120
+    while log.read_text().count("started") < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(12)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait(90) == 143, log.read_text()
+    assert "continues where it stopped" in log.read_text()
+    found = collect(tmp_path / "runs")
+    assert found["counts"]["failed"] == 0
+    assert len(found["unfinished"]) + found["counts"]["done"] == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_sigkill(tmp_path: Path) -> None:
+    """A few kills; benchmarks/kill_sweep.py does forty over twelve fits."""
+    spec = importlib.util.spec_from_file_location("kill_sweep", ROOT / "benchmarks/kill_sweep.py")
+    assert spec is not None
+    assert spec.loader is not None
+    kill_sweep = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kill_sweep)
+    kill_sweep.SWEEP = ["--methods", "hashnet,itq", "--bits", "8,16", "--seeds", "0,1", "--device", "cpu"]
+    counts = kill_sweep.torture(tmp_path, 3, 0, ("--epochs", "6", "--tracking-uri", "none"), 3.0)
+    assert (counts["kills"], counts["fits"]) == (3, 8)
