@@ -1,0 +1,144 @@
+"""A real MLflow server that dies and comes back in the middle of a sweep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import runner, tracking
+from benchmark.progress import Lines
+from benchmark.records import Store
+from benchmark.tracking import Tracker, sync
+from benchmark.watch import Runtime
+from tests.helpers import sweep
+
+
+class Server:
+    """`mlflow server` on 127.0.0.1 over SQLite."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri, self._folder = f"http://127.0.0.1:{self.port}", folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        arguments = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db", "--port", str(self.port)]
+        arguments += ["--artifacts-destination", str(self._folder / "artifacts"), "--host", "127.0.0.1"]
+        log = (self._folder / "server.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--workers", "1", *arguments],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 150
+        while not self._answers():
+            assert time.monotonic() < deadline, (self._folder / "server.log").read_text()[-3000:]
+            assert self._process.poll() is None, (self._folder / "server.log").read_text()[-3000:]
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    made = Server(folder)
+    made.start()
+    yield made
+    made.kill()
+
+
+class Moments(Lines):
+    """A display that does something when the n-th fit has ended."""
+
+    def __init__(self, moments: dict[int, Any]) -> None:
+        super().__init__(every=1e9)
+        self._moments, self._ended = moments, 0
+
+    def fit_finished(self, number: int, text: str) -> None:
+        super().fit_finished(number, text)
+        self._ended += 1
+        self._moments.get(self._ended, lambda: None)()
+
+
+def runs(uri: str) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_and_returns_ends_complete(server: Server, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    changes = {"methods": ("itq", "lsh"), "bits": (8, 16), "seeds": (0, 1)}
+    plan = runner.plan(sweep(**changes), store, None)
+    store.open()
+    name = runner.save_sweep(plan, store).stem
+    tracker = Tracker(server.uri, store)
+    display = Moments({3: server.kill})
+    summary = runner.execute(plan, store, Runtime(sweep=name), None, display, tracker)
+    assert (summary.ran, summary.failed) == (8, 0), "training went on"
+    assert summary.untracked == 6
+    assert len([*store.records()]) == 8
+    server.start()
+    for _ in range(2):
+        assert sync(store, Tracker(server.uri, store)) == (8, 0)
+    found = runs(server.uri)
+    counts = Counter(run.data.tags.get("fit_id") for run in found if run.data.tags["kind"] == "fit")
+    assert counts == Counter(record.fit_id for record in store.records()), "each fit once"
+    (parent,) = [run for run in found if run.data.tags["kind"] == "sweep"]
+    assert parent.data.tags["sweep"] == name
+    assert {run.info.status for run in found} == {"FINISHED"}
+    fits = [run for run in found if run.data.tags["kind"] == "fit"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in fits} == {parent.info.run_id}
+    _check_artifacts(server.uri, fits[0], parent)
+
+
+def _check_artifacts(uri: str, fit: Any, parent: Any) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    assert {"codes.npz", "record.json"} <= {item.path for item in client.list_artifacts(fit.info.run_id)}
+    names = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {Path(name).suffix for name in names} == {".toml", ".json"}
+
+
+@pytest.mark.slow
+def test_a_server_that_returns_before_the_end_is_caught_up(server: Server, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    plan = runner.plan(sweep(methods=("lsh",), bits=(8, 16, 32, 64)), store, None)
+    store.open()
+    tracker = Tracker(server.uri, store)
+    display = Moments({2: server.kill, 4: server.start})
+    summary = runner.execute(plan, store, Runtime(), None, display, tracker)
+    assert (summary.ran, summary.untracked) == (4, 0)
+    assert Counter(run.data.tags["fit_id"] for run in runs(server.uri)).most_common(1)[0][1] == 1
+    assert len(runs(server.uri)) == 4
