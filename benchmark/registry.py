@@ -167,15 +167,23 @@ def _sources_digest() -> str:
         folder = Path(sysconfig.get_paths()[key])
         hasher.update(str(folder.stat().st_mtime_ns if folder.exists() else 0).encode())
     for path in sorted({*_tree(Path(benchmark.__file__).parent, ("contracts.py", "spec.py", "registry.py"))}):
-        hasher.update(path.read_bytes())
+        hasher.update(_content(path))
     for kind in KINDS:
         for path in _tree(_package_folder(kind)):
-            hasher.update(path.name.encode() + path.read_bytes())
+            hasher.update(path.name.encode() + _content(path))
         for point in _entry_points(kind):
             hasher.update(f"{point.name}={point.value}".encode())
             for path in _entry_point_sources(point):
-                hasher.update(str(path).encode() + path.read_bytes())
+                hasher.update(str(path).encode() + _content(path))
     return hasher.hexdigest()[:24]
+
+
+def _content(path: Path) -> bytes:
+    """A source file's bytes; nothing for one that went away since it was listed."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _tree(folder: Path, only: tuple[str, ...] = ()) -> Iterator[Path]:
@@ -241,7 +249,10 @@ def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> lis
         return [Entry(**{**asdict(broken), "error": reason})]
     if not classes:
         return [Entry(**{**asdict(broken), "error": f"it defines no {_BASE[kind].__name__} subclass"})]
-    return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
+    try:
+        return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
+    except OSError as error:  # the file went away while it was being read
+        return [Entry(**{**asdict(broken), "error": f"its source cannot be read: {error}"})]
 
 
 def _classes(kind: Kind, module: ModuleType, attribute: str) -> Iterator[Any]:

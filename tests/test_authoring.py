@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmark import registry, scaffold
+from benchmark import scaffold
 from benchmark.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 RunCli = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def in_checkout() -> Iterator[list[Path]]:
-    """Remove what a test writes into the checkout."""
-    made: list[Path] = []
-    yield made
-    for path in made:
-        path.unlink(missing_ok=True)
-    for name in ("methods.scaffold_probe", "scaffold_probe"):
-        sys.modules.pop(name, None)
-    registry.refresh()
+def test_new_writes_a_method_and_a_test_that_pass_at_once(tmp_path: Path) -> None:
+    """In a copy of the checkout: other test processes scan the real one at the same time."""
+    for folder in ("benchmark", "methods", "datasets", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
 
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "benchmark", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
 
-def test_new_writes_a_method_and_a_test_that_pass_at_once(run_cli: RunCli, in_checkout: list[Path]) -> None:
-    in_checkout += [ROOT / "methods" / "scaffold_probe.py", ROOT / "tests" / "test_scaffold_probe.py"]
-    code, out, _ = run_cli("new", "scaffold-probe")
-    assert code == 0
-    assert all(path.is_file() and str(path) in out for path in in_checkout)
-    assert registry.find("methods", "scaffold-probe").info["title"] == "scaffold-probe"
-    code, out, _ = run_cli("check", "scaffold-probe")
-    assert code == 0, out
-    assert run_cli("new", "scaffold-probe")[0] == 2
-    test = in_checkout[1].read_text()
+    files = [tmp_path / "methods" / "scaffold_probe.py", tmp_path / "tests" / "test_scaffold_probe.py"]
+    done = call("new", "scaffold-probe")
+    assert done.returncode == 0, done.stderr
+    assert all(path.is_file() and str(path) in done.stdout for path in files)
+    assert "scaffold-probe" in call("list", "methods").stdout
+    done = call("check", "scaffold-probe")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert call("new", "scaffold-probe").returncode == 2
+    test = files[1].read_text()
     assert "from methods.scaffold_probe import ScaffoldProbe" in test
     compile(test, "test", "exec")
 

@@ -47,6 +47,7 @@ Cli = Callable[..., tuple[int, str, str]]
         (("run", "--suite", "missing.toml"), "missing.toml"),
         (("run", "--methds", "itq"), "--methds"),
         (("run", "--datasets", "mnist", "--data-root", "nowhere"), "data folder 'nowhere' does not exist"),
+        (("run", "--results", ""), "results: String should have at least 1 character"),
         (("run", "extra"), "extra"),
         (("rnu",), "unknown command 'rnu': did you mean run"),
         (("list", "method"), "unknown listing 'method': did you mean methods"),

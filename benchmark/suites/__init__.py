@@ -24,7 +24,7 @@ class RunConfig(Sweep):
 
     title: str = ""
     device: str = "auto"
-    results: str = "results/runs"
+    results: str = Field(default="results/runs", min_length=1)
     tracking_uri: str = ""
     data_root: str = ""
     curve_points: int = Field(default=5, ge=1, le=10_000)
