@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.errors import InputError
 from datasets._files import one_hot
 
 
@@ -29,9 +31,12 @@ class Digits(HashDataset):
 
     def sources(self, root: Path | None) -> list[Path]:
         """The file inside scikit-learn."""
-        import sklearn.datasets
-
-        return [Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"]
+        found = importlib.util.find_spec(
+            "sklearn"
+        )  # importing it takes longer than all else in a repeated run
+        if found is None or found.origin is None:
+            raise InputError("data set 'digits' needs scikit-learn, which is not installed")
+        return [Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
     def decode(self, root: Path | None) -> Decoded:
         """Load and upsample; grey level 16 becomes 255."""
