@@ -89,6 +89,19 @@ class DatasetInfo(Value):
     split_key: str = ""
     notes: str = ""
 
+    def task(self, bits: int, backbone: str, weights: str) -> Task:
+        """The task of learning `bits` bits on this data set; `weights` is none, imagenet or a file's path."""
+        return Task(
+            bits=bits,
+            classes=len(self.classes),
+            channels=self.channels,
+            height=self.height,
+            width=self.width,
+            multi_label=self.multi_label,
+            backbone=backbone,
+            weights=weights,
+        )
+
 
 @dataclass(frozen=True)
 class Task:

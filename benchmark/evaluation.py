@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark import metrics
-from benchmark.contracts import HashMethod
+from benchmark.contracts import HashData, HashMethod, Task
 from benchmark.datastore import LoadedDataset
 from benchmark.protocol import Split
 from benchmark.records import Score
@@ -49,6 +49,17 @@ class Evaluator:
         """Class indices int16 (n,), or multi-hot uint8 (n, classes)."""
         labels = np.asarray(self.data.labels[rows])
         return labels if self.data.info.multi_label else np.asarray(labels.argmax(axis=1), dtype=np.int16)
+
+    def training_data(self, task: Task) -> HashData:
+        """What a method is handed: hidden labels, queries and the database are not in it."""
+        return HashData(
+            task=task,
+            images=self.images(self.split.labelled),
+            labels=torch.from_numpy(self.data.labels[self.split.labelled]).to(self.device),
+            unlabelled=self.images(self.split.hidden),
+            crop_padding=self.data.info.crop_padding,
+            flip=self.data.info.flip,
+        )
 
     def encode(self, method: HashMethod, rows: np.ndarray) -> tuple[np.ndarray, float]:
         """float32 outputs (n, bits) of the rows' images, and the seconds spent inside `encode`.

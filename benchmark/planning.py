@@ -13,7 +13,7 @@ import numpy as np
 import tomli_w
 
 from benchmark import datastore, protocol, registry
-from benchmark.contracts import DatasetInfo, Task
+from benchmark.contracts import DatasetInfo
 from benchmark.errors import InputError
 from benchmark.index import Index
 from benchmark.records import RESUMED, Store
@@ -82,7 +82,7 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     }
     for name, rule in protocols.items():
         _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
-        registry.check_backbone(_task(infos[name], sweep.bits[0], sweep.backbone, sweep.weights))
+        registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
     cells, index, reasons = [], Index(store), dict[tuple[str, str, int], str]()
     entries = {name: registry.find("methods", name) for name in sweep.methods}
     for dataset, method, bits, fraction, seed in sweep.cells():
@@ -119,24 +119,11 @@ def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray,
         protocol.draw(rule, info, labels, sweep.seeds[0], fraction, tuning=sweep.selection == "val")
 
 
-def _task(info: DatasetInfo, bits: int, backbone: str, weights: str) -> Task:
-    return Task(
-        bits=bits,
-        classes=len(info.classes),
-        channels=info.channels,
-        height=info.height,
-        width=info.width,
-        multi_label=info.multi_label,
-        backbone=backbone,
-        weights=weights,
-    )
-
-
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
     kind = "multi" if info.multi_label else "single"
     if kind not in entry.info["labels"]:
         return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
-    task = _task(info, spec.bits, spec.backbone, weights)
+    task = info.task(spec.bits, spec.backbone, weights)
     return registry.method_class(spec.method).supports(task) or ""
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmark import environment, metrics, protocol, registry
-from benchmark.contracts import HashData, HashMethod, Task
+from benchmark.contracts import HashData, HashMethod
 from benchmark.datastore import LoadedDataset
 from benchmark.devices import device_title, resolve_precision
 from benchmark.evaluation import Evaluator, health_flags, score
@@ -109,7 +109,7 @@ def _measure(
     method = _make_method(spec)
     ctx = _context(spec, data, split, runtime, workdir)
     ctx.progress, ctx.stop, ctx.method, ctx.evaluator = progress, stop, method, evaluator
-    training = _training_data(data, split, ctx.task, evaluator)
+    training = evaluator.training_data(ctx.task)
     clock.lap("load")
     _train(method, training, ctx)
     clock.lap("train")
@@ -149,16 +149,7 @@ def _context(
     training_images = len(split.labelled) + len(split.hidden) + len(split.tuning)
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
     return WatchedContext(
-        task=Task(
-            bits=spec.bits,
-            classes=len(info.classes),
-            channels=info.channels,
-            height=info.height,
-            width=info.width,
-            multi_label=info.multi_label,
-            backbone=spec.backbone,
-            weights=runtime.weights_file or spec.weights,
-        ),
+        task=info.task(spec.bits, spec.backbone, runtime.weights_file or spec.weights),
         device=torch.device(runtime.device),
         epochs=epochs,
         batch_size=batch_size,
@@ -169,18 +160,6 @@ def _context(
         workdir=workdir,
         spec=spec,
         runtime=runtime,
-    )
-
-
-def _training_data(data: LoadedDataset, split: Split, task: Task, evaluator: Evaluator) -> HashData:
-    """What the method is handed: hidden labels, queries and the database are not in it."""
-    return HashData(
-        task=task,
-        images=evaluator.images(split.labelled),
-        labels=torch.from_numpy(data.labels[split.labelled]).to(evaluator.device),
-        unlabelled=evaluator.images(split.hidden),
-        crop_padding=data.info.crop_padding,
-        flip=data.info.flip,
     )
 
 

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, ValidationError
 
 from benchmark import datastore, metrics, protocol, registry
-from benchmark.contracts import FitContext, HashData, Task
+from benchmark.contracts import FitContext
 from benchmark.datastore import LoadedDataset
 from benchmark.devices import resolve_precision
 from benchmark.errors import InputError
@@ -172,15 +172,7 @@ class _TrialContext(FitContext):
 def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> float:
     setting, split, info = bench.setting, bench.split, bench.data.info
     method = registry.method_class(name)(registry.method_params(name, dict(params)))
-    task = Task(
-        bits=setting.bits,
-        classes=len(info.classes),
-        channels=info.channels,
-        height=info.height,
-        width=info.width,
-        backbone=setting.backbone,
-        weights=bench.weights_file or setting.weights,
-    )
+    task = info.task(setting.bits, setting.backbone, bench.weights_file or setting.weights)
     images = len(split.labelled) + len(split.tuning)
     ctx = _TrialContext(
         task=task,
@@ -192,14 +184,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> floa
         root_seed=seed_stream("trial", info.split_key or info.name, setting.seed),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
-    training = HashData(
-        task=task,
-        images=evaluator.images(split.labelled),
-        labels=torch.from_numpy(bench.data.labels[split.labelled]).to(ctx.device),
-        unlabelled=evaluator.images(split.hidden),
-        crop_padding=info.crop_padding,
-        flip=info.flip,
-    )
+    training = evaluator.training_data(task)
     with torch.random.fork_rng():
         seed_everything(ctx.seed("fit"))
         method.fit(training, ctx)
