@@ -85,7 +85,8 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
         registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
     cells, index, reasons = [], Index(store), dict[tuple[str, str, int], str]()
     entries = {name: registry.find("methods", name) for name in sweep.methods}
-    for dataset, method, bits, fraction, seed in sweep.cells():
+    for cell in sweep.cells():
+        dataset, method, bits, labels = cell.dataset, cell.method, cell.bits, cell.labels
         info, entry = infos[dataset], entries[method]
         gradient = entry.info["trained_by"] == "updates"
         spec = FitSpec(
@@ -99,8 +100,13 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
             backbone=sweep.backbone,
             weights=weights,
             bits=bits,
-            label_fraction=fraction,
-            seed=seed,
+            label_fraction=labels.fraction,
+            labels_per_class=labels.per_class,
+            label_noise=labels.noise,
+            noise_kind=labels.noise_kind,
+            hidden_images=labels.hidden,
+            class_split=cell.class_split,
+            seed=cell.seed,
             epochs=(sweep.epochs or info.epochs) if gradient else None,
             batch_size=sweep.batch_size if gradient else None,
             selection=sweep.selection,

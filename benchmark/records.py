@@ -71,8 +71,8 @@ class Store:
 
     def folder(self, spec: FitSpec) -> Path:
         """Where a fit's files live."""
-        share = f"{spec.label_fraction:g}".replace(".", "p")
-        name = f"{spec.bits}b-{share}-s{spec.seed}-{spec.fit_id}"
+        classes = "" if spec.class_split is None else f"-c{spec.class_split}"
+        name = f"{spec.bits}b-{spec.label_rule.slug}{classes}-s{spec.seed}-{spec.fit_id}"
         return self.root / spec.dataset / spec.method / name
 
     def open(self) -> None:

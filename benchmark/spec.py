@@ -10,10 +10,11 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import InputError, unknown
 
@@ -24,6 +25,8 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
 Selection = Literal["last", "val", "peek"]
 Precision = Literal["auto", "fp32", "bf16"]
+NoiseKind = Literal["symmetric", "class-conditional"]
+HiddenImages = Literal["unlabelled", "dropped"]
 Scalar = bool | int | float | str | None
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -39,10 +42,46 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+#: `clean`, `corruption:gaussian_noise@3`, `cross:usps`, ...: a family, perhaps a member, perhaps a severity.
+VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_./-]*)?(@[0-9]+)?$"
+
+
 class View(Value):
     """One way to evaluate a trained model; `clean` is the plain query/database protocol."""
 
-    name: Name = "clean"
+    name: str = Field(default="clean", pattern=VIEW_PATTERN, max_length=100)
+
+
+class LabelRule(Value):
+    """Which training labels a method sees: a share of them or a number a class, and how many are wrong.
+
+    `per_class` set: that many labelled images a class (then `fraction` is 1 and means nothing). `noise` is the
+    share of the shown labels that are replaced: by any other class alike (`symmetric`) or by the class's fixed
+    confusion partner (`class-conditional`). Images without a label are handed over unlabelled or dropped.
+    """
+
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    per_class: int | None = Field(default=None, ge=1)
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    noise_kind: NoiseKind = "symmetric"
+    hidden: HiddenImages = "unlabelled"
+
+    @property
+    def share(self) -> str:
+        """The share alone, for people: `1`, `0.1`, `5 a class`."""
+        return f"{self.fraction:g}" if self.per_class is None else f"{self.per_class} a class"
+
+    @property
+    def full(self) -> bool:
+        """Whether every training label is shown."""
+        return self.fraction == 1 and self.per_class is None
+
+    @property
+    def slug(self) -> str:
+        """For folder names: `1`, `0p1`, `5lpc`, `1-n0p2`."""
+        share = f"{self.fraction:g}" if self.per_class is None else f"{self.per_class}lpc"
+        noise = f"-n{self.noise:g}" if self.noise else ""
+        return f"{share}{noise}".replace(".", "p")
 
 
 class FitSpec(Value):
@@ -50,7 +89,8 @@ class FitSpec(Value):
 
     Paths, devices, executors, trackers and views are left out on purpose: they must not change the number.
     `precision` is what was asked for; `auto` lets the device decide (the record says what it chose).
-    `epochs` and `batch_size` are None for methods that are not trained by gradient steps.
+    `epochs` and `batch_size` are None for methods that are not trained by gradient steps. `class_split` numbers
+    the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them.
     """
 
     schema_version: int = SCHEMA
@@ -65,7 +105,11 @@ class FitSpec(Value):
     weights: str
     bits: int = Field(ge=1, le=4096)
     label_fraction: float = Field(gt=0, le=1)
+    labels_per_class: int | None = Field(default=None, ge=1)
     label_noise: float = Field(default=0.0, ge=0, lt=1)
+    noise_kind: NoiseKind = "symmetric"
+    hidden_images: HiddenImages = "unlabelled"
+    class_split: int | None = Field(default=None, ge=0, lt=1000)
     seed: int = Field(ge=0, lt=2**31)
     epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=2)
@@ -75,13 +119,42 @@ class FitSpec(Value):
     @property
     def fit_id(self) -> str:
         """16 hex digits of the SHA-256 over the canonical JSON of this specification."""
-        return digest(self.model_dump(mode="json"))
+        identity = self.model_dump(mode="json")
+        for name, default in _LATER_FIELDS.items():
+            if identity[name] == default:
+                del identity[name]
+        return digest(identity)
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """Which training labels the fit sees."""
+        return LabelRule(
+            fraction=self.label_fraction,
+            per_class=self.labels_per_class,
+            noise=self.label_noise,
+            noise_kind=self.noise_kind,
+            hidden=self.hidden_images,
+        )
 
     @property
     def label(self) -> str:
-        """A short name for people: `coophash digits 32b s0`."""
-        share = "" if self.label_fraction == 1 else f" {self.label_fraction:g} labels"
-        return f"{self.method} {self.dataset} {self.bits}b{share} s{self.seed}"
+        """A short name for people: `coophash digits 32b 0.1 labels s0`."""
+        rule = self.label_rule
+        parts = [self.method, self.dataset, f"{self.bits}b"]
+        parts += [] if rule.full else [f"{rule.share} labels"]
+        parts += [f"{rule.noise:g} noise"] if rule.noise else []
+        parts += [] if self.class_split is None else [f"classes {self.class_split}"]
+        return " ".join([*parts, f"s{self.seed}"])
+
+
+#: Fields that came after schema 1 with the value that means what their absence meant: records made before them
+#: keep their identity.
+_LATER_FIELDS: dict[str, Any] = {
+    "labels_per_class": None,
+    "noise_kind": "symmetric",
+    "hidden_images": "unlabelled",
+    "class_split": None,
+}
 
 
 class Job(Value):
@@ -91,13 +164,35 @@ class Job(Value):
     views: tuple[View, ...] = (View(),)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a sweep's grid."""
+
+    dataset: str
+    method: str
+    bits: int
+    labels: LabelRule
+    class_split: int | None
+    seed: int
+
+
 class Sweep(Value):
-    """The grid that a `run` covers, as flags or a suite file give it."""
+    """The grid that a `run` covers, as flags or a suite file give it.
+
+    `labels_per_class` adds its shares to those of `label_fractions`; given alone it replaces them.
+    `class_splits` are the seeded class choices of the view `unseen-classes`.
+    """
 
     methods: tuple[Name, ...] = ("coophash", "hashnet")
     datasets: tuple[Name, ...] = ("digits",)
     bits: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (16, 32)
     label_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
+    labels_per_class: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    label_noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0,)
+    noise_kind: NoiseKind = "symmetric"
+    hidden_images: HiddenImages = "unlabelled"
+    views: tuple[str, ...] = ("clean",)
+    class_splits: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = (0, 1, 2)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
     protocol: Name = "default"
     backbone: BackboneName = "compact"
@@ -108,16 +203,43 @@ class Sweep(Value):
     precision: Precision = "auto"
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
-    @field_validator("methods", "datasets", "bits", "label_fractions", "seeds")
+    @model_validator(mode="before")
     @classmethod
-    def _not_empty_no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _numbers_alone(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("labels_per_class") and "label_fractions" not in values:
+            return {**values, "label_fractions": ()}
+        return values
+
+    @field_validator("methods", "datasets", "bits", "label_noise", "views", "class_splits", "seeds")
+    @classmethod
+    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
             raise ValueError("must name at least one")
         return tuple(dict.fromkeys(value))
 
-    def cells(self) -> Iterator[tuple[str, str, int, float, int]]:
-        """Yield (data set, method, bits, label fraction, seed), data set outermost so that it loads once."""
-        yield from itertools.product(self.datasets, self.methods, self.bits, self.label_fractions, self.seeds)
+    @field_validator("label_fractions", "labels_per_class")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _some_labels(self) -> Sweep:
+        if not (self.label_fractions or self.labels_per_class):
+            raise ValueError("label_fractions: must name at least one")
+        return self
+
+    def label_rules(self) -> Iterator[LabelRule]:
+        """Every share of the labels at every noise."""
+        shares: list[dict[str, Any]] = [{"fraction": fraction} for fraction in self.label_fractions]
+        shares += [{"per_class": number} for number in self.labels_per_class]
+        for share, noise in itertools.product(shares, self.label_noise):
+            yield LabelRule(noise=noise, noise_kind=self.noise_kind, hidden=self.hidden_images, **share)
+
+    def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[Cell]:
+        """Yield the grid's cells, data set outermost so that it loads once."""
+        grid = (self.datasets, self.methods, self.bits, self.label_rules(), class_splits, self.seeds)
+        for values in itertools.product(*grid):
+            yield Cell(*values)
 
 
 def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:

@@ -19,12 +19,12 @@ def summary_table(records: Iterable[Record]) -> Table:
     for name in ("seeds", "mAP", "sd", "train s", "encode img/s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("notes", overflow="fold")
-    groups: dict[tuple[str, str, int, float], list[Record]] = {}
+    groups: dict[tuple[str, str, int, str], list[Record]] = {}
     for record in records:
         spec = record.spec
-        groups.setdefault((spec.dataset, spec.method, spec.bits, spec.label_fraction), []).append(record)
-    for (dataset, method, bits, share), group in sorted(groups.items()):
-        row = [dataset, method, str(bits), f"{share:g}", *_cells(group)]
+        groups.setdefault((spec.dataset, spec.method, spec.bits, spec.label_rule.slug), []).append(record)
+    for (dataset, method, bits, _), group in sorted(groups.items()):
+        row = [dataset, method, str(bits), group[0].spec.label_rule.share, *_cells(group)]
         table.add_row(*(Text(cell) for cell in row))
     return table
 
@@ -60,7 +60,7 @@ def captions(records: Iterable[Record]) -> list[str]:
         lines[f"protocol {facts.text}"] = None
         lines[f"{facts.queries:,} queries, {facts.database:,} database images; {facts.rules_text}"] = None
         lines[f"selection {record.spec.selection}: {facts.selection_text}"] = None
-        if record.spec.label_fraction < 1:
+        if not record.spec.label_rule.full:
             lines[f"labels: {facts.label_rule}"] = None
         budget = (
             "" if record.spec.epochs is None else f"{record.spec.dataset}: {record.updates} updates of batch "

@@ -71,7 +71,7 @@ def test_cells_keep_a_data_set_together() -> None:
     sweep = Sweep(datasets=("a", "b"), methods=("m", "n"), bits=(8, 16), seeds=(0, 1))
     cells = list(sweep.cells())
     assert len(cells) == len(set(cells)) == 16
-    assert [cell[0] for cell in cells] == ["a"] * 8 + ["b"] * 8
+    assert [cell.dataset for cell in cells] == ["a"] * 8 + ["b"] * 8
 
 
 def test_repeats_count_once() -> None:

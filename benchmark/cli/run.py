@@ -22,6 +22,12 @@ from benchmark.errors import unknown
 @click.option("--datasets", metavar="A,B", help="Data sets.  [digits]")
 @click.option("--bits", metavar="N,M", help="Code lengths.  [16,32]")
 @click.option("--label-fractions", metavar="F,G", help="Shares of the training labels to show.  [1]")
+@click.option("--labels-per-class", metavar="N,M", help="Labelled images a class, instead of a share.")
+@click.option("--label-noise", metavar="P,Q", help="Shares of the shown labels to make wrong.  [0]")
+@click.option("--noise-kind", metavar="symmetric|class-conditional", help="Which wrong label.  [symmetric]")
+@click.option(
+    "--hidden-images", metavar="unlabelled|dropped", help="Images without a label.  [handed over unlabelled]"
+)
 @click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
 @click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
 @click.option("--backbone", metavar="NAME", help="Feature network: compact, pixels, alexnet, resnet18, ...")

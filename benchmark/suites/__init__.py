@@ -14,7 +14,8 @@ from benchmark.spec import Name, Sweep, parse
 
 _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
-_LISTS = ("methods", "datasets", "bits", "label_fractions", "seeds", "gpus")
+_LISTS = {"methods", "datasets", "bits", "label_fractions", "labels_per_class", "label_noise"}
+_LISTS |= {"views", "class_splits", "seeds", "gpus"}
 _HOW = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
 _HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit", "checkpoint_seconds"}
 
