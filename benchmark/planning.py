@@ -17,7 +17,7 @@ from benchmark.contracts import DatasetInfo
 from benchmark.errors import InputError
 from benchmark.index import Index
 from benchmark.records import RESUMED, Store
-from benchmark.spec import FitSpec, Job, Sweep, digest
+from benchmark.spec import Cell, FitSpec, Job, Sweep, digest
 
 State = Literal["planned", "done", "failed", "stale", "skipped"]
 RETRY = ("failed", "stale", "all")
@@ -64,12 +64,43 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     Raises InputError for anything the user must mend; cells that a method does not support are skipped
     with the reason.
     """
-    unknown_targets = [name for name in sweep.params if name not in sweep.methods]
-    for name in unknown_targets:
-        registry.find("methods", name)  # a misspelt name gets its suggestions
-        raise InputError(
-            f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
-        )
+    facts, index = _look_up(sweep, data_root), Index(store)
+    reasons = dict[tuple[str, str, int], str]()
+    cells = []
+    for cell in sweep.cells():
+        spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
+        key = (
+            cell.dataset,
+            cell.method,
+            cell.bits,
+        )  # `supports` looks at no more: ten thousand cells ask seldom
+        if key not in reasons:
+            reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
+        cells.append(_cell(spec, reasons[key], entry.digest, index, retry))
+    return Plan(sweep, tuple(cells))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the names of a sweep stand for, looked up once; every map is keyed by such a name."""
+
+    methods: dict[str, registry.Entry]
+    params: dict[str, dict[str, Any]]
+    datasets: dict[str, DatasetInfo]
+    protocols: dict[str, protocol.Protocol]
+    fingerprints: dict[str, str]
+    weights: str
+
+
+def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
+    """Check every name, parameter, protocol and data folder of a sweep. Raises InputError for a bad one."""
+    for name in sweep.params:
+        if name not in sweep.methods:
+            registry.find("methods", name)  # a misspelt name gets its suggestions
+            raise InputError(
+                f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
+            )
+    methods = {name: registry.find("methods", name) for name in sweep.methods}
     params = {
         name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
         for name in sweep.methods
@@ -83,40 +114,36 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     for name, rule in protocols.items():
         _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
         registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
-    cells, index, reasons = [], Index(store), dict[tuple[str, str, int], str]()
-    entries = {name: registry.find("methods", name) for name in sweep.methods}
-    for cell in sweep.cells():
-        dataset, method, bits, labels = cell.dataset, cell.method, cell.bits, cell.labels
-        info, entry = infos[dataset], entries[method]
-        gradient = entry.info["trained_by"] == "updates"
-        spec = FitSpec(
-            method=method,
-            method_version=entry.info["version"],
-            params=params[method],
-            dataset=dataset,
-            fingerprint=fingerprints[dataset],
-            protocol=protocols[dataset].name,
-            protocol_version=protocols[dataset].version,
-            backbone=sweep.backbone,
-            weights=weights,
-            bits=bits,
-            label_fraction=labels.fraction,
-            labels_per_class=labels.per_class,
-            label_noise=labels.noise,
-            noise_kind=labels.noise_kind,
-            hidden_images=labels.hidden,
-            class_split=cell.class_split,
-            seed=cell.seed,
-            epochs=(sweep.epochs or info.epochs) if gradient else None,
-            batch_size=sweep.batch_size if gradient else None,
-            selection=sweep.selection,
-            precision=sweep.precision,
-        )
-        key = (dataset, method, bits)  # what `supports` looks at; ten thousand cells ask only this often
-        if key not in reasons:
-            reasons[key] = _unsupported(spec, info, entry, sweep.weights)
-        cells.append(_cell(spec, reasons[key], entry.digest, index, retry))
-    return Plan(sweep, tuple(cells))
+    return _Facts(methods, params, infos, protocols, fingerprints, weights)
+
+
+def _fit(sweep: Sweep, facts: _Facts, cell: Cell) -> FitSpec:
+    """The identity of one cell's fit."""
+    entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
+    gradient = entry.info["trained_by"] == "updates"
+    return FitSpec(
+        method=cell.method,
+        method_version=entry.info["version"],
+        params=facts.params[cell.method],
+        dataset=cell.dataset,
+        fingerprint=facts.fingerprints[cell.dataset],
+        protocol=rule.name,
+        protocol_version=rule.version,
+        backbone=sweep.backbone,
+        weights=facts.weights,
+        bits=cell.bits,
+        label_fraction=labels.fraction,
+        labels_per_class=labels.per_class,
+        label_noise=labels.noise,
+        noise_kind=labels.noise_kind,
+        hidden_images=labels.hidden,
+        class_split=cell.class_split,
+        seed=cell.seed,
+        epochs=(sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
+        batch_size=sweep.batch_size if gradient else None,
+        selection=sweep.selection,
+        precision=sweep.precision,
+    )
 
 
 def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray, sweep: Sweep) -> None:
