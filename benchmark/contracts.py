@@ -261,14 +261,22 @@ class HashDataset(ABC):
         """Download what can be downloaded; data sets without a download leave this as it is."""
 
 
+#: The parts that fixed lists may name, as keys of `Decoded.parts`.
+PARTS = ("query", "train", "database")
+
+
 @dataclass(frozen=True)
 class Decoded:
-    """A whole data set in memory.
+    """A whole data set in memory, or (for large ones) with its images in a memory-mapped file.
 
     images: uint8 (n, channels, height, width). labels: uint8 (n, classes), one-hot or multi-hot.
     names: n stable image names (unlike paths, the same on every machine), used by audits.
+    parts: what a data set that comes with fixed lists says about its parts: int64 row numbers under each name of
+    `PARTS`, without repeats inside a part, in the lists' order. Parts may overlap where the released lists do.
+    None: the data set has no parts of its own and a protocol draws them.
     """
 
     images: np.ndarray
     labels: np.ndarray
     names: np.ndarray
+    parts: Mapping[str, np.ndarray] | None = None

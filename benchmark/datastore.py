@@ -8,13 +8,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.contracts import PARTS, DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from benchmark.spec import digest
 
@@ -23,13 +24,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A decoded data set with its fingerprint (16 hex digits over pixels and labels, not over paths)."""
+    """A decoded data set with its fingerprint: 16 hex digits over pixels, labels and fixed parts, not over paths.
+
+    `parts` are those of `Decoded.parts`, None for a data set without fixed lists.
+    """
 
     info: DatasetInfo
     images: np.ndarray
     labels: np.ndarray
     names: np.ndarray
     fingerprint: str
+    parts: Mapping[str, np.ndarray] | None = None
 
 
 def cache_root() -> Path:
@@ -90,7 +95,9 @@ def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
     decoded = _checked(dataset.decode(root), dataset.info)
     fingerprint = _fingerprint(decoded)
     _write(folder, decoded, fingerprint)
-    return LoadedDataset(dataset.info, decoded.images, decoded.labels, decoded.names, fingerprint)
+    return LoadedDataset(
+        dataset.info, decoded.images, decoded.labels, decoded.names, fingerprint, decoded.parts
+    )
 
 
 def _folder(dataset: HashDataset, root: Path | None) -> Path:
@@ -120,6 +127,12 @@ def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
         )
     if decoded.names.shape != (n,) or decoded.names.dtype.kind != "U":
         raise InputError(f"data set {info.name!r}: names must be {n} strings")
+    for part, rows in (decoded.parts or {}).items():
+        inside = rows.dtype == np.int64 and rows.ndim == 1 and ((rows >= 0) & (rows < n)).all()
+        if part not in PARTS or not inside or len(np.unique(rows)) != len(rows):
+            raise InputError(
+                f"data set {info.name!r}: part {part!r} must be distinct int64 rows of its {n} images"
+            )
     return decoded
 
 
@@ -127,6 +140,8 @@ def _fingerprint(decoded: Decoded) -> str:
     hasher = hashlib.sha256(repr((decoded.images.shape, decoded.labels.shape)).encode())
     hasher.update(np.ascontiguousarray(decoded.images).data)
     hasher.update(np.ascontiguousarray(decoded.labels).data)
+    for part, rows in sorted((decoded.parts or {}).items()):
+        hasher.update(f"{part} {len(rows)}".encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes())
     return hasher.hexdigest()[:16]
 
 
@@ -143,17 +158,24 @@ def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
     if meta is None:
         return None
     try:
-        arrays = [
+        images, labels, names = (
             np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels", "names")
-        ]
-        decoded = _checked(Decoded(*arrays), info)
+        )
+        parts = {
+            part: np.load(folder / f"part-{part}.npy", allow_pickle=False)
+            for part in PARTS
+            if (folder / f"part-{part}.npy").is_file()
+        }
+        decoded = _checked(Decoded(images, labels, names, parts or None), info)
     except (OSError, ValueError, EOFError) as error:
         log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)
         return None
     if _fingerprint(decoded) != meta["fingerprint"]:
         log.warning("decoded cache of %s does not match its checksum; decoding again", info.name)
         return None
-    return LoadedDataset(info, decoded.images, decoded.labels, decoded.names, meta["fingerprint"])
+    return LoadedDataset(
+        info, decoded.images, decoded.labels, decoded.names, meta["fingerprint"], decoded.parts
+    )
 
 
 def _write(folder: Path, decoded: Decoded, fingerprint: str) -> None:
@@ -167,6 +189,8 @@ def _write(folder: Path, decoded: Decoded, fingerprint: str) -> None:
     try:
         for part in ("images", "labels", "names"):
             np.save(scratch / f"{part}.npy", getattr(decoded, part), allow_pickle=False)
+        for part, rows in (decoded.parts or {}).items():
+            np.save(scratch / f"part-{part}.npy", rows, allow_pickle=False)
         (scratch / "meta.json").write_text(json.dumps({"fingerprint": fingerprint}))
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
