@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pa
 Supervision = Literal["unsupervised", "pointwise", "pairwise", "triplet", "listwise", "generative"]
 LabelKind = Literal["single", "multi"]
 
+#: `classification` offers `class_logits`, `generation` offers `sample`, which `revision` then revises.
+Ability = Literal["hashing", "classification", "generation", "revision"]
+
 
 class Params(Value):
     """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
@@ -239,6 +242,21 @@ class HashMethod(ABC):
     def facts(self) -> dict[str, str | int | float]:
         """Facts about the fit for the record: which features, how many parameters, which recipe."""
         return {}
+
+    def abilities(self) -> frozenset[Ability]:
+        """What this instance is trained for, asked after `fit` built its networks; curves score what there is."""
+        return frozenset({"hashing"})
+
+    def class_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 logits (n, classes) for uint8 images; multi-label: above 0 means yes. Judges images one by one."""
+        raise NotImplementedError(f"{type(self).__name__} has no classification head")
+
+    def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images for labels (n, classes), as generated and as revised: uint8 (n, channels, height, width) twice.
+
+        `generator` is a CPU one and the only source of randomness; without `revision` both are equal.
+        """
+        raise NotImplementedError(f"{type(self).__name__} generates no images")
 
 
 class HashDataset(ABC):

@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from benchmark.contracts import HashData, MethodInfo, Task
+from benchmark.contracts import Ability, HashData, MethodInfo, Task
 from methods._images import to_float
 from methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
 from methods.coophash.networks import Descriptor, FixedProjection, Generator
@@ -237,6 +237,17 @@ class CoopHash(StepwiseMethod):
             copied.copy_(original)
 
     # ---- what the harness asks of a trained model -------------------------------------------------
+
+    def abilities(self) -> frozenset[Ability]:
+        """What the losses that are on train for; see `methods/coophash/variants.py`."""
+        p = self.params
+        have: dict[Ability, bool] = {
+            "hashing": p.weight_tr > 0,
+            "classification": p.weight_class > 0,
+            "generation": p.makes_images,
+            "revision": p.revises,
+        }
+        return frozenset(ability for ability, there in have.items() if there)
 
     @torch.no_grad()
     def class_logits(self, images: Tensor) -> Tensor:
