@@ -1,0 +1,100 @@
+"""Finds methods and data sets: files in `methods/` and `datasets/`, and installed packages' entry points.
+
+Listing must not import torch, so what a scan finds is kept in an index under a digest of every source it
+read; a changed file, package or interpreter makes a new scan. A plug-in that fails to import, lacks its
+facts, or takes a taken name is listed with the reason and never stops the others.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+from typing import Any
+
+from benchmark.contracts import HashDataset, HashMethod, Params, Task
+from benchmark.errors import InputError, unknown
+from benchmark.registry.catalogue import catalogue, refresh
+from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
+from benchmark.spec import parse
+
+__all__ = [
+    "GROUPS",
+    "KINDS",
+    "NOUN",
+    "Entry",
+    "Kind",
+    "check_backbone",
+    "check_weights",
+    "dataset",
+    "entries",
+    "find",
+    "method_class",
+    "method_params",
+    "names",
+    "refresh",
+]
+
+
+def entries(kind: Kind) -> list[Entry]:
+    """Every plug-in of a kind, broken ones included, sorted by name."""
+    return [entry for entry in catalogue() if entry.kind == kind]
+
+
+def names(kind: Kind) -> list[str]:
+    """The usable names of a kind."""
+    return [entry.name for entry in entries(kind) if not entry.error]
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """The entry of a name. Raises InputError when it is unknown (with suggestions) or cannot be used."""
+    found = [entry for entry in entries(kind) if entry.name == name]
+    usable = [entry for entry in found if not entry.error]
+    if usable:
+        return usable[0]
+    if found:
+        raise InputError(f"{NOUN[kind]} {name!r} ({found[0].origin}) cannot be used: {found[0].error}")
+    raise unknown(NOUN[kind], name, names(kind))
+
+
+def method_class(name: str) -> type[HashMethod]:
+    """Import a method's class (a variant's base class)."""
+    cls: type[HashMethod] = _load(find("methods", name), HashMethod)
+    return cls
+
+
+def method_params(name: str, values: dict[str, Any]) -> Params:
+    """A method's parameters from its preset and `values`.
+
+    Raises InputError naming an unknown key (with the nearest valid ones) or a value out of its range.
+    """
+    entry = find("methods", name)
+    return parse(method_class(name).Params, {**entry.preset, **values}, f"parameter of {name}")
+
+
+def dataset(name: str) -> HashDataset:
+    """Import and instantiate a data set."""
+    found: HashDataset = _load(find("datasets", name), HashDataset)()
+    return found
+
+
+def check_backbone(task: Task) -> None:
+    """Raise InputError when the task's backbone is unknown or does not come with the task's weights."""
+    importlib.import_module("methods._backbones").check_backbone(task)
+
+
+def check_weights(path: Path) -> None:
+    """Raise InputError when a weights file cannot be read, or holds more than tensors."""
+    importlib.import_module("methods._backbones").read_weights(path)
+
+
+def _load(entry: Entry, base: type) -> Any:
+    try:
+        loaded = functools.reduce(getattr, entry.qualname.split("."), importlib.import_module(entry.module))
+    except Exception as error:
+        raise InputError(
+            f"{NOUN[entry.kind]} {entry.name!r} ({entry.origin}) cannot be imported: {error}"
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise InputError(f"{NOUN[entry.kind]} {entry.name!r} ({entry.origin}) is no {base.__name__}")
+    return loaded

@@ -1,0 +1,123 @@
+"""Imports every plug-in once and describes it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator
+from dataclasses import asdict
+from types import ModuleType
+from typing import Any
+
+from benchmark.contracts import DatasetInfo, MethodInfo, Params
+from benchmark.registry.entry import BASE, KINDS, Entry, Kind
+from benchmark.registry.sources import entry_points, module_names, plugin_digest
+from benchmark.spec import canonical_json
+
+
+def scan() -> tuple[Entry, ...]:
+    """Every plug-in of every kind, sorted by kind and name; those that cannot be used say why."""
+    found: list[Entry] = []
+    for kind in KINDS:
+        for module in module_names(kind):
+            found += _scan_module(kind, module, module.replace(".", "/") + ".py")
+        for point in entry_points(kind):
+            package = point.dist.name if point.dist else point.module
+            found += _scan_module(kind, point.module, f"package {package}", point.attr)
+    return tuple(
+        sorted(_refuse_duplicates(found), key=lambda entry: (entry.kind, entry.name, bool(entry.error)))
+    )
+
+
+def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> list[Entry]:
+    broken = Entry(kind, name.split(".")[-1].replace("_", "-"), name, "", origin)
+    try:
+        module = importlib.import_module(name)
+        classes = list(_classes(kind, module, attribute))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return [Entry(**{**asdict(broken), "error": reason})]
+    if not classes:
+        return [Entry(**{**asdict(broken), "error": f"it defines no {BASE[kind].__name__} subclass"})]
+    try:
+        return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
+    except OSError as error:  # the file went away while it was being read
+        return [Entry(**{**asdict(broken), "error": f"its source cannot be read: {error}"})]
+
+
+def _classes(kind: Kind, module: ModuleType, attribute: str) -> Iterator[Any]:
+    base = BASE[kind]
+    if attribute:
+        yield functools.reduce(getattr, attribute.split("."), module)
+        return
+    for value in vars(module).values():
+        own = isinstance(value, type) and issubclass(value, base) and value is not base
+        if own and (
+            value.__module__ == module.__name__ or value.__module__.startswith(module.__name__ + ".")
+        ):
+            helper = value.__name__.startswith("_") or (
+                inspect.isabstract(value) and "info" not in vars(value)
+            )
+            if not helper:
+                yield value
+
+
+def _describe(kind: Kind, cls: type, module: ModuleType, origin: str) -> list[Entry]:
+    info = getattr(cls, "info", None)
+    fallback = module.__name__.split(".")[-1].replace("_", "-")
+    name = getattr(info, "name", fallback)
+    common: dict[str, Any] = {
+        "kind": kind,
+        "module": cls.__module__,
+        "qualname": cls.__qualname__,
+        "origin": origin,
+    }
+    reason = _incompatibility(kind, cls)
+    if reason:
+        return [Entry(name=name, error=reason, **common)]
+    common["digest"] = plugin_digest(cls.__module__)
+    facts = info.model_dump(mode="json") if info is not None else {}
+    if kind == "datasets":
+        return [Entry(name=name, info=facts, **common)]
+    found = []
+    for variant in (None, *cls.variants):  # type: ignore[attr-defined]
+        preset = dict(variant.params) if variant else {}
+        own = facts | ({"name": variant.name, "title": variant.title} if variant else {})
+        try:
+            defaults = cls.Params(**preset).model_dump(mode="json")  # type: ignore[attr-defined]
+            canonical_json(defaults)
+        except (ValueError, TypeError) as error:
+            reason = f"its default parameters are invalid: {str(error).splitlines()[0]}"
+            found.append(Entry(name=own["name"], error=reason, **common))
+            continue
+        found.append(Entry(name=own["name"], info=own, preset=preset, defaults=defaults, **common))
+    return found
+
+
+def _incompatibility(kind: Kind, cls: type) -> str:
+    """Why a class cannot be used, or an empty string."""
+    if not (isinstance(cls, type) and issubclass(cls, BASE[kind])):
+        return f"{cls!r} is no {BASE[kind].__name__} subclass"
+    wanted = MethodInfo if kind == "methods" else DatasetInfo
+    if not isinstance(getattr(cls, "info", None), wanted):
+        return f"{cls.__name__} has no `info` of type {wanted.__name__}"
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        return f"{cls.__name__} does not define {', '.join(missing)}"
+    if kind == "methods" and not issubclass(cls.Params, Params):  # type: ignore[attr-defined]
+        return f"{cls.__name__}.Params is no subclass of benchmark.contracts.Params"
+    return ""
+
+
+def _refuse_duplicates(found: list[Entry]) -> list[Entry]:
+    owner: dict[tuple[str, str], Entry] = {}
+    kept = []
+    for entry in found:  # files of the project come first, so a package cannot take their names over
+        key = (entry.kind, entry.name)
+        first = owner.setdefault(key, entry) if not entry.error else entry
+        if first is not entry:
+            taken = f"the name {entry.name!r} is already taken by {first.origin}"
+            entry = Entry(**{**asdict(entry), "error": taken})
+        kept.append(entry)
+    return kept

@@ -1,0 +1,88 @@
+"""Where plug-ins' sources lie, and a digest of the code of one."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from benchmark.registry.entry import GROUPS, Kind
+
+
+def tree(folder: Path) -> list[Path]:
+    """Every Python file below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def package_folder(kind: Kind) -> Path:
+    """The folder of the project's own plug-ins of a kind."""
+    return Path(str(importlib.import_module(kind).__file__)).parent
+
+
+def entry_points(kind: Kind) -> list[importlib.metadata.EntryPoint]:
+    """What installed packages register as plug-ins of a kind, sorted."""
+    return sorted(
+        importlib.metadata.entry_points(group=GROUPS[kind]), key=lambda point: (point.name, point.value)
+    )
+
+
+def entry_point_sources(point: importlib.metadata.EntryPoint) -> list[Path]:
+    """The source files of the package that an entry point names, found without importing it."""
+    try:
+        spec = importlib.util.find_spec(point.module.split(".")[0])
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations:
+        return [path for folder in spec.submodule_search_locations for path in tree(Path(folder))]
+    return [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
+
+
+def module_names(kind: Kind) -> list[str]:
+    """The modules of the project's own plug-ins of a kind; names that begin with `_` are shared code."""
+    folder = package_folder(kind)
+    stems = [path.stem for path in folder.glob("*.py")]
+    stems += [path.parent.name for path in folder.glob("*/__init__.py")]
+    return [f"{kind}.{stem}" for stem in sorted(stems) if not stem.startswith("_")]
+
+
+def plugin_digest(module: str) -> str:
+    """SHA-256 over a plug-in's code and the shared files of its package that it imports.
+
+    Comments, docstrings and layout are left out: they change no number.
+    """
+    seen: dict[str, ast.Module] = {}
+    _follow(module if module.count(".") < 2 else ".".join(module.split(".")[:2]), seen)
+    hasher = hashlib.sha256()
+    for name in sorted(seen):
+        hasher.update(name.encode() + ast.dump(_bare(seen[name])).encode())
+    return hasher.hexdigest()[:16]
+
+
+def _follow(module: str, seen: dict[str, ast.Module]) -> None:
+    spec = importlib.util.find_spec(module) if module not in seen else None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return
+    seen[module] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    top = module.split(".")[0]
+    for node in ast.walk(seen[module]):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == top:
+            _follow(node.module, seen)
+            for alias in node.names:  # `from package import module`
+                if importlib.util.find_spec(node.module).submodule_search_locations:  # type: ignore[union-attr]
+                    candidate = f"{node.module}.{alias.name}"
+                    if importlib.util.find_spec(candidate) is not None:
+                        _follow(candidate, seen)
+
+
+def _bare(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    return tree
