@@ -192,7 +192,7 @@ def test_every_suite_is_valid(run_cli: Cli) -> None:
     from benchmark import suites
 
     for name in suites.names():
-        assert suites.resolve(name, {}).title
+        assert all(config.title for config in suites.resolve_all(name, {}))
 
 
 def test_help_names_every_flag(run_cli: Cli) -> None:

@@ -36,6 +36,7 @@ LAYERS = (
     "progress",
     "suites",
     "planning",
+    "forecast",
     "runner",
     "provenance",
     "status",

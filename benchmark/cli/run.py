@@ -76,10 +76,71 @@ def command(
     flags = {key: value for key, value in flags.items() if value is not None}
     if assignments:
         flags["set"] = list(assignments)
-    config = suites.resolve(suite, flags)
+    configs = suites.resolve_all(suite, flags)
     if tuned is not None:
-        config = _with_tuned(config, Path(tuned))
-    return _run(config, _retry(retries), plan_only)
+        configs = tuple(_with_tuned(config, Path(tuned)) for config in configs)
+    if plan_only and len(configs) > 1:
+        _print_plans(configs, _retry(retries))
+        return 0
+    worst = 0
+    for number, config in enumerate(configs, 1):
+        if len(configs) > 1:
+            click.echo(f"[{number}/{len(configs)}] {config.title}: {_grid(config)}")
+        code = _run(config, _retry(retries), plan_only)
+        worst = max(worst, code)
+        if code >= 128:  # stopped by a signal: the rest waits for the next time
+            break
+    return worst
+
+
+def _grid(config: Any) -> str:
+    """A grid in a few words."""
+    parts = [", ".join(config.datasets), f"{len(config.methods)} methods", f"{config.selection} selection"]
+    return "; ".join(parts if config.selection != "last" else parts[:2])
+
+
+def _print_plans(configs: tuple[Any, ...], retry: frozenset[str]) -> None:
+    """One line for each grid of a suite, then what all of them will take, shared fits counted once."""
+    from benchmark import datastore, planning
+    from benchmark.errors import InputError
+    from benchmark.records import Store
+
+    plans, store = [], Store(Path(configs[0].results))
+    root = datastore.data_root(Path(configs[0].data_root) if configs[0].data_root else None)
+    for number, config in enumerate(configs, 1):
+        head = f"[{number}/{len(configs)}] {config.title}: {_grid(config)}"
+        try:
+            plan = planning.plan(config.sweep, store, root, retry)
+        except InputError as error:
+            click.echo(
+                f"{head}: {len(list(config.sweep.cells()))} fits cannot be planned here: {str(error)[:100]}"
+            )
+            continue
+        plans.append(plan)
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
+        click.echo(f"{head}: {len(plan.cells)} fits: {counts}")
+    _print_forecast(plans, store, root)
+
+
+def _print_forecast(plans: list[Any], store: Any, root: Path | None) -> None:
+    from benchmark import datastore, registry
+    from benchmark.forecast import forecast
+
+    names = {cell.job.fit.dataset for plan in plans for cell in plan.cells if cell.job is not None}
+    images = {name: len(datastore.labels_of(registry.dataset(name), root)) for name in names}
+    rows = forecast(plans, store, images)
+    for row in rows:
+        basis = f"{row.measured} of them by records here" if row.measured else "by a table of one CPU core"
+        click.echo(
+            f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; about {row.seconds / 3600:.1f} "
+            f"hours of one worker ({basis}), {row.size / 1e9:.2f} GB on disk"
+        )
+    seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
+    click.echo(
+        f"all: {sum(row.fits for row in rows)} different fits, {sum(row.to_run for row in rows)} to run; about "
+        f"{seconds / 3600:.1f} hours of one worker, {size / 1e9:.2f} GB; extra views and curves not counted; "
+        "the table is of a CPU core, a GPU takes a fraction of it that was not measured"
+    )
 
 
 def _with_tuned(config: Any, file: Path) -> Any:
@@ -125,6 +186,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if plan_only:
         _print_plan(plan)
+        _print_forecast([plan], store, data_root)
         return 0
     if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))

@@ -118,9 +118,51 @@ def _value(text: str) -> Any:
 
 
 def resolve(suite: str | None, flags: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a run: defaults, then the suite's keys, then the flags that were given."""
-    keys = read(suite) if suite else {}
-    what = f"suite {suite}" if suite else "run"
+    """The configuration of a run: defaults, then the suite's keys, then the flags that were given.
+
+    Raises InputError for a mistake in either, and for a suite of several grids (see `resolve_all`).
+    """
+    found = resolve_all(suite, flags)
+    if len(found) > 1:
+        raise InputError(f"suite {suite} is {len(found)} grids; this needs a suite of one")
+    return found[0]
+
+
+def resolve_all(suite: str | None, flags: Mapping[str, Any]) -> tuple[RunConfig, ...]:
+    """The configurations of a run, in the order in which they run: one for each grid of the suite.
+
+    A suite is one grid; or `[[parts]]`, whose keys come over the suite's own; or `include = [...]`, the
+    suites that it stands for. Flags win over all of them. Raises InputError for a mistake in any.
+    """
+    if not suite:
+        return (_resolve({}, flags, "run"),)
+    return tuple(_resolve(keys, flags, what) for what, keys in _grids(suite, ()))
+
+
+def _grids(suite: str, outer: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    """(name for messages, keys) of each grid."""
+    if suite in outer:
+        raise InputError(f"suite {outer[0]} includes itself: {' -> '.join((*outer, suite))}")
+    keys, what = read(suite), f"suite {suite}"
+    include, parts = keys.pop("include", None), keys.pop("parts", None)
+    if include is not None:
+        extra = [key for key in keys if key != "title"]
+        if extra or parts is not None:
+            raise InputError(
+                f"{what}: a suite that includes others takes only a title beside, not {extra or 'parts'}"
+            )
+        names_ = [include] if isinstance(include, str) else include
+        if not isinstance(names_, list) or not names_ or not all(isinstance(one, str) for one in names_):
+            raise InputError(f"{what}: include must list suites")
+        return [grid for name in names_ for grid in _grids(name, (*outer, suite))]
+    if parts is None:
+        return [(what, keys)]
+    if not isinstance(parts, list) or not parts or not all(isinstance(one, dict) for one in parts):
+        raise InputError(f"{what}: parts must be tables, [[parts]]")
+    return [(f"{what} part {number}", {**keys, **normalise(one)}) for number, one in enumerate(parts, 1)]
+
+
+def _resolve(keys: dict[str, Any], flags: Mapping[str, Any], what: str) -> RunConfig:
     parse(RunConfig, keys, what)  # a mistake in the file is the file's, whatever the flags override
     given = normalise({key: value for key, value in flags.items() if value is not None})
     params = {**keys.get("params", {})}
@@ -129,4 +171,13 @@ def resolve(suite: str | None, flags: Mapping[str, Any]) -> RunConfig:
     return parse(RunConfig, {**keys, **given, "params": params}, what)
 
 
-__all__ = ["Name", "RunConfig", "describe", "names", "parse_assignments", "read", "resolve"]
+__all__ = [
+    "Name",
+    "RunConfig",
+    "describe",
+    "names",
+    "parse_assignments",
+    "read",
+    "resolve",
+    "resolve_all",
+]

@@ -1,0 +1,119 @@
+"""What a sweep will take before it begins: fits by data set, hours of one core, gigabytes of disk."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.index import Index
+from benchmark.planning import Plan
+from benchmark.protocol import PROTOCOLS
+from benchmark.records import Record, Store
+from benchmark.spec import FitSpec, Job
+
+#: Seconds per update of 64 images of 28x28 on one core of an AMD EPYC, torch 2.15, the compact backbone, from the
+#: records in results/reproduced/mnist-all-methods and first-look (taken beside other work: upper ends). A
+#: method that is not here counts as `None` does.
+_UPDATE_SECONDS: dict[str | None, float] = {None: 0.1, "hashgan": 1.0, "greedyhash": 0.21, "cibhash": 0.17}
+_COOPHASH_SECONDS = 1.2
+#: Seconds of a closed-form fit there, and images a second through the compact network.
+_CLOSED_SECONDS, _ENCODE_RATE = 5.0, 1000.0
+_PIXELS = 28 * 28
+#: Bytes beside the codes: weights, curve, record, log.
+_OTHER_BYTES = 3_000_000
+#: Records of one method and data set that are read for their times.
+_SAMPLE = 3
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the fits of one data set will take. `measured` of `to_run` rest on records of the same kind here."""
+
+    dataset: str
+    fits: int
+    to_run: int
+    seconds: float
+    size: float
+    measured: int
+
+
+def forecast(plans: Iterable[Plan], store: Store, images: Mapping[str, int]) -> list[Expected]:
+    """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
+
+    Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
+    to the updates), else from a table measured on one CPU core: a GPU is faster by a factor not known here.
+    """
+    jobs: dict[str, tuple[Job, bool]] = {}
+    for plan in plans:
+        for cell in plan.cells:
+            if cell.job is not None:
+                jobs[cell.job.fit.fit_id] = (cell.job, cell.run)
+    known = _Known(store)
+    rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
+    for job, run in jobs.values():
+        seconds, size, measured = (
+            known.expect(job.fit, images.get(job.fit.dataset, 0)) if run else (0.0, 0.0, False)
+        )
+        rows.setdefault(job.fit.dataset, []).append((run, seconds, size, measured))
+    return [
+        Expected(
+            name,
+            len(found),
+            sum(run for run, *_ in found),
+            sum(seconds for _, seconds, _, _ in found),
+            sum(size for _, _, size, _ in found),
+            sum(measured for *_, measured in found),
+        )
+        for name, found in sorted(rows.items())
+    ]
+
+
+class _Known:
+    """Times and sizes of the records of a folder, by method and data set, read when they are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ids: dict[tuple[str, str], list[str]] = {}
+        for row in Index(store).rows() if store.root.is_dir() else []:
+            if row.state == "done":
+                self._ids.setdefault((row.method, row.dataset), []).append(row.fit_id)
+        self._read: dict[tuple[str, str], list[Record]] = {}
+
+    def expect(self, spec: FitSpec, images: int) -> tuple[float, float, bool]:
+        """(seconds, bytes, whether records of the same method and data set said so)."""
+        key = (spec.method, spec.dataset)
+        if key not in self._read:
+            self._read[key] = [self._store.by_id(one) for one in self._ids.get(key, [])[:_SAMPLE]]
+        alike = self._read[key]
+        if not alike:
+            return (*_assumed(spec, images), False)
+        seconds = statistics.fmean(_seconds(record, spec) for record in alike)
+        size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
+        return seconds, size, True
+
+
+def _seconds(record: Record, spec: FitSpec) -> float:
+    """The record's time with its training scaled to another number of epochs."""
+    ratio = (spec.epochs or 1) / (record.spec.epochs or 1)
+    return record.timings.total + record.timings.train * (ratio - 1)
+
+
+def _size(folder: Path) -> float:
+    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+
+
+def _assumed(spec: FitSpec, images: int) -> tuple[float, float]:
+    info = registry.find("datasets", spec.dataset).dataset_info
+    seconds = _CLOSED_SECONDS
+    if spec.epochs is not None:
+        rule = PROTOCOLS.get(spec.protocol)
+        training = rule.train_per_class * len(info.classes) if rule else images
+        updates = spec.epochs * max(1, training // (spec.batch_size or 64))
+        coop = spec.method.split("-")[0] == "coophash"
+        per_update = _COOPHASH_SECONDS if coop else _UPDATE_SECONDS.get(spec.method, _UPDATE_SECONDS[None])
+        larger = info.height * info.width / _PIXELS
+        seconds = (images / _ENCODE_RATE + updates * per_update) * larger
+    return seconds, images * spec.bits / 8 + _OTHER_BYTES
