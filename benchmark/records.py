@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from benchmark.errors import InputError
 from benchmark.results import (
     RECORD_SCHEMA,
+    SAMPLES,
     Artifacts,
     CurvePoint,
     Environment,
@@ -27,6 +28,7 @@ from benchmark.results import (
     Record,
     Score,
     Timings,
+    ViewFacts,
 )
 from benchmark.scoring.claims import check_claim
 from benchmark.scoring.files import read_npy
@@ -34,6 +36,7 @@ from benchmark.spec import FitSpec, explain
 
 __all__ = [
     "RECORD_SCHEMA",
+    "SAMPLES",
     "Artifacts",
     "CurvePoint",
     "Environment",
@@ -44,6 +47,7 @@ __all__ = [
     "Score",
     "Store",
     "Timings",
+    "ViewFacts",
     "read_record",
 ]
 
@@ -102,11 +106,13 @@ class Store:
             if content is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                _replace(folder / name, content)
-        _replace(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+                write_file(folder / name, content)
+        write_file(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
         leftovers = [*folder.glob(".*.tmp")]  # of this fit's killed runs
         if record.failure is None or record.failure.kind not in RESUMED:
             leftovers.append(folder / CHECKPOINT)
+        if record.state == "done":  # a failed fit keeps the grids that it came to
+            leftovers += [path for path in folder.glob(f"{SAMPLES}/*") if f"{SAMPLES}/{path.name}" not in files]
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return folder
@@ -176,13 +182,13 @@ class Store:
     def note_sent(self, spec: FitSpec, tracker: str, stamp: str) -> None:
         """Note that a tracker has the record."""
         content = json.dumps({**self.ledger(spec), tracker: stamp}, indent=1) + "\n"
-        _replace(self.folder(spec) / "tracked.json", content.encode())
+        write_file(self.folder(spec) / "tracked.json", content.encode())
 
     def write_text(self, relative: str, text: str) -> Path:
         """Write a small file of the sweep beside the records, atomically."""
         path = self.root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text.encode())
+        write_file(path, text.encode())
         return path
 
     def restart(self, spec: FitSpec) -> None:
@@ -266,8 +272,12 @@ def _small(path: Path) -> str:
     return content.decode()
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, rename over: a killed process leaves the old file or the new one."""
+def write_file(path: Path, content: bytes) -> None:
+    """Write beside, flush to disk, rename over: a killed process leaves the old file or the new one.
+
+    Makes the folder when it is missing. Raises OSError when that or the writing fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with scratch.open("wb") as file:

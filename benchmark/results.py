@@ -16,6 +16,9 @@ from benchmark.spec import FitSpec, Value
 #: Number of the record's layout.
 RECORD_SCHEMA = 1
 
+#: The folder of sample grids beside a record.
+SAMPLES = "samples"
+
 FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
 
 
@@ -29,14 +32,25 @@ class Score(Value):
 
 
 class CurvePoint(Value):
-    """The model's mAP during training: on the queries for the record only, never used for selection
-    unless `selection` says so. `part` names what was scored.
+    """The model during training: on the queries for the record only, never used for selection unless
+    `selection` says so. `part` names what `map` was scored on. None: not asked for, or no such ability.
+
+    accuracy: of the class head on the queries; label_f1: the same for label sets, micro-averaged F1.
+    fd_*: Fréchet distance in the features of the data set's own classifier, not Inception FID; fid_*: FID.
+    *_generated: the generator's images; *_revised: the same after MCMC. The record's `facts` named `curve_*` say
+    how many images, against which reference, in which features.
     """
 
     step: int
     seconds: float
     map: float
     part: Literal["query", "tuning"]
+    accuracy: float | None = None
+    label_f1: float | None = None
+    fd_generated: float | None = None
+    fd_revised: float | None = None
+    fid_generated: float | None = None
+    fid_revised: float | None = None
 
 
 class ProtocolFacts(Value):
@@ -52,6 +66,35 @@ class ProtocolFacts(Value):
     tuning: int
     label_rule: str
     selection_text: str
+
+
+class ViewFacts(Value):
+    """One evaluated view beside `clean`: what its name does not say. Its numbers are the scores of that name.
+
+    kind, name, family, severity, target: the parsed name (`benchmark.views.parse_view`). source: the data set
+    that the changed images come from. queries, database: how many images; for `novelty`, `queries` counts both
+    sides. classes: the classes that take part, by the fit's data set; empty means all. text: one line for
+    captions. similarity: whether a novelty set is `near` or `far`, by the table in `docs/views.md`, or empty.
+    official: corrupted images that were taken from the published CIFAR-10-C files. version: of the view's
+    definition. evaluated, commit: when, and with which code.
+    """
+
+    view: str
+    kind: str
+    name: str = ""
+    family: str = ""
+    severity: int | None = None
+    target: str = "queries"
+    source: str = ""
+    queries: int
+    database: int
+    classes: tuple[str, ...] = ()
+    similarity: str = ""
+    official: int = 0
+    text: str = ""
+    version: int = 1
+    evaluated: str = ""
+    commit: str = ""
 
 
 class Timings(Value):
@@ -101,6 +144,7 @@ class Record(Value):
     spec: FitSpec
     state: Literal["done", "failed"]
     scores: tuple[Score, ...] = ()
+    views: tuple[ViewFacts, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     health: dict[str, float] = Field(default_factory=dict)
     flags: tuple[str, ...] = ()
@@ -129,20 +173,26 @@ class Record(Value):
 
 @dataclass(frozen=True)
 class Artifacts:
-    """The bulky part of a result: codes (arrays for `codes.npz`), weights, curve rows, log text, images."""
+    """The bulky part of a result: codes (arrays for `codes.npz`, those of views for `views.npz`), weights, curve
+    rows, log text.
+    """
 
     codes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    views: Mapping[str, np.ndarray] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
     log: str = ""
+    samples: Mapping[str, bytes] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes | None]:
         """The content of each file beside the record; None for one that this result does not have."""
         return {
             "codes.npz": _npz(self.codes) if self.codes else None,
+            "views.npz": _npz(self.views) if self.views else None,
             "weights.safetensors": _safetensors(self.weights) if self.weights else None,
             "curve.csv": _csv(self.curve).encode() if self.curve else None,
             "log.txt": self.log.encode() or None,
+            **{f"{SAMPLES}/{name}": content for name, content in self.samples.items()},
         }
 
 

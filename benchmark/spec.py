@@ -42,8 +42,8 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-#: `clean`, `corruption:gaussian_noise@3`, `cross:usps`, ...: a family, perhaps a member, perhaps a severity.
-VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_./-]*)?(@[0-9]+)?$"
+#: Canonical names of single views, which `benchmark.views` parses: a kind, perhaps a member, a severity, a part.
+VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_.-]*)?(@[0-9]+)?(/(database|both))?$"
 
 
 class View(Value):

@@ -15,6 +15,8 @@ ROOT = Path(benchmark.__file__).parent
 LAYERS = (
     "errors",
     "spec",
+    "views",
+    "corruptions",
     "contracts",
     "metrics",
     "scoring",
@@ -28,6 +30,7 @@ LAYERS = (
     "registry",
     "devices",
     "evaluation",
+    "curves",
     "watch",
     "trial",
     "executors",

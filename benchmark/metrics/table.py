@@ -9,6 +9,7 @@ from benchmark.errors import unknown
 _TIES = "McSherry and Najork, Computing information retrieval performance measures efficiently, ECIR 2008"
 _HASHING = "Wang et al., A survey on learning to hash, TPAMI 2018"
 _DSRH = "Zhao et al., Deep semantic ranking based hashing, CVPR 2015"
+_OOD = "Hendrycks and Gimpel, Detecting misclassified and out-of-distribution examples, ICLR 2017"
 _ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
 
 
@@ -57,6 +58,9 @@ _ALL = (
         _DSRH,
         multi=True,
         upper=None,
+    ),
+    _metric(
+        "auroc", "AUROC", "chance that a foreign query lies farther from the database than an own one", _OOD
     ),
     _metric("bit_balance", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _ITQ),
     _metric(
