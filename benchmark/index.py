@@ -10,8 +10,8 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.records import CHECKPOINT, Record, Store, read_record
@@ -23,8 +23,7 @@ _MAX_BYTES = 512 * 2**20
 _WORTH = 100
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What lists and plans need of one record; `problem` is why it cannot be read, and then little else is set."""
 
     mtime_ns: int
@@ -56,16 +55,24 @@ class Index:
 
     def row(self, spec: FitSpec) -> Row | None:
         """The row of one fit; None when it has no record."""
-        return self._row(str(self._store.folder(spec).relative_to(self._store.root)))
+        return self._row(self._store.name(spec))
 
     def rows(self) -> list[Row]:
         """Every record's row, in path order; keeps the index up to date on disk."""
         found = {name: row for name in sorted(self._folders()) if (row := self._row(name)) is not None}
-        if self._changed >= _WORTH or len(self._rows) - len(found) >= _WORTH:
-            content = json.dumps({name: astuple(row) for name, row in found.items() if not row.problem})
-            with contextlib.suppress(OSError):  # a folder that cannot be written is read all the same
-                self._store.write_text(_FILE, content)
+        self._changed += len(self._rows) - len(found)
+        self._rows = found
+        self.keep()
         return [*found.values()]
+
+    def keep(self) -> None:
+        """Write the rows down when many are new; a folder that cannot be written is read all the same."""
+        if self._changed < _WORTH:
+            return
+        content = json.dumps({name: row for name, row in self._rows.items() if not row.problem})
+        with contextlib.suppress(OSError):
+            self._store.write_text(_FILE, content)
+        self._changed = 0
 
     def unfinished(self) -> list[str]:
         """Folders of fits that were begun and hold a training state but no record."""
@@ -83,7 +90,7 @@ class Index:
             return known
         self._changed += 1
         try:
-            row = _describe(read_record(Path(path)), facts)
+            row = _describe(read_record(path), facts)
         except InputError as error:
             row = Row(facts.st_mtime_ns, facts.st_size, problem=str(error))
         self._rows[name] = row

@@ -69,14 +69,11 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     cells = []
     for cell in sweep.cells():
         spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
-        key = (
-            cell.dataset,
-            cell.method,
-            cell.bits,
-        )  # `supports` looks at no more: ten thousand cells ask seldom
+        key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
         if key not in reasons:
             reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
         cells.append(_cell(spec, reasons[key], entry.digest, index, retry))
+    index.keep()
     return Plan(sweep, tuple(cells))
 
 

@@ -56,6 +56,7 @@ _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 #: A record is a few kilobytes; anything larger is not one.
 MAX_RECORD_BYTES = 4 * 2**20
+_USUAL_BYTES = 64 * 2**10
 MAX_CURVE_BYTES = 256 * 2**20
 MAX_CODES_BYTES = 2 * 2**30
 
@@ -75,9 +76,13 @@ class Store:
 
     def folder(self, spec: FitSpec) -> Path:
         """Where a fit's files live."""
+        return self.root / self.name(spec)
+
+    def name(self, spec: FitSpec) -> str:
+        """The folder of a fit below the results folder, with `/` between its parts."""
         classes = "" if spec.class_split is None else f"-c{spec.class_split}"
-        name = f"{spec.bits}b-{spec.label_rule.slug}{classes}-s{spec.seed}-{spec.fit_id}"
-        return self.root / spec.dataset / spec.method / name
+        fit = f"{spec.bits}b-{spec.label_rule.slug}{classes}-s{spec.seed}-{spec.fit_id}"
+        return f"{spec.dataset}/{spec.method}/{fit}"
 
     def open(self) -> None:
         """Create the folder and prove that it can be written. Raises InputError when it cannot."""
@@ -208,7 +213,7 @@ class Store:
         return sorted(self.root.glob(f"{_FIT_FOLDERS}/record.json"))
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path | str) -> Record:
     """Read and validate one record, upgrading older layouts. Raises InputError naming the file."""
     try:
         text = _small(path)
@@ -233,7 +238,7 @@ def _parse_current(text: str) -> Record | None:
     return record if record.record_schema == RECORD_SCHEMA else None
 
 
-def _parse_any(text: str, path: Path) -> Record:
+def _parse_any(text: str, path: Path | str) -> Record:
     raw = json.loads(text)
     if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
         raise InputError(f"{str(path)!r} is no record of this benchmark")
@@ -263,12 +268,15 @@ def read_codes(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"codes {str(path)!r} cannot be read: {error}") from None
 
 
-def _small(path: Path) -> str:
+def _small(path: Path | str) -> str:
     """The text of a file no larger than a record may be."""
-    with path.open("rb") as file:
-        content = file.read(MAX_RECORD_BYTES + 1)
-    if len(content) > MAX_RECORD_BYTES:
-        raise InputError(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
+    content = b""
+    with open(path, "rb", buffering=0) as file:
+        # Room for a usual record: a buffer for the largest one would cost more than reading and checking it.
+        while block := file.read(_USUAL_BYTES):
+            content += block
+            if len(content) > MAX_RECORD_BYTES:
+                raise InputError(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
     return content.decode()
 
 
