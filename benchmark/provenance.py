@@ -104,7 +104,8 @@ def verify(
     notes = _differences(record, device)
     if record.environment and record.environment.threads:
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
-    runtime = Runtime(device=device, weights_file=weights_file, curve_points=max(1, len(record.curve)))
+    steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
+    runtime = Runtime(device=device, weights_file=weights_file, curve_steps=steps, curve_metrics=("map",))
     outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
     if outcome is None:
         return Verdict(False, "the repetition was stopped", notes)

@@ -27,6 +27,7 @@ Selection = Literal["last", "val", "peek"]
 Precision = Literal["auto", "fp32", "bf16"]
 NoiseKind = Literal["symmetric", "class-conditional"]
 HiddenImages = Literal["unlabelled", "dropped"]
+CurveMetric = Literal["map", "accuracy", "fd", "samples"]
 Scalar = bool | int | float | str | None
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 

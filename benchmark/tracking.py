@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.records import Record, Store
+from benchmark.records import SAMPLES, Record, Store
 from benchmark.spec import digest
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,8 @@ class Tracker:
         for name in _ARTIFACTS:
             if (folder / name).is_file():
                 client.log_artifact(run.info.run_id, str(folder / name))
+        for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
+            client.log_artifact(run.info.run_id, str(path), SAMPLES)
         client.set_tag(run.info.run_id, "stamp", _stamp(record))
         client.set_terminated(run.info.run_id, "FINISHED" if record.state == "done" else "FAILED")
         self.store.note_sent(record.spec, self.key, _stamp(record))
@@ -171,7 +173,10 @@ def _stamp(record: Record) -> str:
 def _metrics(record: Record, store: Store) -> list[tuple[str, float, int]]:
     rows = [(f"{score.view}.{score.metric}", score.value, record.updates) for score in record.scores]
     rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
-    rows += [(f"curve.map.{point.part}", point.map, point.step) for point in record.curve]
+    for point in record.curve:
+        values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
+        rows.append((f"curve.map.{point.part}", point.map, point.step))
+        rows += [(f"curve.{name}", value, point.step) for name, value in values.items()]
     timings = record.timings.model_dump()
     rows += [(f"seconds.{name}" if "_" not in name else name, value, 0) for name, value in timings.items()]
     rows.append(("peak_memory_mib", record.peak_memory_mib, 0))

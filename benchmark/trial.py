@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import random
 import time
 import traceback
 import warnings
@@ -15,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmark import environment, metrics, protocol, registry
 from benchmark.contracts import HashData, HashMethod
+from benchmark.curves.quiet import isolated_generators
 from benchmark.datastore import LoadedDataset
 from benchmark.devices import device_title, resolve_precision
 from benchmark.evaluation import Evaluator, health_flags, score
@@ -67,7 +66,7 @@ def run_job(
     spec = job.fit
     started, text = _now(), io.StringIO()
     environment.reset_peak_memory()
-    with _captured_log(text), _isolated_generators():
+    with _captured_log(text), isolated_generators():
         try:
             measured, artifacts = _measure(spec, data, runtime, workdir, progress, stop)
         except (Interrupted, KeyboardInterrupt):
@@ -126,7 +125,7 @@ def _measure(
         "curve": tuple(ctx.curve),
         "health": health,
         "flags": health_flags(health, spec.bits, len(data.info.classes)),
-        "facts": method.facts(),
+        "facts": {**method.facts(), **(ctx.probes.facts(method) if ctx.curve else {})},
         "protocol": _protocol_facts(rule, split, spec, evaluator.rules),
         "updates": ctx.updates if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
@@ -134,7 +133,7 @@ def _measure(
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
     }
     curve = [{"step": step, **scalars} for step, scalars in ctx.scalars]
-    return measured, Artifacts(codes=codes, weights=method.state(), curve=curve)
+    return measured, Artifacts(codes=codes, weights=method.state(), curve=curve, samples=ctx.samples)
 
 
 def _make_method(spec: FitSpec) -> HashMethod:
@@ -263,15 +262,3 @@ def _captured_log(into: io.StringIO) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         logging.captureWarnings(False)
-
-
-@contextlib.contextmanager
-def _isolated_generators() -> Iterator[None]:
-    """Leave the process's global generators as they were: a fit neither sees nor moves them."""
-    python, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy_state)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.contracts import FitContext, HashMethod
+from benchmark.curves.probes import Probes
+from benchmark.curves.quiet import undisturbed
 from benchmark.evaluation import Evaluator
-from benchmark.records import CHECKPOINT, CurvePoint
-from benchmark.spec import FitSpec
+from benchmark.records import CHECKPOINT, SAMPLES, CurvePoint, write_file
+from benchmark.spec import CurveMetric, FitSpec
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +41,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a job runs with but is not identified by: device, files, how often to look."""
+    """What a job runs with but is not identified by: device, files, how often to look and at what.
+
+    curve_steps: numbers of updates to look after, in place of `curve_points` evenly spaced ones; the last
+    update is always looked after. curve_samples: generated images per Fréchet distance. inception_weights:
+    a file, with which the distance is FID.
+    """
 
     device: str = "cpu"
     weights_file: str = ""
     curve_points: int = 5
+    curve_steps: tuple[int, ...] = ()
+    curve_metrics: tuple[CurveMetric, ...] = ("map", "accuracy")
+    curve_samples: int = 1000
+    inception_weights: str = ""
     checkpoint_seconds: float = 60.0
     command: str = ""
     sweep: str = ""
@@ -62,6 +74,7 @@ class WatchedContext(FitContext):
     method: HashMethod | None = field(default=None, repr=False)
     evaluator: Evaluator | None = field(default=None, repr=False)
     curve: list[CurvePoint] = field(default_factory=list)
+    samples: dict[str, bytes] = field(default_factory=dict, repr=False)
     best: tuple[float, int, dict[str, Tensor]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -120,15 +133,45 @@ class WatchedContext(FitContext):
         if self.method is None or self.evaluator is None:
             raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        selection = self.fit_spec.selection
-        value = self.evaluator.curve_map(self.method, selection)
-        part = "tuning" if selection == "val" else "query"
-        self.curve.append(CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part))
-        if selection != "last" and (self.best is None or value > self.best[0]):
-            self.best = (value, step, {key: tensor.clone() for key, tensor in self.method.state().items()})
+        with undisturbed(self.method):
+            self._look(step, seconds)
         self._evaluating += time.monotonic() - begun
 
+    def _look(self, step: int, seconds: float) -> None:
+        """Add a point to the curve, and a grid of samples when one is asked for."""
+        method, evaluator, selection = self.method, self.evaluator, self.fit_spec.selection
+        assert method is not None
+        assert evaluator is not None
+        value = evaluator.curve_map(method, selection)
+        found = self.probes.measure(method)
+        part: Literal["query", "tuning"] = "tuning" if selection == "val" else "query"
+        self.curve.append(
+            CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part, **found.values)
+        )
+        if found.grid is not None:
+            self._keep_grid(f"step-{step:06d}.png", found.grid)
+        if selection != "last" and (self.best is None or value > self.best[0]):
+            self.best = (value, step, {key: tensor.clone() for key, tensor in method.state().items()})
+
+    @functools.cached_property
+    def probes(self) -> Probes:
+        """What measures generated images and the class head; needs `evaluator`."""
+        assert self.evaluator is not None
+        how = self.runtime
+        return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
+
+    def _keep_grid(self, name: str, content: bytes) -> None:
+        """Keep a grid for the record; beside it at once, to be looked at while the fit runs."""
+        self.samples[name] = content
+        if self.workdir is not None:
+            try:
+                write_file(self.workdir / SAMPLES / name, content)
+            except OSError as error:
+                log.warning("%s cannot be written yet (%s); training goes on", name, str(error)[:200])
+
     def _evaluation_steps(self) -> set[int]:
+        if self.runtime.curve_steps:
+            return {*self.runtime.curve_steps, self.updates}
         points = self.runtime.curve_points
         if self.fit_spec.selection != "last":
             points = max(10, points)
@@ -182,6 +225,10 @@ class WatchedContext(FitContext):
             log.warning("checkpoint cannot be used (%s); starting again", error)
             return None
         self.scalars, self.curve, self.best, self._before = scalars, curve, best, seconds
+        for point in curve:
+            grid = path.parent / SAMPLES / f"step-{point.step:06d}.png"
+            if grid.is_file():
+                self.samples[grid.name] = grid.read_bytes()
         log.info("continuing after update %d", training["step"])
         return training
 

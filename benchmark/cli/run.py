@@ -41,6 +41,14 @@ from benchmark.errors import unknown
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
 @click.option("--curve-points", metavar="N", help="Scorings along the training, for the curve.  [5]")
+@click.option("--curve-steps", metavar="N,M", help="Score after these updates instead, and after the last.")
+@click.option(
+    "--curve-metrics",
+    metavar="A,B",
+    help="What a scoring looks at: map, accuracy, fd (Fréchet distances), samples.  [map,accuracy]",
+)
+@click.option("--curve-samples", metavar="N", help="Generated images per Fréchet distance.  [1000]")
+@click.option("--inception-weights", metavar="FILE", help="Inception's weights: `fd` is then FID.")
 @click.option("--checkpoint-seconds", metavar="S", help="Save the training state this often.  [60]")
 @click.option(
     "--executor", metavar="serial|processes|ray", help="Where fits run; see docs/sweeps.md.  [serial]"
@@ -199,6 +207,10 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
         device=device,
         weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
         curve_points=config.curve_points,
+        curve_steps=config.curve_steps,
+        curve_metrics=config.curve_metrics,
+        curve_samples=config.curve_samples,
+        inception_weights=_inception(config),
         checkpoint_seconds=config.checkpoint_seconds,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         sweep=saved.stem,
@@ -209,6 +221,17 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
     return 1 if any(record.state == "failed" for record in summary.records) else 0
+
+
+def _inception(config: Any) -> str:
+    """The absolute path of Inception's weights, tried before the run begins; empty when FID is not asked for."""
+    if not config.inception_weights or "fd" not in config.curve_metrics:
+        return ""
+    from benchmark.curves.inception import check_inception
+
+    path = Path(config.inception_weights).resolve()
+    check_inception(path)
+    return str(path)
 
 
 def _print_plan(plan: Any) -> None:

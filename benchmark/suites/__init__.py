@@ -10,14 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.errors import InputError, unknown
-from benchmark.spec import Name, Sweep, parse
+from benchmark.spec import CurveMetric, Name, Sweep, parse
 
 _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
 _LISTS = {"methods", "datasets", "bits", "label_fractions", "labels_per_class", "label_noise"}
-_LISTS |= {"views", "class_splits", "seeds", "gpus"}
+_LISTS |= {"views", "class_splits", "seeds", "gpus", "curve_steps", "curve_metrics"}
 _HOW = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
 _HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit", "checkpoint_seconds"}
+_HOW |= {"curve_steps", "curve_metrics", "curve_samples", "inception_weights"}
 
 
 class RunConfig(Sweep):
@@ -29,6 +30,10 @@ class RunConfig(Sweep):
     tracking_uri: str = ""
     data_root: str = ""
     curve_points: int = Field(default=5, ge=1, le=10_000)
+    curve_steps: tuple[Annotated[int, Field(ge=1, le=10**9)], ...] = Field(default=(), max_length=10_000)
+    curve_metrics: tuple[CurveMetric, ...] = ("map", "accuracy")
+    curve_samples: int = Field(default=1000, ge=2, le=100_000)
+    inception_weights: str = ""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
