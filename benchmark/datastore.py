@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
-from benchmark.contracts import PARTS, DatasetInfo, Decoded, HashDataset
+from benchmark import cachefiles
+from benchmark.contracts import PARTS, DatasetInfo, Decoded, HashDataset, ImageDataset, ImageFiles
+from benchmark.decoding import Bad, Target, missing, refuse
 from benchmark.errors import InputError
 from benchmark.spec import digest
 
 log = logging.getLogger(__name__)
+
+_SKIP = "BENCHMARK_SKIP_BAD_IMAGES"
 
 
 @dataclass(frozen=True)
 class LoadedDataset:
     """A decoded data set with its fingerprint: 16 hex digits over pixels, labels and fixed parts, not over paths.
 
-    `parts` are those of `Decoded.parts`, None for a data set without fixed lists.
+    `images` is memory-mapped and read-only for a large set. `parts` are those of `Decoded.parts`, None for a data
+    set without fixed lists; `facts` are those of `Decoded.facts`, with the images that were left out.
     """
 
     info: DatasetInfo
@@ -35,6 +38,7 @@ class LoadedDataset:
     names: np.ndarray
     fingerprint: str
     parts: Mapping[str, np.ndarray] | None = None
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def cache_root() -> Path:
@@ -50,6 +54,21 @@ def data_root(given: Path | None) -> Path | None:
     if os.environ.get("BENCHMARK_DATA"):
         return Path(os.environ["BENCHMARK_DATA"])
     return Path("data")
+
+
+@contextmanager
+def skipping_bad_images(wanted: bool) -> Iterator[None]:
+    """Leave images that cannot be read out, here and in the processes started from here, instead of stopping."""
+    before = os.environ.get(_SKIP)
+    if wanted:
+        os.environ[_SKIP] = "1"
+    try:
+        yield
+    finally:
+        if wanted:
+            os.environ.pop(_SKIP)
+            if before is not None:
+                os.environ[_SKIP] = before
 
 
 def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
@@ -69,18 +88,22 @@ def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
 
 def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     """The fingerprint alone; reads pixels only when the set was never decoded here."""
-    folder = _folder(dataset, root)
-    meta = _read_meta(folder)
-    return meta["fingerprint"] if meta else load(dataset, root).fingerprint
+    for folder in _folders(dataset, root):
+        meta = cachefiles.read_meta(folder)
+        if meta is not None:
+            return meta.fingerprint
+    return load(dataset, root).fingerprint
 
 
 def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
     """The labels alone, uint8 (n, classes), from the decoded cache when there is one."""
-    try:
-        labels: np.ndarray = np.load(_folder(dataset, root) / "labels.npy", allow_pickle=False)
-        return labels
-    except (OSError, ValueError, EOFError):
-        return load(dataset, root).labels
+    for folder in _folders(dataset, root):
+        try:
+            labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
+            return labels
+        except (OSError, ValueError, EOFError):
+            continue
+    return load(dataset, root).labels
 
 
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
@@ -88,33 +111,45 @@ def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
 
     Raises InputError when files are missing or unreadable.
     """
-    folder = _folder(dataset, root)
-    cached = _read(folder, dataset.info)
-    if cached is not None:
-        return cached
-    decoded = _checked(dataset.decode(root), dataset.info)
-    fingerprint = _fingerprint(decoded)
-    _write(folder, decoded, fingerprint)
-    return LoadedDataset(
-        dataset.info, decoded.images, decoded.labels, decoded.names, fingerprint, decoded.parts
-    )
+    folders = _folders(dataset, root)
+    for folder in folders:
+        cached = _read(folder, dataset.info)
+        if cached is not None:
+            return cached
+    if isinstance(dataset, ImageDataset):
+        return _decode_files(dataset, root, folders)
+    decoded = check(dataset.decode(root), dataset.info)
+    meta = cachefiles.Meta(fingerprint(decoded, dataset.info), dict(decoded.facts))
+    cachefiles.write(folders[0], decoded, meta)
+    return _loaded(dataset.info, decoded, meta)
 
 
-def _folder(dataset: HashDataset, root: Path | None) -> Path:
-    """The cache folder of a data set: keyed by its version and its sources' names, sizes and times."""
+def _folders(dataset: HashDataset, root: Path | None) -> list[Path]:
+    """Where a data set may lie decoded: under a key of its version and its sources' names, sizes and times.
+
+    A reading with images left out has a folder of its own, which counts only where leaving out is allowed.
+    """
     info = dataset.info
-    stats = [_stat(path) for path in dataset.sources(root)]
-    shape = [info.channels, info.height, info.width]
-    return cache_root() / "decoded" / f"{info.name}-{digest([info.version, shape, stats])}"
+    key: list[object] = [info.version, [info.channels, info.height, info.width]]
+    key.append([_stat(path) for path in dataset.sources(root)])
+    if isinstance(dataset, ImageDataset):
+        key += [dataset.fit, dataset.zoom]
+    folder = cache_root() / "decoded" / f"{info.name}-{digest(key)}"
+    return [folder, folder.with_name(f"{folder.name}-skipped")] if os.environ.get(_SKIP) else [folder]
 
 
 def _stat(path: Path) -> tuple[str, int, int]:
     """Name inside its folders, size and time of one source file; never where the data folder lies."""
-    facts = path.stat()
-    return "/".join(path.parts[-3:]), facts.st_size, facts.st_mtime_ns
+    name = "/".join(path.parts[-3:])
+    try:
+        facts = path.stat()
+    except FileNotFoundError:  # a listed image that is not there
+        return name, -1, 0
+    return name, facts.st_size, facts.st_mtime_ns
 
 
-def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
+def check(decoded: Decoded, info: DatasetInfo) -> Decoded:
+    """The same, or InputError that says what does not fit the data set's facts."""
     n = len(decoded.images)
     wanted = (n, info.channels, info.height, info.width)
     if decoded.images.dtype != np.uint8 or decoded.images.shape != wanted:
@@ -136,64 +171,97 @@ def _checked(decoded: Decoded, info: DatasetInfo) -> Decoded:
     return decoded
 
 
-def _fingerprint(decoded: Decoded) -> str:
+def fingerprint(decoded: Decoded, info: DatasetInfo) -> str:
+    """16 hex digits over pixels, labels, fixed parts and their cut-off; not over names or paths."""
     hasher = hashlib.sha256(repr((decoded.images.shape, decoded.labels.shape)).encode())
-    hasher.update(np.ascontiguousarray(decoded.images).data)
+    block = max(1, (64 << 20) // max(1, decoded.images[:1].nbytes))
+    for start in range(0, len(decoded.images), block):  # a memory-mapped set is read piece by piece
+        hasher.update(np.ascontiguousarray(decoded.images[start : start + block]).data)
     hasher.update(np.ascontiguousarray(decoded.labels).data)
     for part, rows in sorted((decoded.parts or {}).items()):
         hasher.update(f"{part} {len(rows)}".encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes())
+    if info.k is not None:
+        hasher.update(f"k {info.k}".encode())
     return hasher.hexdigest()[:16]
 
 
-def _read_meta(folder: Path) -> dict[str, str] | None:
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        return {"fingerprint": str(meta["fingerprint"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
-    meta = _read_meta(folder)
-    if meta is None:
-        return None
-    try:
-        images, labels, names = (
-            np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("images", "labels", "names")
-        )
-        parts = {
-            part: np.load(folder / f"part-{part}.npy", allow_pickle=False)
-            for part in PARTS
-            if (folder / f"part-{part}.npy").is_file()
-        }
-        decoded = _checked(Decoded(images, labels, names, parts or None), info)
-    except (OSError, ValueError, EOFError) as error:
-        log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)
-        return None
-    if _fingerprint(decoded) != meta["fingerprint"]:
-        log.warning("decoded cache of %s does not match its checksum; decoding again", info.name)
-        return None
+def _loaded(info: DatasetInfo, decoded: Decoded, meta: cachefiles.Meta) -> LoadedDataset:
     return LoadedDataset(
-        info, decoded.images, decoded.labels, decoded.names, meta["fingerprint"], decoded.parts
+        info, decoded.images, decoded.labels, decoded.names, meta.fingerprint, decoded.parts, meta.facts
     )
 
 
-def _write(folder: Path, decoded: Decoded, fingerprint: str) -> None:
-    """Write beside, then rename: a killed process leaves no half cache. A full or read-only disk only warns."""
+def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
+    meta = cachefiles.read_meta(folder)
+    if meta is None or meta.outdated():
+        return None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".decoding-", dir=folder.parent))
-    except OSError as error:
-        log.warning("decoded data is not cached: %s", error)
-        return
-    try:
-        for part in ("images", "labels", "names"):
-            np.save(scratch / f"{part}.npy", getattr(decoded, part), allow_pickle=False)
-        for part, rows in (decoded.parts or {}).items():
-            np.save(scratch / f"part-{part}.npy", rows, allow_pickle=False)
-        (scratch / "meta.json").write_text(json.dumps({"fingerprint": fingerprint}))
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
-    except OSError as error:  # another process may have finished first, or the disk is full
-        log.warning("decoded data is not cached: %s", error)
-        shutil.rmtree(scratch, ignore_errors=True)
+        decoded = check(cachefiles.read(folder), info)
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)
+        return None
+    if not cachefiles.trusted(folder, meta) and fingerprint(decoded, info) != meta.fingerprint:
+        log.warning("decoded cache of %s does not match its checksum; decoding again", info.name)
+        return None
+    return _loaded(info, decoded, meta)
+
+
+def _decode_files(dataset: ImageDataset, root: Path | None, folders: list[Path]) -> LoadedDataset:
+    """Decode a data set of image files into its cache, or into memory where the cache cannot be written."""
+    info, files, skip = dataset.info, dataset.files(root), len(folders) > 1
+    absent = missing(files)
+    if absent and not skip:
+        raise refuse(info.name, absent, len(files.paths))
+    gone = {each.row for each in absent}
+    files = _without(files, gone)
+    shape = (len(files.paths), info.channels, info.height, info.width)
+    with cachefiles.Sink(folders[0].parent, shape) as sink:
+        images, unreadable = sink.fill(files, Target.of(dataset), info.name)
+        if unreadable and not skip:
+            raise refuse(info.name, unreadable, len(files.paths))
+        kept = _without(files, {each.row for each in unreadable})
+        if not len(kept.paths):
+            raise InputError(f"data set {info.name!r} holds no image that can be read")
+        left_out = [*absent, *unreadable]
+        facts = {**kept.facts, **_facts(left_out)}
+        decoded = check(Decoded(images, kept.labels, kept.names, kept.parts, facts), info)
+        stamps = {str(path): cachefiles.stamp(path) for path in _paths_of(dataset, root, left_out)}
+        meta = cachefiles.Meta(fingerprint(decoded, info), dict(facts), stamps)
+        decoded = sink.keep(folders[1] if left_out else folders[0], decoded, meta)
+    return _loaded(info, decoded, meta)
+
+
+def _paths_of(dataset: ImageDataset, root: Path | None, bad: list[Bad]) -> list[Path]:
+    if not bad:
+        return []
+    names = {each.name for each in bad}
+    files = dataset.files(root)
+    return [path for path, name in zip(files.paths, files.names, strict=True) if str(name) in names]
+
+
+def _facts(bad: list[Bad]) -> dict[str, str | int]:
+    if not bad:
+        return {}
+    log.warning("%d images are left out, first %s", len(bad), bad[0].reason)
+    return {"skipped_images": len(bad), "skipped_names": "; ".join(each.name for each in bad)}
+
+
+def _without(files: ImageFiles, rows: set[int]) -> ImageFiles:
+    """The listing without some rows; parts keep their order and point at the new row numbers."""
+    if not rows:
+        return files
+    keep = np.array([row not in rows for row in range(len(files.paths))])
+    renumbered = np.cumsum(keep) - 1
+    parts = None
+    if files.parts is not None:
+        parts = {part: renumbered[old[keep[old]]].astype(np.int64) for part, old in files.parts.items()}
+    return ImageFiles(
+        paths=[path for path, kept in zip(files.paths, keep, strict=True) if kept],
+        labels=files.labels[keep],
+        names=files.names[keep],
+        parts=parts,
+        facts=files.facts,
+        origins=[origin for origin, kept in zip(files.origins, keep, strict=True) if kept]
+        if files.origins
+        else (),
+    )

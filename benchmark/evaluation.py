@@ -47,15 +47,21 @@ class Evaluator:
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices int16 (n,), or multi-hot uint8 (n, classes)."""
-        labels = np.asarray(self.data.labels[rows])
+        return self._as_scored(np.asarray(self.data.labels[rows]))
+
+    def _as_scored(self, labels: np.ndarray) -> np.ndarray:
         return labels if self.data.info.multi_label else np.asarray(labels.argmax(axis=1), dtype=np.int16)
+
+    def training_labels(self, rows: np.ndarray) -> np.ndarray:
+        """The labels that training is told for training rows, uint8 (n, classes): with the fit's label noise."""
+        return self.split.training_labels(self.data.labels, rows)
 
     def training_data(self, task: Task) -> HashData:
         """What a method is handed: hidden labels, queries and the database are not in it."""
         return HashData(
             task=task,
             images=self.images(self.split.labelled),
-            labels=torch.from_numpy(self.data.labels[self.split.labelled]).to(self.device),
+            labels=torch.from_numpy(self.training_labels(self.split.labelled)).to(self.device),
             unlabelled=self.images(self.split.hidden),
             crop_padding=self.data.info.crop_padding,
             flip=self.data.info.flip,
@@ -97,23 +103,27 @@ class Evaluator:
 
     def curve_map(self, method: HashMethod, selection: str) -> float:
         """mAP of the model as it is now: on the tuning split (`val`), on the full test protocol (`peek`), or
-        for the learning curve alone (`last`), on the queries against a thinned database.
+        for the learning curve alone (`last`), on the queries against a thinned database. The tuning split's labels
+        are training labels: label noise is in them, as a practitioner would have it.
         """
         if selection == "val":
             query, database = self.split.tuning, self.split.labelled
+            told = [self._as_scored(self.training_labels(rows)) for rows in (query, database)]
         else:
             full = len(self.split.database)
             stride = 1 if selection == "peek" else max(1, math.ceil(full / CURVE_DATABASE))
             query, database = self.split.query, self.split.database[::stride]
+            told = [self.labels(query), self.labels(database)]
         return metrics.mean_average_precision(
             self.encode(method, query)[0],
             self.encode(method, database)[0],
-            self.labels(query),
-            self.labels(database),
+            *told,
             k=self.rules.k,
             ties=self.rules.ties,
             normaliser=self.rules.normaliser,
             no_hit=self.rules.no_hit,
+            query_ids=query if self.rules.exclude_self else None,
+            database_ids=database if self.rules.exclude_self else None,
         )
 
 
@@ -128,6 +138,8 @@ def score(
         codes["query_labels"],
         codes["database_labels"],
         rules=rules,
+        query_ids=codes["query_ids"],
+        database_ids=codes["database_ids"],
     )
     scores = []
     for key, value in result.values.items():  # `precision@100` carries its own cut-off

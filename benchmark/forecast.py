@@ -110,7 +110,7 @@ def _assumed(spec: FitSpec, images: int) -> tuple[float, float]:
     seconds = _CLOSED_SECONDS
     if spec.epochs is not None:
         rule = PROTOCOLS.get(spec.protocol)
-        training = rule.train_per_class * len(info.classes) if rule else images
+        training = rule.training_images(images, len(info.classes)) if rule else images
         updates = spec.epochs * max(1, training // (spec.batch_size or 64))
         coop = spec.method.split("-")[0] == "coophash"
         per_update = _COOPHASH_SECONDS if coop else _UPDATE_SECONDS.get(spec.method, _UPDATE_SECONDS[None])

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import tomli_w
 
 from benchmark import datastore, protocol, registry
-from benchmark.contracts import DatasetInfo
+from benchmark.contracts import DatasetInfo, HashDataset
 from benchmark.errors import InputError
 from benchmark.index import Index
 from benchmark.records import RESUMED, Store
@@ -109,7 +108,7 @@ def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
         name: datastore.fingerprint_of(registry.dataset(name), data_root) for name in sweep.datasets
     }
     for name, rule in protocols.items():
-        _check_draws(rule, infos[name], datastore.labels_of(registry.dataset(name), data_root), sweep)
+        _check_draws(rule, registry.dataset(name), data_root, sweep)
         registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
     return _Facts(methods, params, infos, protocols, fingerprints, weights)
 
@@ -143,10 +142,12 @@ def _fit(sweep: Sweep, facts: _Facts, cell: Cell) -> FitSpec:
     )
 
 
-def _check_draws(rule: protocol.Protocol, info: DatasetInfo, labels: np.ndarray, sweep: Sweep) -> None:
+def _check_draws(rule: protocol.Protocol, dataset: HashDataset, data_root: Path | None, sweep: Sweep) -> None:
     """Try every label share once: whether a class has enough images does not depend on the seed."""
-    for fraction in sweep.label_fractions:
-        protocol.draw(rule, info, labels, sweep.seeds[0], fraction, tuning=sweep.selection == "val")
+    labels, parts = datastore.labels_of(dataset, data_root), datastore.parts_of(dataset, data_root)
+    for labels_shown in dict.fromkeys(one.model_copy(update={"noise": 0.0}) for one in sweep.label_rules()):
+        seed, tuning = sweep.seeds[0], sweep.selection == "val"
+        protocol.draw(rule, dataset.info, labels, seed, labels_shown, parts=parts, tuning=tuning)
 
 
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:

@@ -54,7 +54,12 @@ class CurvePoint(Value):
 
 
 class ProtocolFacts(Value):
-    """The protocol as it was applied: part of every number."""
+    """The protocol as it was applied: part of every number.
+
+    Sizes are in images. `dropped` are training images that nobody was handed, `wrong_labels` how many training
+    labels noise made wrong, `overlaps` how many images two parts share by row number; `definition` holds the
+    protocol itself, `notes` what else a reader must know.
+    """
 
     text: str
     rules: dict[str, Any]
@@ -66,6 +71,12 @@ class ProtocolFacts(Value):
     tuning: int
     label_rule: str
     selection_text: str
+    dropped: int = 0
+    wrong_labels: int = 0
+    noise_rule: str = ""
+    overlaps: dict[str, int] = Field(default_factory=dict)
+    definition: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class ViewFacts(Value):

@@ -62,6 +62,9 @@ def captions(records: Iterable[Record]) -> list[str]:
         lines[f"selection {record.spec.selection}: {facts.selection_text}"] = None
         if not record.spec.label_rule.full:
             lines[f"labels: {facts.label_rule}"] = None
+        for line in (facts.noise_rule, *facts.notes):
+            if line:
+                lines[line] = None
         budget = (
             "" if record.spec.epochs is None else f"{record.spec.dataset}: {record.updates} updates of batch "
         )

@@ -102,9 +102,17 @@ def _measure(
     clock = _Clock()
     rule = protocol.resolve(spec.protocol, data.info)
     split = protocol.draw(
-        rule, data.info, data.labels, spec.seed, spec.label_fraction, tuning=spec.selection == "val"
+        rule,
+        data.info,
+        data.labels,
+        spec.seed,
+        spec.label_rule,
+        parts=data.parts,
+        class_split=spec.class_split,
+        tuning=spec.selection == "val",
     )
-    evaluator = Evaluator(data, split, metrics.Rules(k=rule.k), spec.bits, torch.device(runtime.device))
+    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
+    evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
     method = _make_method(spec)
     ctx = _context(spec, data, split, runtime, workdir)
     ctx.progress, ctx.stop, ctx.method, ctx.evaluator = progress, stop, method, evaluator
@@ -126,7 +134,7 @@ def _measure(
         "health": health,
         "flags": health_flags(health, spec.bits, len(data.info.classes)),
         "facts": {**method.facts(), **(ctx.probes.facts(method) if ctx.curve else {})},
-        "protocol": _protocol_facts(rule, split, spec, evaluator.rules),
+        "protocol": _protocol_facts(rule, split, spec, evaluator),
         "updates": ctx.updates if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
         "timings": _timings(clock, ctx, split, encode_seconds),
@@ -145,14 +153,13 @@ def _context(
     spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None
 ) -> WatchedContext:
     info = data.info
-    training_images = len(split.labelled) + len(split.hidden) + len(split.tuning)
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
     return WatchedContext(
         task=info.task(spec.bits, spec.backbone, runtime.weights_file or spec.weights),
         device=torch.device(runtime.device),
         epochs=epochs,
         batch_size=batch_size,
-        updates=epochs * max(1, training_images // batch_size),
+        updates=epochs * max(1, split.training_images // batch_size),
         precision="bf16" if resolve_precision(spec.precision, runtime.device) == "bf16" else "fp32",
         # Named by data set and seed alone: methods that share a network share its initialisation and batches.
         root_seed=seed_stream("trial", info.split_key or info.name, spec.seed),
@@ -176,13 +183,8 @@ def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
         method.load_state(ctx.best[2], ctx)
 
 
-def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, rules: metrics.Rules) -> ProtocolFacts:
-    share = "every training label is shown"
-    if spec.label_fraction < 1:
-        share = (
-            f"{spec.label_fraction:g} of the labels of each class are shown (at least one, nested), "
-            "the rest of the training images is handed over without labels"
-        )
+def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Evaluator) -> ProtocolFacts:
+    rules, info = evaluator.rules, evaluator.data.info
     return ProtocolFacts(
         text=rule.describe(),
         rules=rules.as_dict(),
@@ -192,8 +194,14 @@ def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, rules: metrics.
         labelled=len(split.labelled),
         hidden=len(split.hidden),
         tuning=len(split.tuning),
-        label_rule=share,
+        label_rule=protocol.describe_labels(spec.label_rule, multi_label=info.multi_label),
         selection_text=SELECTION_TEXT[spec.selection],
+        dropped=len(split.dropped),
+        wrong_labels=split.moved,
+        noise_rule=protocol.describe_noise(spec.label_rule, info, split.moved),
+        overlaps=protocol.id_overlaps(split),
+        definition=rule.model_dump(mode="json"),
+        notes=protocol.notes(rule, info, split),
     )
 
 

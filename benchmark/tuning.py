@@ -93,7 +93,7 @@ def prepare(setting: Setting, data_root: Path | None, device: str = "cpu", weigh
     """
     data = datastore.load(registry.dataset(setting.dataset), data_root)
     rule = protocol.resolve(setting.protocol, data.info)
-    split = protocol.draw(rule, data.info, data.labels, setting.seed, tuning=True)
+    split = protocol.draw(rule, data.info, data.labels, setting.seed, parts=data.parts, tuning=True)
     nothing = np.array([], dtype=np.int64)
     blind = replace(split, query=nothing, database=nothing)
     return Bench(setting, data, blind, rule, device, weights_file)

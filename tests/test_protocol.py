@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from benchmark import protocol, registry
 from benchmark.errors import InputError
 from benchmark.protocol import PROTOCOLS, Protocol, Split
+from benchmark.spec import LabelRule
 
 INFO = registry.find("datasets", "digits").dataset_info
 LABELS = np.eye(10, dtype=np.uint8)[np.random.default_rng(0).permutation(np.arange(900) % 10)]
 
 
 def small(database: str = "all-but-query") -> Protocol:
-    return Protocol(name="t", title="t", query_per_class=5, train_per_class=20, database=database)  # type: ignore[arg-type]
+    return Protocol(name="t", title="t", query=5, train=20, database=database)  # type: ignore[arg-type]
 
 
 def same(a: Split, b: Split) -> bool:
-    return all((getattr(a, part) == getattr(b, part)).all() for part in Split.__dataclass_fields__)
+    return all(np.array_equal(getattr(a, part), getattr(b, part)) for part in Split.__dataclass_fields__)
 
 
 @given(
@@ -33,7 +34,7 @@ def same(a: Split, b: Split) -> bool:
 def test_parts_are_disjoint_and_balanced(seed: int, fraction: float, database: str, *, tuning: bool) -> None:
     if tuning and round(fraction * 20) < 2:
         return
-    split = protocol.draw(small(database), INFO, LABELS, seed, fraction, tuning=tuning)
+    split = protocol.draw(small(database), INFO, LABELS, seed, LabelRule(fraction=fraction), tuning=tuning)
     train = np.concatenate([split.labelled, split.hidden, split.tuning])
     assert len(set(train)) == len(train) == 200
     assert not set(split.query) & set(train)
@@ -52,7 +53,9 @@ def test_parts_are_disjoint_and_balanced(seed: int, fraction: float, database: s
 @given(seed=st.integers(0, 1000))
 @settings(derandomize=True, max_examples=20, deadline=None)
 def test_smaller_label_shares_are_nested(seed: int) -> None:
-    shares = [protocol.draw(small(), INFO, LABELS, seed, f) for f in (0.01, 0.1, 0.5, 1.0)]
+    shares = [
+        protocol.draw(small(), INFO, LABELS, seed, LabelRule(fraction=f)) for f in (0.01, 0.1, 0.5, 1.0)
+    ]
     for less, more in itertools.pairwise(shares):
         assert set(less.labelled) < set(more.labelled)
         assert (less.query == more.query).all()
@@ -93,7 +96,7 @@ def test_too_few_images_are_named() -> None:
     with pytest.raises(InputError, match=r"class .0.*has 90"):
         protocol.draw(PROTOCOLS["balanced-100-500"], INFO, LABELS, 0)
     with pytest.raises(InputError, match="2 labelled images"):
-        protocol.draw(small(), INFO, LABELS, 0, 0.01, tuning=True)
+        protocol.draw(small(), INFO, LABELS, 0, LabelRule(fraction=0.01), tuning=True)
 
 
 def test_protocols_are_resolved_by_name() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark import metrics, protocol, registry
-from benchmark.spec import Job
+from benchmark.spec import Job, LabelRule
 from benchmark.trial import Interrupted, Outcome, run_job
 from benchmark.watch import Runtime
 from tests.helpers import digits, method_source, one_spec
@@ -98,7 +98,9 @@ def test_hidden_labels_and_test_images_are_not_handed_over(plugin: Plugin, tmp_p
     trial(methods=("spy",), label_fractions=(0.1,))
     images, labels, unlabelled = torch.load(tmp_path / "seen.pt", weights_only=True)
     data = digits()
-    split = protocol.draw(protocol.PROTOCOLS["digits-20-50"], data.info, data.labels, 0, 0.1)
+    split = protocol.draw(
+        protocol.PROTOCOLS["digits-20-50"], data.info, data.labels, 0, LabelRule(fraction=0.1)
+    )
     assert (images.numpy() == data.images[split.labelled]).all()
     assert (labels.numpy() == data.labels[split.labelled]).all()
     assert (unlabelled.numpy() == data.images[split.hidden]).all()

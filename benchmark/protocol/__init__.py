@@ -1,0 +1,32 @@
+"""Everything the benchmark does to data: who is a query, who trains, whose label is shown.
+
+Draws depend on the seed and the data set alone, never on the method, its parameters or what ran before.
+"""
+
+from __future__ import annotations
+
+from benchmark.protocol.catalogue import PROTOCOLS, find, resolve
+from benchmark.protocol.classes import SEEN_SHARE, rows_of, seen_classes, unseen_classes
+from benchmark.protocol.draws import draw
+from benchmark.protocol.labels import TUNING_SHARE, describe_labels
+from benchmark.protocol.noise import describe_noise
+from benchmark.protocol.overlaps import id_overlaps, notes
+from benchmark.protocol.rules import Protocol, Split
+
+__all__ = [
+    "PROTOCOLS",
+    "SEEN_SHARE",
+    "TUNING_SHARE",
+    "Protocol",
+    "Split",
+    "describe_labels",
+    "describe_noise",
+    "draw",
+    "find",
+    "id_overlaps",
+    "notes",
+    "resolve",
+    "rows_of",
+    "seen_classes",
+    "unseen_classes",
+]
