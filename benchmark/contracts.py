@@ -16,12 +16,39 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from benchmark.dataset import (
+    PARTS,
+    DatasetInfo,
+    Decoded,
+    HashDataset,
+    ImageDataset,
+    ImageFiles,
+    Task,
+)
 from benchmark.errors import InputError
 from benchmark.spec import NAME_PATTERN, Value, seed_stream
 
 if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pay for it
-    import numpy as np
     import torch
+
+__all__ = [
+    "PARTS",
+    "Ability",
+    "DatasetInfo",
+    "Decoded",
+    "FitContext",
+    "HashData",
+    "HashDataset",
+    "HashMethod",
+    "ImageDataset",
+    "ImageFiles",
+    "LabelKind",
+    "MethodInfo",
+    "Params",
+    "Supervision",
+    "Task",
+    "Variant",
+]
 
 Supervision = Literal["unsupervised", "pointwise", "pairwise", "triplet", "listwise", "generative"]
 LabelKind = Literal["single", "multi"]
@@ -67,57 +94,6 @@ class MethodInfo(Value):
     trained_by: Literal["updates", "closed-form"] = "updates"
     known_failures: dict[str, str] = Field(default_factory=dict)
     notes: str = ""
-
-
-class DatasetInfo(Value):
-    """Facts about a data set.
-
-    `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
-    names the draws, so that two encodings of one image collection share their splits.
-    """
-
-    name: str = Field(pattern=NAME_PATTERN)
-    title: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    version: int = Field(default=1, ge=1)
-    classes: tuple[str, ...]
-    multi_label: bool = False
-    channels: int = Field(ge=1)
-    height: int = Field(ge=4)
-    width: int = Field(ge=4)
-    default_protocol: str
-    epochs: int = Field(ge=1, description="default training budget")
-    crop_padding: int = Field(default=0, ge=0)
-    flip: bool = False
-    split_key: str = ""
-    notes: str = ""
-
-    def task(self, bits: int, backbone: str, weights: str) -> Task:
-        """The task of learning `bits` bits on this data set; `weights` is none, imagenet or a file's path."""
-        return Task(
-            bits=bits,
-            classes=len(self.classes),
-            channels=self.channels,
-            height=self.height,
-            width=self.width,
-            multi_label=self.multi_label,
-            backbone=backbone,
-            weights=weights,
-        )
-
-
-@dataclass(frozen=True)
-class Task:
-    """The static facts of one fit: what goes in, how many bits come out, on which backbone."""
-
-    bits: int
-    classes: int
-    channels: int
-    height: int
-    width: int
-    multi_label: bool = False
-    backbone: str = "compact"
-    weights: str = "none"
 
 
 @dataclass(frozen=True)
@@ -248,7 +224,7 @@ class HashMethod(ABC):
         return frozenset({"hashing"})
 
     def class_logits(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 logits (n, classes) for uint8 images; multi-label: above 0 means yes. Judges images one by one."""
+        """float32 logits (n, classes) for uint8 images; multi-label: above 0 is yes. Images do not interact."""
         raise NotImplementedError(f"{type(self).__name__} has no classification head")
 
     def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -257,44 +233,3 @@ class HashMethod(ABC):
         `generator` is a CPU one and the only source of randomness; without `revision` both are equal.
         """
         raise NotImplementedError(f"{type(self).__name__} generates no images")
-
-
-class HashDataset(ABC):
-    """Base of every data set. Subclass it in `datasets/<name>.py` or in an installed package."""
-
-    info: ClassVar[DatasetInfo]
-
-    @abstractmethod
-    def sources(self, root: Path | None) -> list[Path]:
-        """The files this data set reads under `root`; their sizes and times key the decoded cache.
-
-        Raises InputError naming the missing folder or file and what belongs there.
-        """
-
-    @abstractmethod
-    def decode(self, root: Path | None) -> Decoded:
-        """Read and decode everything. Raises InputError naming a truncated or unreadable file."""
-
-    def prepare(self, root: Path | None) -> None:  # noqa: B027 - optional on purpose
-        """Download what can be downloaded; data sets without a download leave this as it is."""
-
-
-#: The parts that fixed lists may name, as keys of `Decoded.parts`.
-PARTS = ("query", "train", "database")
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A whole data set in memory, or (for large ones) with its images in a memory-mapped file.
-
-    images: uint8 (n, channels, height, width). labels: uint8 (n, classes), one-hot or multi-hot.
-    names: n stable image names (unlike paths, the same on every machine), used by audits.
-    parts: what a data set that comes with fixed lists says about its parts: int64 row numbers under each name of
-    `PARTS`, without repeats inside a part, in the lists' order. Parts may overlap where the released lists do.
-    None: the data set has no parts of its own and a protocol draws them.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: np.ndarray
-    parts: Mapping[str, np.ndarray] | None = None

@@ -106,6 +106,18 @@ def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
     return load(dataset, root).labels
 
 
+def parts_of(dataset: HashDataset, root: Path | None) -> Mapping[str, np.ndarray] | None:
+    """The fixed parts alone (`Decoded.parts`), from the decoded cache when there is one."""
+    for folder in _folders(dataset, root):
+        if cachefiles.read_meta(folder) is None:
+            continue
+        try:
+            return cachefiles.read_parts(folder)
+        except (OSError, ValueError, EOFError):
+            continue
+    return load(dataset, root).parts
+
+
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
     """Load a data set, from the decoded cache when its sources are unchanged and its checksum holds.
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import math
-import os
 import pickle
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,30 +41,6 @@ def first_existing(candidates: Sequence[Path], name: str) -> Path:
         if path.is_file():
             return path
     raise InputError(f"data set {name!r}: missing file {' or '.join(repr(str(p)) for p in candidates)}")
-
-
-def download(name: str, root: Path | None, fetch: Callable[[Path], Any], wanted: str) -> None:
-    """Run torchvision's own checksummed download into `root`, leaving no empty folder behind on failure."""
-    if root is None:
-        raise InputError(f"data set {name!r} needs a data folder: give --data-root or set BENCHMARK_DATA")
-    existed = root.exists()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        fetch(root)
-    except (OSError, RuntimeError) as error:
-        _remove_empty_folders(root, keep_root=existed)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"data set {name!r} is not under {str(root)!r} and its download failed ({reason}); put {wanted} there"
-        ) from error
-
-
-def _remove_empty_folders(root: Path, *, keep_root: bool) -> None:
-    for folder, _, _ in sorted(os.walk(root), reverse=True):
-        if Path(folder) == root and keep_root:
-            continue
-        if not os.listdir(folder):
-            os.rmdir(folder)
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -117,6 +91,13 @@ class _ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def first_file(root: Path, candidates: Sequence[str], name: str) -> Path:
+    """The first of several places under the data folder that is a file, or an InputError that names them all."""
+    if not root.is_dir():
+        raise InputError(f"data set {name!r}: the data folder {str(root)!r} does not exist")
+    return first_existing([root / candidate for candidate in candidates], name)
+
+
 def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray, np.ndarray]:
     """Read one CIFAR `python` batch: uint8 images (n, 3, 32, 32) and int64 labels (n,).
 
@@ -142,39 +123,6 @@ def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
     return np.eye(classes, dtype=np.uint8)[labels]
-
-
-def decode_images(paths: Sequence[Path], channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Decode image files in threads to uint8 (n, channels, height, width), resized when they differ.
-
-    Raises InputError naming the first unreadable or truncated file.
-    """
-    out = np.empty((len(paths), channels, *size), dtype=np.uint8)
-
-    def decode_part(part: range) -> None:
-        for index in part:
-            out[index] = _decode(paths[index], channels, size)
-
-    step = 512
-    parts = [range(start, min(start + step, len(paths))) for start in range(0, len(paths), step)]
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(decode_part, parts):
-            pass
-    return out
-
-
-def _decode(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB" if channels == 3 else "L")
-            if picture.size != (size[1], size[0]):
-                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            array = np.asarray(picture, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"image {str(path)!r} cannot be decoded: {error}") from error
-    return array.transpose(2, 0, 1) if channels == 3 else array[None]
 
 
 def class_folder_files(

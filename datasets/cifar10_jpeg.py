@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import Decoded, HashDataset
+from benchmark.contracts import ImageDataset, ImageFiles
 from benchmark.errors import InputError
-from datasets._files import class_folder_files, decode_images, one_hot, require_root
+from datasets._files import class_folder_files, one_hot, require_root
 from datasets.cifar10 import CIFAR10, CLASSES
 
 
-class CIFAR10JPEG(HashDataset):
+class CIFAR10JPEG(ImageDataset):
     """`cifar10/{train,test}/<class>/NNNN.jpg`; inside a class in the original order.
 
     It shares its split key with `cifar10`: inside each class the images have the same order, so the same
@@ -31,13 +31,12 @@ class CIFAR10JPEG(HashDataset):
         """All image files: train, then test, class by class."""
         return [path for path, _ in self._files(root)]
 
-    def decode(self, root: Path | None) -> Decoded:
-        """Decode every JPEG."""
+    def files(self, root: Path | None) -> ImageFiles:
+        """The JPEG files with their classes."""
         files = self._files(root)
-        images = decode_images([path for path, _ in files], 3, (32, 32))
         labels = one_hot(np.array([label for _, label in files]), 10, "cifar10")
         names = np.array(["/".join(path.parts[-3:]) for path, _ in files])
-        return Decoded(images, labels, names)
+        return ImageFiles([path for path, _ in files], labels, names)
 
     def _files(self, root: Path | None) -> list[tuple[Path, int]]:
         wanted = "train/<class>/*.jpg and test/<class>/*.jpg"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
-from datasets._files import download, first_existing, one_hot, read_idx, require_root
+from datasets._download import Remote, fetch_all
+from datasets._files import first_existing, one_hot, read_idx, require_root
 
-_WANTED = "the four idx files of MNIST (train-images-idx3-ubyte and its siblings, plain or .gz)"
+_WANTED = "the four idx files (train-images-idx3-ubyte and its siblings, plain or .gz)"
 
 
 class MNIST(HashDataset):
@@ -29,10 +31,13 @@ class MNIST(HashDataset):
         crop_padding=2,
         split_key="mnist",
     )
+    #: The folder below the data folder, and torchvision's class, which knows addresses and checksums.
+    folder: ClassVar[str] = "MNIST/raw"
+    torchvision: ClassVar[str] = "MNIST"
 
     def sources(self, root: Path | None) -> list[Path]:
         """Images and labels of both parts, in order."""
-        folder = require_root(self.info.name, root, "MNIST/raw", _WANTED)
+        folder = require_root(self.info.name, root, self.folder, _WANTED)
         return [
             first_existing([folder / stem, folder / f"{stem}.gz"], self.info.name)
             for part in ("train", "t10k")
@@ -55,9 +60,12 @@ class MNIST(HashDataset):
         return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
 
     def prepare(self, root: Path | None) -> None:
-        """Download through torchvision, which checks MD5 sums."""
-        from torchvision.datasets import MNIST as Source
+        """Download the four files from torchvision's mirrors, with its MD5 sums."""
+        from torchvision import datasets as source
 
-        download(
-            self.info.name, root, lambda folder: Source(str(folder), download=True), f"MNIST/raw: {_WANTED}"
-        )
+        facts = getattr(source, self.torchvision)
+        remotes = [
+            Remote(tuple(mirror + name for mirror in facts.mirrors), f"{self.folder}/{name}", md5)
+            for name, md5 in facts.resources
+        ]
+        fetch_all(self.info.name, root, remotes, f"{self.folder}: {_WANTED}")

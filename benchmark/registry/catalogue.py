@@ -18,7 +18,14 @@ from benchmark.registry.scan import scan
 from benchmark.registry.sources import entry_point_sources, entry_points, package_folder, tree
 
 #: The harness's own files that decide what a scan finds.
-_OWN = ("contracts.py", "spec.py", "registry/entry.py", "registry/scan.py", "registry/sources.py")
+_OWN = (
+    "contracts.py",
+    "dataset.py",
+    "spec.py",
+    "registry/entry.py",
+    "registry/scan.py",
+    "registry/sources.py",
+)
 
 
 @functools.cache

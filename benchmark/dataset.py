@@ -1,0 +1,156 @@
+"""What a data set is to the harness: its facts, its files or arrays, and the task that it makes.
+
+Authors import these names from `benchmark.contracts`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from benchmark.spec import NAME_PATTERN, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class DatasetInfo(Value):
+    """Facts about a data set.
+
+    `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
+    names the draws, so that two encodings of one image collection share their splits.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    title: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    version: int = Field(default=1, ge=1)
+    classes: tuple[str, ...]
+    multi_label: bool = False
+    channels: int = Field(ge=1)
+    height: int = Field(ge=4)
+    width: int = Field(ge=4)
+    default_protocol: str
+    epochs: int = Field(ge=1, description="default training budget")
+    crop_padding: int = Field(default=0, ge=0)
+    flip: bool = False
+    split_key: str = ""
+    k: int | None = Field(
+        default=None, ge=1, description="mAP cut-off that the set's own lists were published with"
+    )
+    notes: str = ""
+
+    def task(self, bits: int, backbone: str, weights: str) -> Task:
+        """The task of learning `bits` bits on this data set; `weights` is none, imagenet or a file's path."""
+        return Task(
+            bits=bits,
+            classes=len(self.classes),
+            channels=self.channels,
+            height=self.height,
+            width=self.width,
+            multi_label=self.multi_label,
+            backbone=backbone,
+            weights=weights,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """The static facts of one fit: what goes in, how many bits come out, on which backbone."""
+
+    bits: int
+    classes: int
+    channels: int
+    height: int
+    width: int
+    multi_label: bool = False
+    backbone: str = "compact"
+    weights: str = "none"
+
+
+class HashDataset(ABC):
+    """Base of every data set. Subclass it in `datasets/<name>.py` or in an installed package."""
+
+    info: ClassVar[DatasetInfo]
+
+    @abstractmethod
+    def sources(self, root: Path | None) -> list[Path]:
+        """The files this data set reads under `root`; their sizes and times key the decoded cache.
+
+        Raises InputError naming the missing folder or file and what belongs there.
+        """
+
+    @abstractmethod
+    def decode(self, root: Path | None) -> Decoded:
+        """Read and decode everything. Raises InputError naming a truncated or unreadable file."""
+
+    def prepare(self, root: Path | None) -> None:  # noqa: B027 - optional on purpose
+        """Download what can be downloaded; data sets without a download leave this as it is."""
+
+
+#: The parts that fixed lists may name, as keys of `Decoded.parts`.
+PARTS = ("query", "train", "database")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A whole data set: in memory, or (large ones) with its images in a memory-mapped file.
+
+    images: uint8 (n, channels, height, width). labels: uint8 (n, classes), one-hot or multi-hot.
+    names: n stable image names (unlike paths, the same on every machine), used by audits.
+    parts: what a data set that comes with fixed lists says about its parts: int64 row numbers under names of
+    `PARTS`, without repeats inside a part, in the lists' order. Parts may overlap where the released lists do.
+    None: the data set has no parts of its own and a protocol draws them.
+    facts: what a record should say about this reading of the files, such as images that were left out.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    names: np.ndarray
+    parts: Mapping[str, np.ndarray] | None = None
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """A data set as image files, which the harness decodes in parallel into its cache.
+
+    paths: n files that Pillow reads, or `.npy` files with one uint8 image (height, width) or (height, width, 3).
+    labels, names, parts, facts: as in `Decoded`.
+    origins: where each path was read, for messages (`train.txt line 3`); empty when folders were listed.
+    """
+
+    paths: Sequence[Path]
+    labels: np.ndarray
+    names: np.ndarray
+    parts: Mapping[str, np.ndarray] | None = None
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    origins: Sequence[str] = ()
+
+
+class ImageDataset(HashDataset):
+    """Base of data sets that are image files: they say which, and the harness decodes.
+
+    Images of another size are resized (bilinear, antialiased): `stretch` to height and width whatever their shape,
+    `crop` by scaling until both sides reach `zoom` times the wanted ones and cutting out the centre. A zoom of
+    256/224 is the usual test-time view of ImageNet models.
+    """
+
+    fit: ClassVar[Literal["stretch", "crop"]] = "stretch"
+    zoom: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def files(self, root: Path | None) -> ImageFiles:
+        """The image files, with labels and names. A missing image may be listed: decoding names it.
+
+        Raises InputError for missing folders or malformed lists.
+        """
+
+    def decode(self, root: Path | None) -> Decoded:
+        """Not used: the harness decodes `files`."""
+        raise NotImplementedError(f"{type(self).__name__} is decoded by the harness, from `files`")
