@@ -131,7 +131,7 @@ def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
     if isinstance(dataset, ImageDataset):
         return _decode_files(dataset, root, folders)
     decoded = check(dataset.decode(root), dataset.info)
-    meta = cachefiles.Meta(fingerprint(decoded, dataset.info), dict(decoded.facts))
+    meta = cachefiles.Meta(fingerprint(decoded), dict(decoded.facts))
     cachefiles.write(folders[0], decoded, meta)
     return _loaded(dataset.info, decoded, meta)
 
@@ -183,8 +183,8 @@ def check(decoded: Decoded, info: DatasetInfo) -> Decoded:
     return decoded
 
 
-def fingerprint(decoded: Decoded, info: DatasetInfo) -> str:
-    """16 hex digits over pixels, labels, fixed parts and their cut-off; not over names or paths."""
+def fingerprint(decoded: Decoded) -> str:
+    """16 hex digits over pixels, labels and fixed parts; not over names or paths."""
     hasher = hashlib.sha256(repr((decoded.images.shape, decoded.labels.shape)).encode())
     block = max(1, (64 << 20) // max(1, decoded.images[:1].nbytes))
     for start in range(0, len(decoded.images), block):  # a memory-mapped set is read piece by piece
@@ -192,8 +192,6 @@ def fingerprint(decoded: Decoded, info: DatasetInfo) -> str:
     hasher.update(np.ascontiguousarray(decoded.labels).data)
     for part, rows in sorted((decoded.parts or {}).items()):
         hasher.update(f"{part} {len(rows)}".encode() + np.ascontiguousarray(rows, dtype="<i8").tobytes())
-    if info.k is not None:
-        hasher.update(f"k {info.k}".encode())
     return hasher.hexdigest()[:16]
 
 
@@ -212,7 +210,7 @@ def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
     except (OSError, ValueError, EOFError) as error:
         log.warning("decoded cache of %s is unreadable (%s); decoding again", info.name, error)
         return None
-    if not cachefiles.trusted(folder, meta) and fingerprint(decoded, info) != meta.fingerprint:
+    if not cachefiles.trusted(folder, meta) and fingerprint(decoded) != meta.fingerprint:
         log.warning("decoded cache of %s does not match its checksum; decoding again", info.name)
         return None
     return _loaded(info, decoded, meta)
@@ -238,7 +236,7 @@ def _decode_files(dataset: ImageDataset, root: Path | None, folders: list[Path])
         facts = {**kept.facts, **_facts(left_out)}
         decoded = check(Decoded(images, kept.labels, kept.names, kept.parts, facts), info)
         stamps = {str(path): cachefiles.stamp(path) for path in _paths_of(dataset, root, left_out)}
-        meta = cachefiles.Meta(fingerprint(decoded, info), dict(facts), stamps)
+        meta = cachefiles.Meta(fingerprint(decoded), dict(facts), stamps)
         decoded = sink.keep(folders[1] if left_out else folders[0], decoded, meta)
     return _loaded(info, decoded, meta)
 

@@ -16,6 +16,9 @@ import numpy as np
 
 from benchmark.errors import InputError
 
+#: What counts as an image in a folder of images.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".npy")
+
 #: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
 MAX_IDX_BYTES = 2**30
 
@@ -123,6 +126,16 @@ def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
     return np.eye(classes, dtype=np.uint8)[labels]
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the class folders in a folder, sorted. Raises InputError when there are none."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {str(folder)!r}")
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not found:
+        raise InputError(f"folder {str(folder)!r} holds no class folders")
+    return found
 
 
 def class_folder_files(

@@ -1,0 +1,260 @@
+"""Data sets that a user declares in a TOML file of the data folder: class folders, list files, or a table.
+
+`<data folder>/my-set.toml` makes the name `my-set` known; paths in it are relative to the file. No code is written
+and no path enters a result: what is measured is identified by pixels, labels and parts.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
+from benchmark.errors import InputError
+from benchmark.spec import Value, parse
+from datasets._files import IMAGE_SUFFIXES, class_folders, class_folder_files, one_hot
+from datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
+from datasets._tables import Columns, Table, class_names, columns_of, label_sets, part_rows, read_table
+
+
+class Declaration(Value):
+    """The keys of a declaration.
+
+    folder: where the images are. kind `folder`: it holds a folder a class; query, train, database name sub-folders
+    that each hold class folders. kind `lists`: query, train, database are list files, or `images` is one list of
+    all. kind `table`: `table` is a CSV or Parquet file; path, labels and part name its columns.
+    size: pixels, one number or [height, width]. protocol: the default one; with parts of its own `lists`, else by
+    the number of images.
+    """
+
+    kind: Literal["folder", "lists", "table"]
+    folder: str = "."
+    title: str = ""
+    source: str = ""
+    size: int | tuple[int, int] = 32
+    channels: Literal[1, 3] = 3
+    fit: Literal["stretch", "crop"] = "crop"
+    zoom: float = Field(default=1.0, ge=1, le=4)
+    epochs: int = Field(default=20, ge=1)
+    crop_padding: int = Field(default=0, ge=0)
+    flip: bool = False
+    classes: tuple[str, ...] = ()
+    multi_label: bool | None = None
+    protocol: str = ""
+    query: str = ""
+    train: str = ""
+    database: str = ""
+    images: str = ""
+    duplicates: Duplicates = "refuse"
+    table: str = ""
+    path: str = ""
+    labels: tuple[str, ...] = ()
+    part: str = ""
+    separator: str = Field(default=";", min_length=1)
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _one_column(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Declaration:
+        listed = [part for part in PARTS if getattr(self, part)]
+        if self.kind == "lists" and bool(self.images) == bool(listed):
+            raise ValueError("kind 'lists' needs either `images` or some of `query`, `train`, `database`")
+        if (self.kind == "table") != bool(self.table):
+            raise ValueError("kind 'table' needs `table`, and no other kind has it")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must be distinct")
+        return self
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What each part is read from."""
+        return {part: getattr(self, part) for part in PARTS if getattr(self, part)}
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+
+class DeclaredDataset(ImageDataset):
+    """A data set that a TOML file declares; `info` belongs to the instance."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises InputError naming the file and what is wrong with it."""
+        self.file = file
+        self.declared = read_declaration(file)
+        self.base = file.parent
+        self.info = self._info()  # type: ignore[misc]
+        self.fit = self.declared.fit  # type: ignore[misc]
+        self.zoom = self.declared.zoom  # type: ignore[misc]
+
+    def sources(self, root: Path | None) -> list[Path]:
+        """The declaration, the lists or the table, and every image."""
+        return [self.file, *self._documents(), *self.files(root).paths]
+
+    def files(self, root: Path | None) -> ImageFiles:
+        """The image files as declared. Raises InputError with file and line for what is malformed."""
+        reader = {"folder": self._from_folders, "lists": self._from_lists, "table": self._from_table}
+        found = reader[self.declared.kind]()
+        if not self.info.multi_label and (found.labels.sum(axis=1) != 1).any():
+            row = int(np.flatnonzero(found.labels.sum(axis=1) != 1)[0])
+            where = found.origins[row] if found.origins else str(found.names[row])
+            raise InputError(
+                f"data set {self.info.name!r}: {where} has {int(found.labels[row].sum())} labels; "
+                "a set with one a image was declared (multi_label = false)"
+            )
+        return found
+
+    # ---- facts -----------------------------------------------------------------------------------
+
+    def _info(self) -> DatasetInfo:
+        told, name = self.declared, self.file.stem
+        classes = told.classes or self._class_names()
+        multi = told.multi_label if told.multi_label is not None else self._looks_multi()
+        height, width = told.pixels
+        facts = {
+            "name": name,
+            "title": told.title or name,
+            "source": told.source or f"declared in {self.file.name}",
+            "classes": classes,
+            "multi_label": multi,
+            "channels": told.channels,
+            "height": height,
+            "width": width,
+            "default_protocol": told.protocol or self._protocol(),
+            "epochs": told.epochs,
+            "crop_padding": told.crop_padding,
+            "flip": told.flip,
+            "split_key": name,
+        }
+        return parse(DatasetInfo, facts, f"data set declared in {str(self.file)!r}")
+
+    def _class_names(self) -> tuple[str, ...]:
+        if self.declared.kind == "folder":
+            return self._folder_classes()
+        if self.declared.kind == "table":
+            table, columns = self._table()
+            return class_names(columns, label_sets(table, columns, self.declared.separator))
+        return tuple(f"class {number}" for number in range(count_classes([*self._lists().values()])))
+
+    def _looks_multi(self) -> bool:
+        if self.declared.kind == "folder":
+            return False
+        if self.declared.kind == "table":
+            table, columns = self._table()
+            return any(len(one) != 1 for one in label_sets(table, columns, self.declared.separator))
+        return any(
+            one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in self._lists().values()
+        )
+
+    def _protocol(self) -> str:
+        own = set(self.declared.parts)
+        if self.declared.kind == "table":
+            table, columns = self._table()
+            own = set(part_rows(table, columns, range(len(table.rows))))
+        return "lists" if own >= {"query", "train"} else "multi-100-400"
+
+    # ---- folders ---------------------------------------------------------------------------------
+
+    @property
+    def _folder(self) -> Path:
+        folder = self.base / self.declared.folder
+        if not folder.is_dir():
+            raise InputError(f"data set {self.file.stem!r}: no folder {str(folder)!r} (named in {self.file.name})")
+        return folder
+
+    def _folder_classes(self) -> tuple[str, ...]:
+        places = [self._folder / sub for sub in self.declared.parts.values()] or [self._folder]
+        return tuple(sorted({name for place in places for name in class_folders(place)}))
+
+    def _from_folders(self) -> ImageFiles:
+        paths: list[Path] = []
+        labels: list[int] = []
+        parts: dict[str, np.ndarray] = {}
+        for part, sub in (self.declared.parts or {"": ""}).items():
+            found = class_folder_files(self._folder / sub, self.info.classes, IMAGE_SUFFIXES)
+            parts[part] = np.arange(len(paths), len(paths) + len(found))
+            paths += [path for path, _ in found]
+            labels += [label for _, label in found]
+        names = np.array([path.relative_to(self._folder).as_posix() for path in paths])
+        hot = one_hot(np.array(labels), len(self.info.classes), self._folder)
+        return ImageFiles(paths, hot, names, parts if "" not in parts else None)
+
+    # ---- lists -----------------------------------------------------------------------------------
+
+    def _documents(self) -> list[Path]:
+        told = self.declared
+        named = [told.table, told.images, *(told.parts.values() if told.kind == "lists" else ())]
+        return [self.base / name for name in named if name]
+
+    def _lists(self) -> dict[str, ListFile]:
+        told = self.declared
+        named = {"all": told.images} if told.images else told.parts
+        columns: int | None = None
+        found: dict[str, ListFile] = {}
+        for part, name in named.items():
+            found[part] = read_list(self.base / name, columns)
+            columns = found[part].columns
+        return found
+
+    def _from_lists(self) -> ImageFiles:
+        return listed_files(self._lists(), len(self.info.classes), self._folder, self.declared.duplicates)
+
+    # ---- tables ----------------------------------------------------------------------------------
+
+    def _table(self) -> tuple[Table, Columns]:
+        told = self.declared
+        table = read_table(self.base / told.table)
+        return table, columns_of(table, told.path, told.labels, told.part)
+
+    def _from_table(self) -> ImageFiles:
+        table, columns = self._table()
+        number = {name: index for index, name in enumerate(self.info.classes)}
+        resolver = Resolver(self._folder)
+        row_of: dict[str, int] = {}
+        lines: list[int] = []
+        paths: list[Path] = []
+        rows: list[int] = []
+        cells = table.column(columns.path)
+        for line, cell in enumerate(cells):
+            if not cell:
+                raise InputError(f"{table.where(line)} has no path")
+            file, name = resolver.find(cell)
+            if name in row_of and self.declared.duplicates == "refuse":
+                raise InputError(f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}")
+            row = row_of.setdefault(name, len(paths))
+            rows.append(row)
+            if row == len(paths):
+                paths.append(file)
+                lines.append(line)
+        sets = label_sets(table, columns, self.declared.separator)
+        labels = np.zeros((len(paths), len(number)), dtype=np.uint8)
+        for row, line in enumerate(lines):
+            for name in sets[line]:
+                if name not in number:
+                    known = ", ".join(self.info.classes)
+                    raise InputError(f"{table.where(line)} has the class {name!r}; declared: {known}")
+                labels[row, number[name]] = 1
+        parts = part_rows(table, columns, rows)
+        origins = [table.where(line) for line in lines]
+        return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins)
+
+
+def read_declaration(file: Path) -> Declaration:
+    """The keys of a declaration. Raises InputError naming the file and the key."""
+    try:
+        with file.open("rb") as content:
+            raw: Mapping[str, Any] = tomllib.load(content)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file.name} is no readable TOML file: {error}") from None
+    if "kind" not in raw:
+        raise InputError(f"{file.name} has no `kind`; allowed: folder, lists, table")
+    return parse(Declaration, raw, f"key of {file.name}")
