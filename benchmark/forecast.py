@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import registry
+from benchmark.contracts import DatasetInfo
 from benchmark.index import Index
 from benchmark.planning import Plan
-from benchmark.protocol import PROTOCOLS
+from benchmark.protocol import PROTOCOLS, Protocol
 from benchmark.records import Record, Store
 from benchmark.spec import FitSpec, Job
 
@@ -39,7 +40,9 @@ class Expected:
     measured: int
 
 
-def forecast(plans: Iterable[Plan], store: Store, images: Mapping[str, int]) -> list[Expected]:
+def forecast(
+    plans: Iterable[Plan], store: Store, images: Mapping[str, int], root: Path | None = None
+) -> list[Expected]:
     """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
 
     Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
@@ -50,7 +53,7 @@ def forecast(plans: Iterable[Plan], store: Store, images: Mapping[str, int]) -> 
         for cell in plan.cells:
             if cell.job is not None:
                 jobs[cell.job.fit.fit_id] = (cell.job, cell.run)
-    known = _Known(store)
+    known = _Known(store, root)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     for job, run in jobs.values():
         seconds, size, measured = (
@@ -73,7 +76,8 @@ def forecast(plans: Iterable[Plan], store: Store, images: Mapping[str, int]) -> 
 class _Known:
     """Times and sizes of the records of a folder, by method and data set, read when they are asked for."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, root: Path | None) -> None:
+        self._root = root
         self._store = store
         self._ids: dict[tuple[str, str], list[str]] = {}
         for row in Index(store).rows() if store.root.is_dir() else []:
@@ -88,7 +92,8 @@ class _Known:
             self._read[key] = [self._store.by_id(one) for one in self._ids.get(key, [])[:_SAMPLE]]
         alike = self._read[key]
         if not alike:
-            return (*_assumed(spec, images), False)
+            info = registry.find("datasets", spec.dataset, self._root).dataset_info
+            return (*_assumed(spec, images, info), False)
         seconds = statistics.fmean(_seconds(record, spec) for record in alike)
         size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
         return seconds, size, True
@@ -104,8 +109,7 @@ def _size(folder: Path) -> float:
     return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
-def _assumed(spec: FitSpec, images: int) -> tuple[float, float]:
-    info = registry.find("datasets", spec.dataset).dataset_info
+def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, float]:
     seconds = _CLOSED_SECONDS
     if spec.epochs is not None:
         rule = PROTOCOLS.get(spec.protocol)
@@ -116,3 +120,8 @@ def _assumed(spec: FitSpec, images: int) -> tuple[float, float]:
         larger = info.height * info.width / _PIXELS
         seconds = (images / _ENCODE_RATE + updates * per_update) * larger
     return seconds, images * spec.bits / 8 + _OTHER_BYTES
+
+
+def _training_images(rule: Protocol, classes: int) -> int:
+    each = rule.draw in ("per-class", "quota", "query-part")
+    return rule.official_train or (rule.train * classes if each else rule.train)

@@ -102,13 +102,14 @@ def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
         for name in sweep.methods
     }
     weights = weights_identity(sweep.weights)
-    infos = {name: registry.find("datasets", name).dataset_info for name in sweep.datasets}
+    infos = {name: registry.find("datasets", name, data_root).dataset_info for name in sweep.datasets}
     protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
     fingerprints = {
-        name: datastore.fingerprint_of(registry.dataset(name), data_root) for name in sweep.datasets
+        name: datastore.fingerprint_of(registry.dataset(name, data_root), data_root)
+        for name in sweep.datasets
     }
     for name, rule in protocols.items():
-        _check_draws(rule, registry.dataset(name), data_root, sweep)
+        _check_draws(rule, registry.dataset(name, data_root), data_root, sweep)
         registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
     return _Facts(methods, params, infos, protocols, fingerprints, weights)
 

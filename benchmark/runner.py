@@ -67,7 +67,9 @@ def execute(
     work = Work(store.root.resolve(), runtime, data_root.resolve() if data_root else None)
     if isinstance(executor, RayCluster):  # its machines need not see the data folder
         names = {job.fit.dataset for job in plan_.jobs}
-        shipped = {name: datastore.load(registry.dataset(name), data_root) for name in sorted(names)}
+        shipped = {
+            name: datastore.load(registry.dataset(name, data_root), data_root) for name in sorted(names)
+        }
         work = Work(work.results, runtime, work.data_root, shipped)
     watch = Watch(run.started, run.progressed, display.note, run.stop.event.is_set)
     try:

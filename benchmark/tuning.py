@@ -91,7 +91,7 @@ def prepare(setting: Setting, data_root: Path | None, device: str = "cpu", weigh
 
     Raises InputError when the data cannot be read or a class has too few images.
     """
-    data = datastore.load(registry.dataset(setting.dataset), data_root)
+    data = datastore.load(registry.dataset(setting.dataset, data_root), data_root)
     rule = protocol.resolve(setting.protocol, data.info)
     split = protocol.draw(rule, data.info, data.labels, setting.seed, parts=data.parts, tuning=True)
     nothing = np.array([], dtype=np.int64)

@@ -47,4 +47,4 @@ class Work:
 
 @functools.lru_cache(maxsize=1)
 def _load(name: str, data_root: Path | None) -> LoadedDataset:
-    return datastore.load(registry.dataset(name), data_root)
+    return datastore.load(registry.dataset(name, data_root), data_root)

@@ -135,8 +135,8 @@ def _print_forecast(plans: list[Any], store: Any, root: Path | None) -> None:
     from benchmark.forecast import forecast
 
     names = {cell.job.fit.dataset for plan in plans for cell in plan.cells if cell.job is not None}
-    images = {name: len(datastore.labels_of(registry.dataset(name), root)) for name in names}
-    rows = forecast(plans, store, images)
+    images = {name: len(datastore.labels_of(registry.dataset(name, root), root)) for name in names}
+    rows = forecast(plans, store, images, root)
     for row in rows:
         basis = f"{row.measured} of them by records here" if row.measured else "by a table of one CPU core"
         click.echo(
@@ -188,7 +188,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     if not plan_only:
         given = bool(config.data_root or os.environ.get("BENCHMARK_DATA"))
         for name in config.datasets:
-            datastore.ensure(registry.dataset(name), data_root, given=given)
+            datastore.ensure(registry.dataset(name, data_root), data_root, given=given)
     plan = runner.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)

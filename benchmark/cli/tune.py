@@ -70,11 +70,11 @@ def _setting(flags: dict[str, Any]) -> Any:
     from benchmark.spec import parse
     from benchmark.tuning import Setting
 
-    info = registry.find("datasets", flags["dataset"]).dataset_info
     data_root = datastore.data_root(Path(flags["data_root"]) if flags["data_root"] else None)
+    info = registry.find("datasets", flags["dataset"], data_root).dataset_info
     values = {
         "dataset": flags["dataset"],
-        "fingerprint": datastore.fingerprint_of(registry.dataset(flags["dataset"]), data_root),
+        "fingerprint": datastore.fingerprint_of(registry.dataset(flags["dataset"], data_root), data_root),
         "protocol": protocol.resolve(flags["protocol"], info).name,
         "backbone": flags["backbone"],
         "weights": runner.weights_identity(flags["weights"]),

@@ -15,6 +15,7 @@ from typing import Any
 from benchmark.contracts import HashDataset, HashMethod, Params, Task
 from benchmark.errors import InputError, unknown
 from benchmark.registry.catalogue import catalogue, refresh
+from benchmark.registry.declared import declared, open_declared
 from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
 from benchmark.spec import parse
 
@@ -36,25 +37,31 @@ __all__ = [
 ]
 
 
-def entries(kind: Kind) -> list[Entry]:
-    """Every plug-in of a kind, broken ones included, sorted by name."""
-    return [entry for entry in catalogue() if entry.kind == kind]
+def entries(kind: Kind, root: Path | None = None) -> list[Entry]:
+    """Every plug-in of a kind, broken ones included, sorted by name.
+
+    Data sets include those declared in the data folder `root` (None: BENCHMARK_DATA, or `data`).
+    """
+    found = [entry for entry in catalogue() if entry.kind == kind]
+    if kind == "datasets":
+        found += declared(root, [entry.name for entry in found])
+    return sorted(found, key=lambda entry: (entry.name, bool(entry.error)))
 
 
-def names(kind: Kind) -> list[str]:
+def names(kind: Kind, root: Path | None = None) -> list[str]:
     """The usable names of a kind."""
-    return [entry.name for entry in entries(kind) if not entry.error]
+    return [entry.name for entry in entries(kind, root) if not entry.error]
 
 
-def find(kind: Kind, name: str) -> Entry:
+def find(kind: Kind, name: str, root: Path | None = None) -> Entry:
     """The entry of a name. Raises InputError when it is unknown (with suggestions) or cannot be used."""
-    found = [entry for entry in entries(kind) if entry.name == name]
+    found = [entry for entry in entries(kind, root) if entry.name == name]
     usable = [entry for entry in found if not entry.error]
     if usable:
         return usable[0]
     if found:
         raise InputError(f"{NOUN[kind]} {name!r} ({found[0].origin}) cannot be used: {found[0].error}")
-    raise unknown(NOUN[kind], name, names(kind))
+    raise unknown(NOUN[kind], name, names(kind, root))
 
 
 def method_class(name: str) -> type[HashMethod]:
@@ -72,9 +79,12 @@ def method_params(name: str, values: dict[str, Any]) -> Params:
     return parse(method_class(name).Params, {**entry.preset, **values}, f"parameter of {name}")
 
 
-def dataset(name: str) -> HashDataset:
-    """Import and instantiate a data set."""
-    found: HashDataset = _load(find("datasets", name), HashDataset)()
+def dataset(name: str, root: Path | None = None) -> HashDataset:
+    """A data set by its name: imported and instantiated, or as declared in the data folder `root`."""
+    entry = find("datasets", name, root)
+    if entry.declaration:
+        return open_declared(entry)
+    found: HashDataset = _load(entry, HashDataset)()
     return found
 
 

@@ -21,7 +21,8 @@ class Entry:
     """One plug-in as the index knows it; `error` is why it cannot be used, and then little else is known.
 
     `preset` holds a variant's parameters; `defaults` every parameter with its default; `digest` covers the
-    plug-in's file (or package) and the shared files that it imports.
+    plug-in's file (or package) and the shared files that it imports. `declaration` is the file of a data set that a
+    user declared.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Entry:
     defaults: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     error: str = ""
+    declaration: str = ""
 
     @property
     def method_info(self) -> MethodInfo:

@@ -1,0 +1,71 @@
+"""Data sets that a user declares: TOML files directly in the data folder, listed beside the plug-ins."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.contracts import HashDataset
+from benchmark.datastore import data_root
+from benchmark.errors import InputError
+from benchmark.registry.entry import Entry
+from benchmark.spec import NAME_PATTERN
+
+#: What reads a declaration; a module of `datasets`, like any other data set's.
+_MODULE, _CLASS = "datasets._declared", "DeclaredDataset"
+
+
+def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:
+    """The declarations in the data folder (None: the usual one), broken ones with their reason.
+
+    `taken`: names of plug-ins, which a declaration cannot take over.
+    """
+    folder = data_root(root)
+    if folder is None or not folder.is_dir():
+        return []
+    found = []
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            facts = file.stat()
+        except OSError:  # it went away
+            continue
+        entry = _entry(file.absolute(), facts.st_size, facts.st_mtime_ns)
+        if entry.name in set(taken):
+            entry = replace(
+                entry, info={}, error=f"the name {entry.name!r} is already taken by a data set here"
+            )
+        found.append(entry)
+    return found
+
+
+def open_declared(entry: Entry) -> HashDataset:
+    """The data set that a declaration describes. Raises InputError naming the file and what is wrong with it."""
+    found: HashDataset = _reader()(Path(entry.declaration))
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _entry(file: Path, size: int, time: int) -> Entry:
+    common: dict[str, Any] = {
+        "kind": "datasets",
+        "name": file.stem,
+        "module": _MODULE,
+        "qualname": _CLASS,
+        "origin": file.name,
+        "declaration": str(file),
+    }
+    if not re.fullmatch(NAME_PATTERN, file.stem):
+        return Entry(**common, error="a data set's name has lower-case letters, digits and hyphens only")
+    try:
+        return Entry(**common, info=_reader()(file).info.model_dump(mode="json"))
+    except InputError as error:
+        return Entry(**common, error=str(error))
+
+
+def _reader() -> Any:
+    return getattr(importlib.import_module(_MODULE), _CLASS)
