@@ -171,6 +171,24 @@ def test_workers_share_cores_and_see_one_gpu(monkeypatch: pytest.MonkeyPatch) ->
         LocalProcesses(1, gpus=(2,)).environment(0)
 
 
+def test_a_driver_script_that_imports_torch_first_shares_cores_too(tmp_path: Path) -> None:
+    """A spawned worker imports the driver's script before anything else: its threads must be set by then."""
+    script = (
+        "import os, sys\nfrom benchmark.executors import LocalProcesses, Watch\n"
+        "AT_IMPORT = os.environ.get('OMP_NUM_THREADS')\n"
+        "def at_import(item, link):\n    return AT_IMPORT\n"
+        "if __name__ == '__main__':\n"
+        "    for outcome in LocalProcesses(1, threads=3).run(at_import, [1], Watch()):\n"
+        "        print(outcome.value, os.environ.get('OMP_NUM_THREADS'))\n"
+    )
+    (tmp_path / "driver.py").write_text(script)
+    root = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "7"}
+    command = [sys.executable, str(tmp_path / "driver.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split() == ["3", "7"]
+
+
 def test_the_next_item_waits_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """With too little left, one item runs at a time; one always runs."""
     monkeypatch.setattr(memory, "available_mib", lambda: 1.0)

@@ -1,4 +1,4 @@
-"""What runs inside a worker process. Imports nothing heavy: the environment is set before torch wakes."""
+"""What runs inside a worker process, whose environment the driver has set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pickle
 import queue
 import signal
 import threading
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,9 +15,8 @@ from benchmark.executors.base import Link, describe
 from benchmark.executors.crew import Message
 
 
-def main(connection: Connection, environment: Mapping[str, str]) -> None:
+def main(connection: Connection) -> None:
     """Receive the function, then items, and answer each, until the driver hangs up."""
-    os.environ.update(environment)
     if hasattr(os, "setsid"):  # Ctrl-C on the terminal is the driver's to handle
         with contextlib.suppress(OSError):
             os.setsid()

@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -167,8 +167,8 @@ class _Process:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        process = context.Process(target=_child.main, args=(theirs, self._environment))
-        with _blocked_interrupts():
+        process = context.Process(target=_child.main, args=(theirs,))
+        with _blocked_interrupts(), _variables(self._environment):
             process.start()
         theirs.close()  # or its end would stay open here, and its death would go unnoticed
         self._process = process
@@ -178,6 +178,23 @@ class _Process:
         with contextlib.suppress(BrokenPipeError, ConnectionError):  # `collect` says that it is gone
             if self._pipe is not None:
                 self._pipe.send_bytes(content)
+
+
+@contextlib.contextmanager
+def _variables(environment: Mapping[str, str]) -> Iterator[None]:
+    """A process started meanwhile is born with these: one that set them itself would be late, for a spawned
+    process first imports the script that the driver was started from, and that may import torch.
+    """
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
