@@ -261,6 +261,32 @@ class Idle(Fine):
     info = info(trained_by="updates")
 
 
+class Boastful(Fine):
+    """It declares images that it cannot make."""
+
+    def abilities(self) -> Any:
+        return frozenset({"hashing", "generation"})
+
+
+class Haphazard(Boastful):
+    """Its images come from the global generator."""
+
+    def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.randint(0, 256, (len(labels), 1, 16, 16), dtype=torch.uint8)
+        return images, images
+
+
+class Comparing(Fine):
+    """It judges an image's class by the others of the batch."""
+
+    def abilities(self) -> Any:
+        return frozenset({"hashing", "classification"})
+
+    def class_logits(self, images: torch.Tensor) -> torch.Tensor:
+        flat = images.float().flatten(1)
+        return (flat - flat.mean(dim=0))[:, 64:68]
+
+
 BROKEN: list[tuple[type[HashMethod], str]] = [
     (Nameless, "metadata"),
     (Forgetful, "parameters"),
@@ -280,6 +306,9 @@ BROKEN: list[tuple[type[HashMethod], str]] = [
     (SingleOnly, "label-kinds"),
     (Constant, "constant-bits"),
     (Useless, "beats-random"),
+    (Boastful, "abilities"),
+    (Haphazard, "abilities"),
+    (Comparing, "abilities"),
     (Unoptimised, "gradient"),
     (Hidden, "gradient"),
     (Detached, "gradient"),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from benchmark.conformance import data as tiny
+from benchmark.conformance.abilities import abilities
 from benchmark.conformance.lab import (
     BITS,
     FEW_UPDATES,
@@ -236,5 +237,6 @@ CHECKS: tuple[Check, ...] = (
     Check("label-kinds", "training on every declared kind of labels", label_kinds, "fits"),
     Check("constant-bits", "no constant bit", constant_bits, "fits"),
     Check("beats-random", f"mAP at least {MARGIN} above random codes", beats_random, "fits"),
+    Check("abilities", "class logits and samples where they are declared", abilities, "fits"),
     Check("gradient", "every trainable parameter moves", gradient, "fits"),
 )
