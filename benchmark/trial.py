@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmark import environment, metrics, protocol, registry
+from benchmark import audit, environment, metrics, protocol, registry
 from benchmark.contracts import HashData, HashMethod
 from benchmark.curves.quiet import isolated_generators
 from benchmark.datastore import LoadedDataset
@@ -185,6 +185,7 @@ def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
 
 def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Evaluator) -> ProtocolFacts:
     rules, info = evaluator.rules, evaluator.data.info
+    overlaps, warnings_found = audit.check_run(evaluator.data, split, rule)
     return ProtocolFacts(
         text=rule.describe(),
         rules=rules.as_dict(),
@@ -199,9 +200,9 @@ def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Eval
         dropped=len(split.dropped),
         wrong_labels=split.moved,
         noise_rule=protocol.describe_noise(spec.label_rule, info, split.moved),
-        overlaps=protocol.id_overlaps(split),
+        overlaps=overlaps,
         definition=rule.model_dump(mode="json"),
-        notes=protocol.notes(rule, info, split),
+        notes=(*protocol.notes(rule, info, split), *warnings_found),
     )
 
 

@@ -31,6 +31,7 @@ LAYERS = (
     "datastore",
     "protocol",
     "registry",
+    "audit",
     "devices",
     "evaluation",
     "curves",
