@@ -82,12 +82,18 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from benchmark.protocol import PROTOCOLS
+    from benchmark.protocol import CUSTOM_EXAMPLE, PROTOCOLS, find
 
-    return [
-        {"name": name, "summary": protocol.describe(), "protocol": protocol.model_dump(mode="json")}
-        for name, protocol in PROTOCOLS.items()
-    ]
+    rows = []
+    for name in (*PROTOCOLS, CUSTOM_EXAMPLE):
+        protocol = find(name)
+        made_for = ", ".join(protocol.datasets) or "any data set that it fits"
+        text = protocol.describe().partition(": ")[2]
+        summary = f"v{protocol.version} for {made_for}: {text}"
+        if name == CUSTOM_EXAMPLE:
+            summary += "; any numbers, or --protocol-file FILE"
+        rows.append({"name": name, "summary": summary, "protocol": protocol.model_dump(mode="json")})
+    return rows
 
 
 _ROWS = {

@@ -30,6 +30,7 @@ from benchmark.errors import unknown
 )
 @click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
 @click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
+@click.option("--protocol-file", metavar="FILE", help="A custom protocol: a TOML file of its sizes.")
 @click.option("--backbone", metavar="NAME", help="Feature network: compact, pixels, alexnet, resnet18, ...")
 @click.option("--weights", metavar="none|imagenet|FILE", help="The backbone's weights.  [none]")
 @click.option("--epochs", metavar="N", help="Passes over the training images.  [the data set's]")

@@ -261,7 +261,10 @@ def _database(bench: _Bench, query: np.ndarray, train: np.ndarray) -> np.ndarray
     if rule.database == "train":
         return np.sort(train)
     if rule.database == "listed":
-        listed = np.sort(_listed(bench, "database"))
+        whole = np.setdiff1d(
+            np.arange(len(bench.labels)), query
+        )  # lists without a database: all but the queries
+        listed = np.sort(_listed(bench, "database")) if "database" in bench.parts else whole
         if rule.disjoint:
             listed = np.setdiff1d(listed, np.concatenate([query, train]))
         return listed

@@ -91,11 +91,24 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     if "set" in keys:
         given = keys.pop("set")
         keys["params"] = parse_assignments(given) if isinstance(given, list) else given
+    if "protocol_file" in keys or isinstance(keys.get("protocol"), Mapping):
+        keys["protocol"] = _custom_protocol(keys.get("protocol"), keys.pop("protocol_file", None))
     if not isinstance(keys.get("params", {}), dict):
         raise InputError(
             "suite key 'set' must be a table of METHOD to PARAM = VALUE, or a list of assignments"
         )
     return keys
+
+
+def _custom_protocol(given: Any, file: Any) -> str:
+    """The name of a custom protocol that a `[protocol]` table or a file defines: the name holds its numbers."""
+    from benchmark import protocol
+
+    if file is None:
+        return protocol.custom_name(given, "suite table [protocol]")
+    if given not in (None, "custom"):
+        raise InputError(f"protocol {given!r} and a protocol file exclude each other; with a file: custom")
+    return protocol.read_custom(Path(str(file)))
 
 
 def parse_assignments(assignments: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
