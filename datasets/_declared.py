@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse
-from datasets._files import IMAGE_SUFFIXES, class_folders, class_folder_files, one_hot
+from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
 from datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
 from datasets._tables import Columns, Table, class_names, columns_of, label_sets, part_rows, read_table
 
@@ -151,9 +151,7 @@ class DeclaredDataset(ImageDataset):
         if self.declared.kind == "table":
             table, columns = self._table()
             return any(len(one) != 1 for one in label_sets(table, columns, self.declared.separator))
-        return any(
-            one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in self._lists().values()
-        )
+        return any(one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in self._lists().values())
 
     def _protocol(self) -> str:
         own = set(self.declared.parts)
@@ -168,7 +166,9 @@ class DeclaredDataset(ImageDataset):
     def _folder(self) -> Path:
         folder = self.base / self.declared.folder
         if not folder.is_dir():
-            raise InputError(f"data set {self.file.stem!r}: no folder {str(folder)!r} (named in {self.file.name})")
+            raise InputError(
+                f"data set {self.file.stem!r}: no folder {str(folder)!r} (named in {self.file.name})"
+            )
         return folder
 
     def _folder_classes(self) -> tuple[str, ...]:
@@ -229,7 +229,9 @@ class DeclaredDataset(ImageDataset):
                 raise InputError(f"{table.where(line)} has no path")
             file, name = resolver.find(cell)
             if name in row_of and self.declared.duplicates == "refuse":
-                raise InputError(f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}")
+                raise InputError(
+                    f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}"
+                )
             row = row_of.setdefault(name, len(paths))
             rows.append(row)
             if row == len(paths):

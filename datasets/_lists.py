@@ -167,7 +167,9 @@ def merge(
 def _hot(listed: ListFile, classes: int) -> np.ndarray:
     if listed.columns > 1:
         if listed.columns != classes:
-            raise InputError(f"{str(listed.file)!r} has {listed.columns} label columns; {classes} are expected")
+            raise InputError(
+                f"{str(listed.file)!r} has {listed.columns} label columns; {classes} are expected"
+            )
         return listed.fields.astype(np.uint8)
     indices = listed.fields[:, 0]
     outside = np.flatnonzero(indices >= classes)

@@ -16,7 +16,13 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
 #: What a part may be called in a table.
-_PART_NAMES = {"query": "query", "test": "query", "train": "train", "database": "database", "gallery": "database"}
+_PART_NAMES = {
+    "query": "query",
+    "test": "query",
+    "train": "train",
+    "database": "database",
+    "gallery": "database",
+}
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,9 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
         ]
     cells = table.column(columns.labels[0])
     several = any(separator in cell for cell in cells)
-    sets = [tuple(dict.fromkeys(name.strip() for name in cell.split(separator) if name.strip())) for cell in cells]
+    sets = [
+        tuple(dict.fromkeys(name.strip() for name in cell.split(separator) if name.strip())) for cell in cells
+    ]
     for row, found in enumerate(sets):
         if not found and not several:
             raise InputError(f"{table.where(row)} has no label")
@@ -170,6 +178,8 @@ def part_rows(table: Table, columns: Columns, rows: Sequence[int]) -> dict[str, 
     for line, cell in enumerate(table.column(columns.part) if columns.part else []):
         for word in filter(None, (word.strip().lower() for word in cell.split(";"))):
             if word not in _PART_NAMES:
-                raise InputError(f"{table.where(line)} has the part {word!r}; allowed: {', '.join(_PART_NAMES)}")
+                raise InputError(
+                    f"{table.where(line)} has the part {word!r}; allowed: {', '.join(_PART_NAMES)}"
+                )
             found.setdefault(_PART_NAMES[word], []).append(rows[line])
     return {part: np.array(list(dict.fromkeys(rows)), dtype=np.int64) for part, rows in found.items()}
