@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -68,27 +70,59 @@ def many(folder: Path) -> None:
     print(f"planning with all {found:,} records there: {time.monotonic() - began:.2f} s")
 
 
-def workers(folder: Path) -> None:
-    """The same fits by one worker process and by two."""
-    sweep = Sweep(methods=("hashnet",), bits=(16, 32), seeds=tuple(range(6)), epochs=10)
-    seconds = {}
-    for count in (1, 2):
-        began = time.monotonic()
-        fits = len(run(folder / str(count), sweep, LocalProcesses(count, threads=1)))
-        seconds[count] = time.monotonic() - began
+def workers(folder: Path, repeats: int, epochs: int) -> None:
+    """The same fits by one worker process and by two, in turns; the best turn of each counts.
+
+    Processor seconds stand beside wall time: a machine that does other work stretches the wall time alone, two
+    workers that get in each other's way raise the processor seconds of a fit.
+    """
+    sweep = Sweep(methods=("hashnet",), bits=(16, 32), seeds=tuple(range(6)), epochs=epochs)
+    before = _children()
+    run(folder / "start", Sweep(methods=("lsh",), bits=(8,)), LocalProcesses(1, threads=1))
+    start = _children() - before
+    print(f"starting a worker and loading its data: {start:.1f} processor s, left out below", flush=True)
+    best: dict[int, float] = {}
+    spent: dict[int, list[float]] = {1: [], 2: []}
+    for turn, count in itertools.product(range(repeats), (1, 2)):
+        began, before = time.monotonic(), _children()
+        records = run(folder / f"{turn}-{count}", sweep, LocalProcesses(count, threads=1))
+        seconds, cpu = time.monotonic() - began, _children() - before
+        threads = {record.environment.threads for record in records if record.environment}
+        if threads != {1} or any(record.failure for record in records):
+            raise SystemExit(
+                f"{count} workers: threads {threads}, failed fits or more threads than asked for"
+            )
+        cpu -= count * start
+        best[count] = min(seconds, best.get(count, seconds))
+        spent[count].append(cpu / len(records))
         print(
-            f"{count} workers: {fits} fits in {seconds[count]:.1f} s, {3600 * fits / seconds[count]:,.0f} an hour"
+            f"turn {turn + 1}, {count} worker(s): {len(records)} fits in {seconds:.1f} s, "
+            f"{3600 * len(records) / seconds:,.0f} an hour; {spent[count][-1]:.2f} processor s a fit",
+            flush=True,
         )
-    print(f"two workers do {seconds[1] / seconds[2]:.2f} times the fits of one")
+    print(f"two workers do {best[1] / best[2]:.2f} times the fits of one an hour (best turns)")
+    slower = min(spent[2]) / min(spent[1])
+    print(
+        f"a fit beside another takes {slower:.2f} times the processor seconds of one alone: "
+        f"two idle cores would give {2 / slower:.2f} times"
+    )
+
+
+def _children() -> float:
+    """Processor seconds of all worker processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--workers", action="store_true", help="one worker against two")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of one worker and of two")
+    parser.add_argument("--epochs", type=int, default=40)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.workers:
-            workers(Path(folder))
+            workers(Path(folder), given.repeats, given.epochs)
         else:
             per_fit(Path(folder))
             many(Path(folder))
