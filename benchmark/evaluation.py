@@ -36,14 +36,28 @@ class Evaluator:
     device: torch.device
 
     @functools.cached_property
-    def _pool(self) -> Tensor:
-        """All images as one uint8 tensor: on the device when it fits there, else in host memory."""
-        everything = torch.from_numpy(self.data.images)
-        return everything.to(self.device) if everything.nbytes <= DEVICE_BYTES else everything
+    def _pool(self) -> Tensor | None:
+        """All images as one uint8 tensor: on the device when it fits there, else in host memory.
+
+        None for a memory-mapped set that stays on disk: its rows are read as they are asked for.
+        """
+        images = self.data.images
+        fits = images.nbytes <= DEVICE_BYTES
+        if isinstance(images, np.memmap):
+            return (
+                torch.from_numpy(np.array(images)).to(self.device)
+                if fits and self.device.type != "cpu"
+                else None
+            )
+        everything = torch.from_numpy(images)
+        return everything.to(self.device) if fits else everything
 
     def images(self, rows: np.ndarray) -> Tensor:
         """uint8 (n, channels, height, width) on the device, a copy."""
-        return self._pool[torch.from_numpy(rows).to(self._pool.device)].to(self.device)
+        pool = self._pool
+        if pool is None:
+            return torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
+        return pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices int16 (n,), or multi-hot uint8 (n, classes)."""

@@ -25,7 +25,7 @@ from benchmark.evaluation import Evaluator, health_flags, score
 from benchmark.protocol import Protocol, Split
 from benchmark.records import Artifacts, Failure, FailureKind, ProtocolFacts, Record, Timings
 from benchmark.spec import FitSpec, Job, seed_stream
-from benchmark.watch import Progress, Runtime, WatchedContext, seed_everything
+from benchmark.watch import Progress, Runtime, WatchedContext, dismiss, equip, seed_everything
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _measure(
     evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
     method = _make_method(spec)
     ctx = _context(spec, data, split, runtime, workdir)
-    ctx.progress, ctx.stop, ctx.method, ctx.evaluator = progress, stop, method, evaluator
+    desk = equip(ctx, method, evaluator, progress, stop)
     training = evaluator.training_data(ctx.task)
     clock.lap("load")
     _train(method, training, ctx)
@@ -133,7 +133,7 @@ def _measure(
         "curve": tuple(ctx.curve),
         "health": health,
         "flags": health_flags(health, spec.bits, len(data.info.classes)),
-        "facts": {**method.facts(), **(ctx.probes.facts(method) if ctx.curve else {})},
+        "facts": {**_data_facts(data), **method.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
         "protocol": _protocol_facts(rule, split, spec, evaluator),
         "updates": ctx.updates if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
@@ -175,12 +175,20 @@ def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
     if ctx.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(ctx.device)
     ctx.start()
-    method.fit(training, ctx)
-    if ctx.should_stop():
-        raise Interrupted(ctx.fit_spec.label)
+    try:
+        method.fit(training, ctx)
+        if ctx.should_stop():
+            raise Interrupted(ctx.fit_spec.label)
+    finally:
+        dismiss(ctx)
     ctx.trained_seconds = ctx.train_seconds()
     if ctx.best is not None:
         method.load_state(ctx.best[2], ctx)
+
+
+def _data_facts(data: LoadedDataset) -> dict[str, str | int | float]:
+    """What the data set says about its reading, such as images that were left out."""
+    return {f"data_{key}": value for key, value in data.facts.items()}
 
 
 def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Evaluator) -> ProtocolFacts:

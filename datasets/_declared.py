@@ -87,10 +87,15 @@ class Declaration(Value):
 class DeclaredDataset(ImageDataset):
     """A data set that a TOML file declares; `info` belongs to the instance."""
 
-    def __init__(self, file: Path) -> None:
-        """Raises InputError naming the file and what is wrong with it."""
+    def __init__(self, file: Path, keys: Mapping[str, Any] | None = None) -> None:
+        """`keys` stand for the content of a file that is not written yet.
+
+        Raises InputError naming the file and what is wrong with it.
+        """
         self.file = file
-        self.declared = read_declaration(file)
+        self.declared = (
+            read_declaration(file) if keys is None else parse(Declaration, keys, f"key of {file.name}")
+        )
         self.base = file.parent
         self.info = self._info()  # type: ignore[misc]
         self.fit = self.declared.fit  # type: ignore[misc]

@@ -52,6 +52,7 @@ LAYERS = (
     "conformance",
     "tuning",
     "scaffold",
+    "declaring",
     "cli",
     "__main__",
 )

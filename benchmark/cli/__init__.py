@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "check": "Run the list of checks that every method must pass.",
     "tune": "Search learning rates on a tuning split; equal trials for every method.",
     "new": "Write a method file and its test that run from the first minute.",
+    "prepare": "Download and decode data sets before they are needed.",
+    "dataset": "Name a data set of your own: class folders, list files, or a table.",
     "audit": "Leaks between query, database and training part; label statistics.",
     "track": "Send finished fits to MLflow again (after a tracker failed).",
     "ui": "Open MLflow's own interface on 127.0.0.1.",

@@ -14,12 +14,13 @@ WHAT = ("methods", "datasets", "suites", "metrics", "protocols")
 
 @click.command(name="list")
 @click.argument("what", metavar="{" + ",".join(WHAT) + "}")
+@click.option("--data-root", metavar="DIR", help="Folder of your own data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str, as_json: bool) -> None:
+def command(what: str, data_root: str | None, as_json: bool) -> None:
     """List methods, datasets, suites, metrics or protocols; broken plug-ins show their reason."""
     if what not in WHAT:
         raise unknown("listing", what, WHAT)
-    rows = _ROWS[what]()
+    rows = _datasets(data_root) if what == "datasets" else _ROWS[what]()
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -43,11 +44,13 @@ def _methods() -> list[dict[str, Any]]:
     return rows
 
 
-def _datasets() -> list[dict[str, Any]]:
+def _datasets(data_root: str | None = None) -> list[dict[str, Any]]:
+    from pathlib import Path
+
     from benchmark import registry
 
     rows = []
-    for entry in registry.entries("datasets"):
+    for entry in registry.entries("datasets", Path(data_root) if data_root else None):
         info = entry.info
         summary = ""
         if info:

@@ -70,6 +70,7 @@ from benchmark.errors import unknown
     help="Override a parameter; repeatable.",
 )
 @click.option("--tuned", metavar="FILE", help="Take the best parameters that `tune` recorded; --set wins.")
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read; it is recorded.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would run, what is done, what is skipped.")
 def command(
     suite: str | None,
@@ -77,10 +78,11 @@ def command(
     assignments: tuple[str, ...],
     tuned: str | None,
     plan_only: bool,
+    skip_bad_images: bool,
     **flags: Any,
 ) -> int:
     """Train and score methods over a sweep; finished fits are not repeated."""
-    from benchmark import suites
+    from benchmark import datastore, suites
 
     flags = {key: value for key, value in flags.items() if value is not None}
     if assignments:
@@ -88,14 +90,20 @@ def command(
     configs = suites.resolve_all(suite, flags)
     if tuned is not None:
         configs = tuple(_with_tuned(config, Path(tuned)) for config in configs)
+    with datastore.skipping_bad_images(skip_bad_images):
+        return _run_all(configs, _retry(retries), plan_only)
+
+
+def _run_all(configs: tuple[Any, ...], retry: frozenset[str], plan_only: bool) -> int:
+    """Every grid of the sweep, or what they would do; the worst exit code."""
     if plan_only and len(configs) > 1:
-        _print_plans(configs, _retry(retries))
+        _print_plans(configs, retry)
         return 0
     worst = 0
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             click.echo(f"[{number}/{len(configs)}] {config.title}: {_grid(config)}")
-        code = _run(config, _retry(retries), plan_only)
+        code = _run(config, retry, plan_only)
         worst = max(worst, code)
         if code >= 128:  # stopped by a signal: the rest waits for the next time
             break

@@ -15,7 +15,7 @@ from typing import Any
 from benchmark.contracts import HashDataset, HashMethod, Params, Task
 from benchmark.errors import InputError, unknown
 from benchmark.registry.catalogue import catalogue, refresh
-from benchmark.registry.declared import declared, open_declared
+from benchmark.registry.declared import declared, from_declaration, open_declared
 from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
 from benchmark.spec import parse
 
@@ -30,6 +30,7 @@ __all__ = [
     "dataset",
     "entries",
     "find",
+    "from_declaration",
     "method_class",
     "method_params",
     "names",

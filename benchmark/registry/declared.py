@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.contracts import HashDataset
+from benchmark.contracts import HashDataset, ImageDataset
 from benchmark.datastore import data_root
 from benchmark.errors import InputError
 from benchmark.registry.entry import Entry
@@ -46,6 +46,12 @@ def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:
 def open_declared(entry: Entry) -> HashDataset:
     """The data set that a declaration describes. Raises InputError naming the file and what is wrong with it."""
     found: HashDataset = _reader()(Path(entry.declaration))
+    return found
+
+
+def from_declaration(file: Path, keys: Mapping[str, Any]) -> ImageDataset:
+    """The data set that a file with these keys would declare. Raises InputError for what is wrong with them."""
+    found: ImageDataset = _reader()(file, keys)
     return found
 
 

@@ -1,0 +1,59 @@
+"""`benchmark dataset add`: name a data set of your own, without writing code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.group(name="dataset")
+def command() -> None:
+    """Data sets of your own: class folders, list files, or a table."""
+
+
+@command.command(name="add")
+@click.argument("name")
+@click.option("--folder", metavar="DIR", help="Class folders; with lists or a table, where the images are.")
+@click.option("--query", metavar="FILE|SUBFOLDER", help="List file of the queries (or a sub-folder).")
+@click.option("--train", metavar="FILE|SUBFOLDER", help="List file of the training images.")
+@click.option("--database", metavar="FILE|SUBFOLDER", help="List file of the database.")
+@click.option("--images", metavar="FILE", help="One list file of all images, without parts.")
+@click.option("--table", metavar="FILE", help="CSV or Parquet file with a header.")
+@click.option(
+    "--path", metavar="COLUMN", help="The table's column of paths.  [path, image, file, or the first]"
+)
+@click.option("--labels", metavar="A,B", help="The table's label columns.  [all others]")
+@click.option("--part", metavar="COLUMN", help="The table's column of parts.  [part, split, or none]")
+@click.option("--size", metavar="N|HxW", help="Pixels to resize to.  [32]")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or colour.  [3]")
+@click.option("--fit", type=click.Choice(["crop", "stretch"]), help="Keep the shape, or not.  [crop]")
+@click.option("--title", metavar="TEXT", help="For tables and figures.  [the name]")
+@click.option("--epochs", metavar="N", type=int, help="Default training budget.  [20]")
+@click.option("--protocol", metavar="NAME", help="Default protocol; see `list protocols`.")
+@click.option("--duplicates", type=click.Choice(["refuse", "drop"]), help="Images listed twice.  [refuse]")
+@click.option("--data-root", metavar="DIR", help="Where the declaration goes.  [$BENCHMARK_DATA or ./data]")
+def add(name: str, data_root: str | None, **given: Any) -> int:
+    """Declare the data set NAME: writes NAME.toml into the data folder, after reading everything but the pixels.
+
+    \b
+    Class folders:  dataset add pets --folder photos/pets --size 64
+    List files:     dataset add coco-lists --folder coco --query test.txt --train train.txt --database all.txt
+    A table:        dataset add birds --table birds.csv --folder photos --labels species
+    """
+    from benchmark import datastore, declaring
+
+    root = datastore.data_root(Path(data_root) if data_root else None)
+    keys = {key: value for key, value in given.items() if value is not None}
+    file, info, files = declaring.declare(name, keys, root or Path("data"))
+    parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (files.parts or {}).items())
+    kind = "several labels an image" if info.multi_label else "one label an image"
+    click.echo(f"wrote {file}")
+    click.echo(
+        f"{name}: {len(files.paths):,} images, {len(info.classes)} classes, {kind}"
+        f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
+    )
+    click.echo(f"decode it:  python -m benchmark prepare {name} --data-root {file.parent}")
+    click.echo(f"run it:     python -m benchmark run --datasets {name} --data-root {file.parent}")
+    return 0

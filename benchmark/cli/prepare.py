@@ -1,0 +1,56 @@
+"""`benchmark prepare`: data sets downloaded where that is possible, and decoded before they are needed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="prepare")
+@click.argument("names", metavar="DATASETS")
+@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, and say which.")
+def command(names: str, data_root: str | None, skip_bad_images: bool) -> int:
+    """Download DATASETS (comma-separated) where that is possible, decode them, and say what they hold.
+
+    What cannot be downloaded is named with the files that belong there; the other data sets are prepared all the
+    same, and the exit code is then 2.
+    """
+    from benchmark import datastore, registry
+    from benchmark.errors import InputError
+
+    root = datastore.data_root(Path(data_root) if data_root else None)
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not wanted:
+        raise click.UsageError("name at least one data set")
+    for name in wanted:
+        registry.find("datasets", name, root)  # a misspelt name ends it before anything is downloaded
+    failed = 0
+    with datastore.skipping_bad_images(skip_bad_images):
+        for name in wanted:
+            begun = time.monotonic()
+            try:
+                dataset = registry.dataset(name, root)
+                datastore.ensure(dataset, root, given=False)
+                data = datastore.load(dataset, root)
+            except InputError as error:
+                failed += 1
+                click.echo(f"error: {error}", err=True)
+                continue
+            click.echo(_describe(data, time.monotonic() - begun))
+    return 2 if failed else 0
+
+
+def _describe(data: Any, seconds: float) -> str:
+    """One line: images, classes, size, parts, seconds, bytes, fingerprint."""
+    info = data.info
+    parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (data.parts or {}).items())
+    facts = "".join(f"; {key} {value}" for key, value in data.facts.items() if key != "skipped_names")
+    return (
+        f"{info.name}: {len(data.images):,} images, {len(info.classes)} classes, "
+        f"{info.channels}x{info.height}x{info.width}{f', parts: {parts}' if parts else ''}; {seconds:.1f} s, "
+        f"{data.images.nbytes:,} bytes decoded, fingerprint {data.fingerprint}{facts}"
+    )
