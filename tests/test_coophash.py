@@ -202,6 +202,7 @@ def test_each_loss_reaches_its_own_head_and_the_base_alone():
         "energy_penalty": "density_head",
         "tr_real": "hash_head",
         "tr_pair": "hash_head",
+        "likelihood": "hash_head",
         "class": "class_head",
         "class_pair": "class_head",
         "vae_reconstruction": "inference_head",

@@ -82,6 +82,30 @@ def test_batch_triplet_of_one_class_is_zero():
     assert losses.batch_triplet(torch.tanh(random(4, 4)), labels, 0.5, None).item() == 0
 
 
+def test_likelihood_by_hand():
+    codes = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]], dtype=F64)
+    labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=F64)
+    # One like pair at 0; unlike pairs at -1 and 0 (cosines): both kinds weigh the same in total.
+    like = math.log(2)
+    unlike = (math.log1p(math.exp(-4)) + math.log(2)) / 2
+    assert losses.likelihood(codes, labels, 4.0).item() == pytest.approx((like + unlike) / 2)
+
+
+def test_likelihood_moves_a_bit_that_a_triplet_leaves_on_one_side():
+    codes = torch.tensor([[1.0, 0.9], [1.0, 0.9], [-1.0, 0.9]], dtype=F64, requires_grad=True)
+    labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=F64)
+    (still,) = torch.autograd.grad(losses.batch_triplet(codes, labels, 0.1, None), codes)
+    (moved,) = torch.autograd.grad(losses.likelihood(codes, labels, 4.0), codes)
+    assert not still[:, 1].any()
+    assert moved[2, 1] > 0
+
+
+def test_likelihood_of_one_class_or_one_image_is_finite():
+    for count in (1, 4):
+        codes = torch.tanh(random(count, 3))
+        assert losses.likelihood(codes, torch.ones(count, 1, dtype=F64), 10.0).isfinite()
+
+
 def test_quantisation_by_hand():
     assert losses.quantisation(torch.tensor([[0.5, -1.0], [0.0, 1.0]])).item() == pytest.approx(1.25 / 4)
 
@@ -121,6 +145,7 @@ CASES = {
     "pair, smooth": lambda a, b: losses.pair_triplet(a, b, b.flip(0), column(1, 1, 0, 1, 1), 0.5, 0.1),
     "batch, plain": lambda a, b: losses.batch_triplet(torch.tanh(a + b), LABELS, 0.5, None),
     "batch, smooth": lambda a, b: losses.batch_triplet(torch.tanh(a + b), LABELS, 0.5, 0.1),
+    "likelihood": lambda a, b: losses.likelihood(torch.tanh(a + b), LABELS, 10.0),
     "quantisation": lambda a, b: losses.quantisation(torch.tanh(a * b)),
     "softmax": lambda a, b: losses.classification((a + b)[:, :3], LABELS, False),
     "sigmoid": lambda a, b: losses.classification((a + b)[:, :3], LABELS, True),

@@ -2,7 +2,7 @@
 
 Stated by the paper's summary: negative likelihood, triplet ranking, classification and variational losses.
 Reconstructed or chosen here: their exact forms, the energy penalty, the quantisation term, the triplets
-among real images, and the adversarial losses of the GAN counterpart.
+among real images, the likelihood of pairs, and the adversarial losses of the GAN counterpart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
 
-from methods._pairs import similarity
+from methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
 
 
 def negative_log_likelihood(real: Tensor, revised: Tensor) -> Tensor:
@@ -70,6 +70,19 @@ def batch_triplet(codes: Tensor, labels: Tensor, margin: float, temperature: flo
     valid = positive[:, :, None] * (1 - alike)[:, None, :]
     violation = margin + distance[:, :, None] - distance[:, None, :]
     return (hinge(violation, temperature) * valid).sum() / valid.sum().clamp(min=1)
+
+
+def likelihood(codes: Tensor, labels: Tensor, scale: float) -> Tensor:
+    """Mean -log P(alike) over all pairs of a batch of real images; not in the paper.
+
+    codes (n, bits) in [-1, 1], labels (n, classes). P = sigmoid(scale <a, b> / bits); pairs that share a label
+    weigh as much in total as those that do not. A triplet is content with a bit that stays on one side;
+    an unlike pair asks for opposite bits.
+    """
+    alike = similarity(labels)
+    weights = balance_weights(alike, off_diagonal(len(codes), codes.device))
+    theta = scale / codes.shape[1] * (codes @ codes.T)
+    return (weights * pair_likelihood(theta, alike)).sum() / weights.sum().clamp(min=1e-12)
 
 
 def quantisation(codes: Tensor) -> Tensor:

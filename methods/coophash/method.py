@@ -46,7 +46,7 @@ class CoopHash(StepwiseMethod):
         "Variational MCMC Teaching for Supervised Image Hashing",
         year=2022,
         venue="arXiv",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="generative",
         notes="hyper-parameters chosen here: the public summary states none",
@@ -171,6 +171,10 @@ class CoopHash(StepwiseMethod):
         """Short-run Langevin from `images` (n, channels, height, width) under f(., c), parameters frozen."""
         with frozen(self.descriptor):
             return langevin(images, partial(self._log_density, labels), self.params.langevin(), noise)
+
+    def _channels_last(self) -> bool:
+        # Measured to be the quicker layout on CPUs too, where most of the time goes to convolutions of the pair.
+        return True
 
     def _log_density(self, labels: Tensor, images: Tensor) -> Tensor:
         with self.ctx.autocast():

@@ -1,7 +1,7 @@
 """CoopHash's hyper-parameters.
 
-The paper's summary states none of them. Every default was chosen here, on the embedded digits, and is no
-value of the paper's.
+The paper's summary states none of them. Every default was chosen here, on the embedded digits and on training
+images of MNIST (`docs/coophash.md`, "What was tried"), and is no value of the paper's.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class CoopHashParams(StepwiseParams):
     )
     real_triplets: float = Field(default=0.5, ge=0, le=1, description="share of L_TR on real images alone")
     quantisation: float = Field(default=0.0, ge=0, le=10, description="weight of (|h| - 1)^2 inside L_TR")
+    likelihood: float = Field(
+        default=0.2, ge=0, le=10, description="weight of real pairs' likelihood inside L_TR; not in the paper"
+    )
+    likelihood_scale: float = Field(default=10.0, gt=0, le=100, description="of the inner product per bit")
     class_on_pair: float = Field(
         default=0.1, ge=0, le=10, description="weight of L_CLASS on the revised pair"
     )
@@ -44,7 +48,7 @@ class CoopHashParams(StepwiseParams):
     spectral_norm: bool = Field(default=False, description="on the base and the density head")
 
     # Langevin dynamics
-    langevin_steps: int = Field(default=5, ge=0, le=1000, description="T")
+    langevin_steps: int = Field(default=3, ge=0, le=1000, description="T")
     langevin_step: float = Field(default=1.0, gt=0, description="delta^2 / 2, the factor on the gradient")
     langevin_noise: float | None = Field(default=0.01, ge=0, description="null: delta, tied to the step")
     langevin_clip: float | None = Field(default=1.0, gt=0, description="bound on each pixel's gradient")
@@ -57,7 +61,7 @@ class CoopHashParams(StepwiseParams):
     generator_lr: float | None = Field(default=None, gt=0, description="null: the descriptor's")
     reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
     pairs: int | None = Field(
-        default=32, ge=1, description="contrastive pairs per update; null: one per image"
+        default=16, ge=1, description="contrastive pairs per update; null: one per image"
     )
 
     # Optimisation and extras

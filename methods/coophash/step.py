@@ -72,7 +72,7 @@ class Update:
         self.watched |= {"f_real": real, "f_pair": made, "f_gap": made - real}
 
     def _hashing(self) -> None:
-        """L_TR on the pair and on real images, and the quantisation term."""
+        """L_TR on the pair and on real images, with the likelihood of real pairs and the quantisation term."""
         p, labels = self.params, self.batch.labels
         codes = torch.tanh(self.descriptor.hash_head(self.real))
         share = p.real_triplets if self.pair is not None else 1.0
@@ -87,6 +87,9 @@ class Update:
             )
             self.terms["tr_pair"] = p.weight_tr * (1 - share) * triplets
             self.watched["pairs_without_negative"] = 1 - self.pair.valid.mean()
+        if p.likelihood:
+            alike = losses.likelihood(codes, labels, p.likelihood_scale)
+            self.terms["likelihood"] = p.weight_tr * p.likelihood * alike
         if p.quantisation:
             self.terms["quantisation"] = p.weight_tr * p.quantisation * losses.quantisation(codes)
         self.watched["code_balance"] = codes.detach().sign().mean(0).abs().mean()
