@@ -8,14 +8,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas
 import pytest
+from PIL import Image
 
+from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.records import Artifacts, Failure, ProtocolFacts, Record, Score, Store
-from benchmark.report import render
-from benchmark.report.figures import style
+from benchmark.report import check, render
+from benchmark.report.artifacts.main_table import main_table
+from benchmark.report.context import Context
 from benchmark.report.frame import group_records
-from benchmark.report.tables import latex, main_table, to_csv, to_latex, to_markdown
+from benchmark.report.markup import latex, to_csv, to_latex, to_markdown
+from benchmark.report.sheet import Cell, Sheet
+from benchmark.report.style import place, style
 from tests.helpers import execute, method_source
 from tests.test_spec import SPEC
 
@@ -43,8 +49,15 @@ def made(value: float | None, **changes: object) -> Record:
     return Record(fit_id=spec.fit_id, spec=spec, state="done", scores=(score,), protocol=FACTS)
 
 
-def rows(table: object) -> dict[str, list[str]]:
-    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]  # type: ignore[arg-type]
+def sheet(records: list[Record], stale: set[str] | None = None) -> Sheet:
+    """The main table of records that belong to one group."""
+    ctx = Context(Store(Path("/nonexistent")), records, stale or set())
+    (group,) = group_records(records)
+    return main_table(ctx, group)
+
+
+def rows(table: Sheet) -> dict[str, list[str]]:
+    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
     return {
         cells[0]: cells[1:]
         for cells in ([c.strip() for c in line.strip("|").split("|")] for line in lines[2:])
@@ -58,20 +71,32 @@ def test_means_spread_gaps_and_marks() -> None:
         made(0.95, method="itq", bits=32, epochs=None, batch_size=None),
         made(None, method="lsh", bits=32, epochs=None, batch_size=None),
     ]
-    (group,) = group_records(records)
-    assert rows(main_table(group, stale={records[0].fit_id})) == {
-        "hashnet": ["**0.8500 ± 0.0707‡**", "–"],
+    assert rows(sheet(records, stale={records[0].fit_id})) == {
+        "hashnet": ["<u>0.8500 ± 0.0707‡</u>", "–"],
         "itq": ["<u>0.7000†</u>", "0.9500†"],
         "lsh": ["–", "failed"],
     }
 
 
-def test_equal_bests_share_their_mark() -> None:
+def test_equal_bests_share_their_mark_and_are_called_equal() -> None:
     records = [made(0.5, method=name) for name in ("hashnet", "dsh", "dpsh")] + [made(0.4, method="lsh")]
-    (group,) = group_records(records)
-    cells = rows(main_table(group, set()))
-    assert cells["hashnet"] == cells["dsh"] == cells["dpsh"] == ["**0.5000**"]
+    table = sheet(records)
+    cells = rows(table)
+    assert cells["hashnet"] == cells["dsh"] == cells["dpsh"] == ["**0.5000** (p=1.00)"]
     assert cells["lsh"] == ["<u>0.4000</u>"]
+    assert "32 bits: dpsh, dsh, hashnet are equal" in table.notes
+
+
+def test_one_method_alone_is_not_the_best() -> None:
+    assert rows(sheet([made(0.5), made(0.6, seed=1)])) == {"hashnet": ["0.5500 ± 0.0707"]}
+
+
+def test_every_number_names_its_fits() -> None:
+    records = [made(0.5), made(0.6, seed=1), made(None, method="lsh")]
+    cells = {(key, column): cell for key, column, cell in sheet(records).cells()}
+    assert cells[("hashnet",), "32 bits"].fits == (records[0].fit_id, records[1].fit_id)
+    assert cells[("lsh",), "32 bits"].fits == (records[2].fit_id,)
+    assert cells[("lsh",), "32 bits"].failed == 1
 
 
 @pytest.mark.parametrize(
@@ -81,6 +106,9 @@ def test_equal_bests_share_their_mark() -> None:
         {"dataset": "mnist"},
         {"selection": "peek"},
         {"label_fraction": 0.1},
+        {"labels_per_class": 5},
+        {"label_noise": 0.2},
+        {"class_split": 1},
         {"backbone": "alexnet"},
         {"weights": "imagenet"},
         {"epochs": 10},
@@ -96,6 +124,12 @@ def test_numbers_under_other_conditions_never_share_a_table(change: dict[str, ob
     assert len({group.slug for group in groups}) == 2
 
 
+def test_numbers_under_other_rules_never_share_a_table() -> None:
+    facts = FACTS.model_copy(update={"rules": {"ties": "optimistic"}})
+    other = made(0.6, seed=1).model_copy(update={"protocol": facts})
+    assert len(group_records([made(0.5), other])) == 2
+
+
 def test_methods_without_a_budget_join_every_budget() -> None:
     free = made(0.3, method="lsh", epochs=None, batch_size=None)
     groups = group_records([made(0.5), made(0.6, epochs=10), free])
@@ -104,7 +138,7 @@ def test_methods_without_a_budget_join_every_budget() -> None:
 
 def test_changed_parameters_get_their_own_row() -> None:
     records = [made(0.5, method="itq"), made(0.6, method="itq", params={"iterations": 3, "features": "auto"})]
-    assert set(rows(main_table(group_records(records)[0], set()))) == {"itq", "itq (iterations=3)"}
+    assert set(rows(sheet(records))) == {"itq", "itq (iterations=3)"}
 
 
 HOSTILE = "<script>alert(1)</script> \\input{/etc/passwd} | 100% $x$ #1 _a_ ^b ~c {d} & `e`"
@@ -116,26 +150,42 @@ def test_hostile_text_stays_text() -> None:
         assert piece not in escaped.replace(r"\%", "").replace(r"\#", "").replace(r"\_", "") or piece == "{d}"
     assert r"\textbackslash{}input\{/etc/passwd\}" in escaped
     record = made(None).model_copy(update={"failure": Failure(kind="error", message=HOSTILE)})
-    table = main_table(group_records([record])[0], set())
+    table = sheet([record])
     markdown = to_markdown(table)
     assert "<script>" not in markdown
     assert " \\| 100%" in markdown
-    assert r"\input{" not in to_latex(table, "x")
+    assert r"\input{" not in to_latex(table)
 
 
 def test_csv_holds_numbers_at_full_precision() -> None:
-    table = main_table(group_records([made(1 / 3), made(2 / 3, seed=1)])[0], set())
-    (row,) = csv.DictReader(io.StringIO(to_csv([table])))
+    table = sheet([made(1 / 3), made(2 / 3, seed=1)])
+    (row,) = csv.DictReader(io.StringIO(to_csv([("table1", table)])))
     assert float(row["mean"]) == 0.5
-    assert (row["n"], row["planned"], row["method"], row["bits"]) == ("2", "2", "hashnet", "32")
+    assert (row["n"], row["planned"], row["row"], row["column"]) == ("2", "2", "hashnet", "32 bits")
+    assert len(row["fits"].split()) == 2
+
+
+def test_csv_text_is_no_formula() -> None:
+    cells = (Cell(label="=1+1"), Cell(label="+x"))
+    (row,) = csv.DictReader(io.StringIO(to_csv([("a", Sheet("s", "t", ("k", "@c"), (cells,)))])))
+    assert (row["row"], row["column"], row["text"]) == ("'=1+1", "'@c", "'+x")
 
 
 def test_render_writes_everything_from_real_records(tmp_path: Path) -> None:
     execute(tmp_path / "runs", methods=("hashnet", "lsh"), bits=(8, 16), epochs=2)
     written = render(tmp_path / "runs", tmp_path / "out")
     names = {path.name for path in written}
-    assert {path.suffix for path in written} == {".md", ".tex", ".csv", ".png", ".pdf", ".txt"}
-    assert {"report.md", "main.csv"} <= names
+    assert {path.suffix for path in written} == {
+        ".md",
+        ".tex",
+        ".csv",
+        ".png",
+        ".pdf",
+        ".txt",
+        ".parquet",
+        ".json",
+    }
+    assert {"report.md", "main.csv", "cells.csv", "cells.parquet", "records.parquet", "report.json"} <= names
     page = (tmp_path / "out" / "report.md").read_text()
     assert "digits-20-50 v1: 20 queries and 50 training images a class" in page
     assert "ties averaged over all orders" in page
@@ -146,12 +196,26 @@ def test_render_writes_everything_from_real_records(tmp_path: Path) -> None:
     assert png.startswith(b"\x89PNG")
     pdf = next(path for path in written if path.suffix == ".pdf").read_bytes()
     assert b"/FontFile2" in pdf, "fonts are embedded as TrueType"
-    before = {
-        path.name: path.read_bytes() for path in written if path.suffix in (".md", ".tex", ".csv", ".txt")
-    }
-    render(tmp_path / "runs", tmp_path / "again")
-    for name, content in before.items():
-        assert (tmp_path / "again" / name).read_bytes() == content
+    assert b"/Type3" not in pdf
+    assert check(tmp_path / "runs", tmp_path / "out", tmp_path / "again") == []
+    (tmp_path / "out" / "main.csv").write_text("changed\n")
+    (picture,) = [path for path in written if path.name.startswith("curve-8b") and path.suffix == ".png"]
+    Image.new("RGB", (10, 10)).save(picture)
+    problems = check(tmp_path / "runs", tmp_path / "out", tmp_path / "again")
+    assert sorted(problems) == [f"{picture.name}: its picture differs", "main.csv: differs"]
+
+
+def test_parquet_holds_typed_columns(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for record in (made(0.25), made(None, seed=1)):
+        store.save(record, Artifacts())
+    render(tmp_path, tmp_path / "out", "table1")
+    cells = pandas.read_parquet(tmp_path / "out" / "cells.parquet")
+    assert cells["mean"].tolist() == [0.25]
+    assert list(cells["fits"][0]) == [made(0.25).fit_id]
+    records = pandas.read_parquet(tmp_path / "out" / "records.parquet")
+    assert records["state"].tolist() == ["done", "failed"] or set(records["state"]) == {"done", "failed"}
+    assert records["value"].dtype == float
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
@@ -163,14 +227,11 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 def test_records_of_an_uninstalled_method_still_report(plugin: Callable[..., Path], tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save(made(0.4, method="gone-method"), Artifacts())
-    (group,) = group_records(list(store.records()))
-    assert "gone-method" in rows(main_table(group, set()))
+    assert "gone-method" in rows(sheet(list(store.records())))
     assert method_source("x")
 
 
 def test_the_report_needs_no_torch(tmp_path: Path) -> None:
-    from benchmark import registry
-
     registry.entries("methods")
     Store(tmp_path).save(made(0.4), Artifacts())
     code = (
@@ -184,6 +245,8 @@ def test_a_method_keeps_its_colour() -> None:
     assert style("coophash") == style("coophash (lr=0.1)")
     assert style("coophash") != style("hashnet")
     assert style("some-new-method") == style("some-new-method")
+    looks = {tuple(map(str, style(entry.name).values())) for entry in registry.entries("methods")}
+    assert len(looks) == len({place(entry.name) for entry in registry.entries("methods")})
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: tables are not compiled")
@@ -191,9 +254,10 @@ def test_the_latex_compiles_whatever_records_say(tmp_path: Path) -> None:
     failed = made(None, seed=1).model_copy(
         update={"failure": Failure(kind="error", message=HOSTILE), "command": HOSTILE}
     )
-    table = main_table(group_records([made(0.5), made(0.6, seed=2), failed])[0], {made(0.5).fit_id})
+    odd = made(0.7, method="lsh").model_copy(update={"flags": ('é ü 中 \u200b [x] " `',)})
+    table = sheet([made(0.5), made(0.6, seed=2), failed, odd], {made(0.5).fit_id})
     text = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
-    (tmp_path / "page.tex").write_text(text + to_latex(table, "x") + "\\end{document}\n")
+    (tmp_path / "page.tex").write_text(text + to_latex(table) + "\\end{document}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]

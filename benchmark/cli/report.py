@@ -12,12 +12,38 @@ import click
     "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
 )
 @click.option("--out", metavar="DIR", help="Where to write.  [<results>/report]")
-def command(results: str, out: str | None) -> None:
+@click.option("--only", metavar="A,B", help="These artifacts alone, such as table1,figure3.  [all]")
+@click.option("--list", "list_only", is_flag=True, help="Name the artifacts and what each needs.")
+@click.option("--check", metavar="DIR", help="Make the report in DIR again and say what differs.")
+def command(results: str, out: str | None, only: str | None, list_only: bool, check: str | None) -> int:
     """Render tables and figures from a results folder."""
     from benchmark.errors import InputError
-    from benchmark.report import render
+    from benchmark.report.artifact import choose
 
+    if list_only:
+        for one in choose(only):
+            names = ", ".join((one.name, *one.aliases))
+            click.echo(f"{names:<24} {one.title}; needs {one.needs} (run --suite {one.suite})")
+        return 0
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
-    for path in render(Path(results), Path(out) if out else Path(results) / "report"):
+    if check is not None:
+        return _check(Path(results), Path(check))
+    from benchmark.report import render
+
+    for path in render(Path(results), Path(out) if out else Path(results) / "report", only):
         click.echo(str(path))
+    return 0
+
+
+def _check(results: Path, folder: Path) -> int:
+    import tempfile
+
+    from benchmark.report import check
+
+    with tempfile.TemporaryDirectory() as scratch:
+        problems = check(results, folder, Path(scratch))
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{folder}: {f'{len(problems)} files differ' if problems else 'made again, nothing differs'}")
+    return 1 if problems else 0

@@ -1,0 +1,1 @@
+"""One file per artifact of the report; each declares `ARTIFACT`."""

@@ -1,0 +1,152 @@
+"""Figure 3: a method without each of its parts, beside the whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benchmark import registry
+from benchmark.errors import InputError
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.context import Context
+from benchmark.report.frame import Group, is_variant, row_name
+from benchmark.report.lines import draw_bars
+from benchmark.report.mapsheet import common_notes, group_facts
+from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell
+from benchmark.report.style import COLUMN
+
+
+def base_of(method: str) -> str | None:
+    """The method that a declared variant is a variant of; None for one that is none."""
+    try:
+        entry = registry.find("methods", method)
+    except InputError:
+        return None
+    if not entry.preset:
+        return None
+    alike = [
+        e for e in registry.entries("methods") if (e.module, e.qualname) == (entry.module, entry.qualname)
+    ]
+    return next((e.name for e in alike if not e.preset and not e.error), None)
+
+
+def variants_of(base: str) -> list[str]:
+    """Every declared variant of a method."""
+    return [entry.name for entry in registry.entries("methods") if base_of(entry.name) == base]
+
+
+def build(ctx: Context) -> Drawn:
+    """One table and one figure for each data set, bits and base method that has variants."""
+    sheets, figures, gaps = [], [], list[Gap]()
+    for group in ctx.main_groups:
+        wanted = {(base_of(r.spec.method), r.spec.bits) for r in group.records if is_variant(r.spec.method)}
+        for base, bits in sorted((base, bits) for base, bits in wanted if base):
+            records = _members(group, base, bits)
+            sheet = _sheet(ctx, group, records, base, bits)
+            sheets.append(sheet)
+            figures.append(_figure(group, sheet, base, bits))
+            gaps += _gaps(ctx, group, records, base, bits)
+    if not sheets:
+        gaps.append(ctx.no_records("a method without one of its parts", "paper-ablation"))
+    return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
+
+
+def _members(group: Group, base: str, bits: int) -> dict[str, list[Record]]:
+    """Rows: the base first, then its variants, at their own defaults."""
+    rows: dict[str, list[Record]] = {base: []}
+    for record in group.records:
+        method = record.spec.method
+        if (
+            record.spec.bits == bits
+            and (method == base or base_of(method) == base)
+            and row_name(record) == method
+        ):
+            rows.setdefault(method, []).append(record)
+    return rows
+
+
+def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> Sheet:
+    planned = max(len({r.spec.seed for r in records}) for records in rows.values())
+    body, notes = [], []
+    for name in (base, *sorted(set(rows) - {base})):
+        cell = cell_of(rows[name], lambda record: record.score("map"), planned, ctx.stale)
+        found = ctx.queries.compare(rows[name], rows[base]) if name != base else None
+        change = Cell(label="" if name == base else "–")
+        if found is not None:
+            change = replace(number_cell(found.difference, cell.fits), label=f"{found.difference:+.4f}")
+            change = replace(change, note=found.text)
+            notes.append(f"{name} minus {base}: {found.text}")
+        interval = f"[{found.low:+.4f}, {found.high:+.4f}]" if found else ""
+        body.append((text_cell(name), text_cell(_title(name)), cell, change, text_cell(interval)))
+    untrained = sorted(
+        {
+            f"{r.spec.method}: {r.facts['curve_map']}"
+            for one in rows.values()
+            for r in one
+            if "curve_map" in r.facts
+        }
+    )
+    every = [record for records in rows.values() for record in records]
+    return Sheet(
+        name=f"ablation-{base}-{bits}b-{group.slug}",
+        title=f"{base} without its parts: {group.title}, {bits} bits",
+        head=("method", "what", "mAP", "change", "95 % interval"),
+        rows=tuple(body),
+        notes=(*notes, *untrained, *common_notes(group.captions, every)),
+        keys=2,
+        metric="map",
+        facts=group_facts(group),
+    )
+
+
+def _title(method: str) -> str:
+    try:
+        return str(registry.find("methods", method).info["title"])
+    except (InputError, KeyError):
+        return method
+
+
+def _figure(group: Group, sheet: Sheet, base: str, bits: int) -> Figure:
+    def draw() -> Any:
+        from matplotlib import pyplot
+
+        names = [row[0].text for row in sheet.rows]
+        figure, axes = pyplot.subplots(figsize=(COLUMN, 0.5 + 0.18 * len(names)), layout="constrained")
+        draw_bars(axes, names, [row[2] for row in sheet.rows])
+        axes.set_xlabel("mAP")
+        axes.set_xlim(0, None)
+        return figure
+
+    return Figure(
+        name=f"figure3-{base}-{bits}b-{group.slug}",
+        title=f"Ablation of {base}, {group.title}, {bits} bits",
+        caption=f"mAP of {base} and of its declared variants (the paper's Figure 3, and the baselines of "
+        f"its Figure 4): "
+        f"{group.title}, {bits} bits; mean and standard deviation over seeds. " + "; ".join(group.captions),
+        draw=draw,
+        data=sheet,
+    )
+
+
+def _gaps(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> list[Gap]:
+    gaps = []
+    like = next(record.spec for records in rows.values() for record in records)
+    for name in (base, *variants_of(base)):
+        lacking = sorted(set(group.seeds) - {record.spec.seed for record in rows.get(name, [])})
+        if lacking:
+            shown = ", ".join(map(str, lacking))
+            command = ctx.command(like, methods=[name], bits=[bits], seeds=lacking)
+            gaps.append(Gap(f"{group.title}, {bits} bits: {name}, seeds {shown}", command))
+    return gaps
+
+
+ARTIFACT = Artifact(
+    name="ablation",
+    aliases=("figure3",),
+    title="A method without each of its parts",
+    needs="fits of a method and of its declared variants",
+    suite="paper-ablation",
+    order=50,
+    build=build,
+)

@@ -1,0 +1,112 @@
+"""What a method costs: training time, encoding speed, memory, parameters; and quality against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.context import Context, rows_of
+from benchmark.report.frame import Group, is_variant
+from benchmark.report.mapsheet import common_notes, group_facts
+from benchmark.report.sheet import Cell, Drawn, Figure, Sheet, cell_of, text_cell
+from benchmark.report.style import COLUMN, legend_below, style
+
+
+def build(ctx: Context) -> Drawn:
+    """One table and one figure for each data set, protocol, budget and bits."""
+    sheets, figures = [], []
+    for group in ctx.main_groups:
+        for bits in sorted(
+            {r.spec.bits for r in group.records if r.state == "done" and not is_variant(r.spec.method)}
+        ):
+            records = tuple(r for r in group.at(bits, variants=False) if r.state == "done")
+            sheet = _sheet(ctx, group, records, bits)
+            sheets.append(sheet)
+            if len(sheet.rows) > 1:
+                figures.append(_figure(group, sheet, bits))
+    gaps = () if sheets else (ctx.no_records("a finished fit", "paper-main"),)
+    return Drawn(tuple(sheets), tuple(figures), gaps)
+
+
+def _fact(name: str) -> Callable[[Record], float | None]:
+    def value(record: Record) -> float | None:
+        found = record.facts.get(name)
+        return float(found) if isinstance(found, int | float) else None
+
+    return value
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Record], float | None], int], ...] = (
+    ("mAP", lambda record: record.score(), 4),
+    ("train s", lambda record: record.timings.train, 1),
+    ("encode images/s", lambda record: record.timings.encode_images_per_second, 0),
+    ("peak MiB", lambda record: record.peak_memory_mib or None, 0),
+    ("GPU MiB", lambda record: record.peak_gpu_memory_mib, 0),
+    ("parameters", _fact("parameters"), 0),
+    ("in training", _fact("parameters_in_training"), 0),
+)
+
+
+def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Sheet:
+    body = []
+    for name, members in sorted(rows_of(records).items()):
+        cells = [cell_of(members, value, len(members), ctx.stale, digits) for _, value, digits in _COLUMNS]
+        body.append((text_cell(name), *(cells[:1] + [_mean_only(cell) for cell in cells[1:]])))
+    every = [place for place in range(1, len(_COLUMNS) + 1) if any(row[place].values for row in body)]
+    return Sheet(
+        name=f"cost-{bits}b-{group.slug}",
+        title=f"Cost: {group.title}, {bits} bits",
+        head=("method", *(_COLUMNS[place - 1][0] for place in every)),
+        rows=tuple((row[0], *(row[place] for place in every)) for row in body),
+        notes=(
+            "means over seeds; seconds and images a second are of the hardware named below, whatever else "
+            "it was doing; "
+            "parameters: those that encoding needs, and all that were trained",
+            *common_notes(group.captions, records),
+        ),
+        metric="cost",
+        facts=group_facts(group),
+    )
+
+
+def _mean_only(cell: Cell) -> Cell:
+    """The mean without its deviation: times vary with the machine's other work, not with the method."""
+    text = "–" if cell.mean is None else f"{cell.mean:,.{cell.digits}f}"
+    return Cell(values=cell.values, planned=cell.planned, fits=cell.fits, digits=cell.digits, label=text)
+
+
+def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
+    points = [(row[0].text, row[2].mean, row[1].mean) for row in sheet.rows]
+    shown = [(name, x, y) for name, x, y in points if x is not None and y is not None]
+
+    def draw() -> Any:
+        from matplotlib import pyplot
+
+        rows = -(-len(shown) // 3)
+        figure, axes = pyplot.subplots(figsize=(COLUMN, 2.0 + 0.13 * rows), layout="constrained")
+        for name, x, y in shown:
+            axes.plot([max(x, 1e-3)], [y], label=name, **{**style(name), "linestyle": "none"}, ms=5)
+        axes.set_xscale("log")
+        axes.set(xlabel="training seconds", ylabel="mAP", ylim=(0, 1.02))
+        legend_below(figure, [axes])
+        return figure
+
+    return Figure(
+        name=f"quality-cost-{bits}b-{group.slug}",
+        title=f"Quality against cost, {group.title}, {bits} bits",
+        caption=f"mAP against training seconds: {group.title}, {bits} bits; means over seeds. "
+        f"{'; '.join(group.captions)}",
+        draw=draw,
+    )
+
+
+ARTIFACT = Artifact(
+    name="cost",
+    title="Cost, and quality against cost",
+    needs="finished fits",
+    suite="paper-main",
+    order=110,
+    build=build,
+)

@@ -1,0 +1,111 @@
+"""Figure 4: mAP of the hash head, accuracy of the class head and distance of the samples, over training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark import suites
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.artifacts.ablation import base_of
+from benchmark.report.artifacts.curves import Curves, map_curves, points_sheet
+from benchmark.report.context import Context
+from benchmark.report.frame import Group
+from benchmark.report.lines import draw_lines
+from benchmark.report.sheet import Drawn, Figure, Gap
+from benchmark.report.style import COLUMN, legend_below
+
+_FIELDS = {
+    "map": "mAP",
+    "accuracy": "accuracy",
+    "label_f1": "label F1",
+    "fd_generated": "FD, generated",
+    "fd_revised": "FD, after MCMC",
+    "fid_generated": "FID, generated",
+    "fid_revised": "FID, after MCMC",
+}
+
+
+def build(ctx: Context) -> Drawn:
+    """Two figures for each data set and bits: against updates, and against training seconds."""
+    figures, gaps = [], list[Gap]()
+    for group in ctx.main_groups:
+        seen = {(r.spec.method, r.spec.bits) for r in group.records if _measured(r)}
+        pairs = sorted({(base_of(method) or method, bits) for method, bits in seen})
+        for base, bits in pairs:
+            family = {base, *_counterparts()}
+            records = tuple(r for r in group.at(bits) if r.spec.method in family and r.curve)
+            if len({r.spec.method for r in records}) > 1:
+                figures += [_figure(group, records, base, bits, x) for x in ("step", "seconds")]
+    if not figures:
+        gaps.append(ctx.no_records("curves of the class head and the samples", "paper-curves"))
+    return Drawn((), tuple(figures), tuple(gaps))
+
+
+def _counterparts() -> set[str]:
+    """The methods of Figure 4, as its suite names them."""
+    return set(suites.read("paper-curves")["methods"])
+
+
+def _measured(record: Record) -> bool:
+    """Whether more than mAP was measured along the training."""
+    return any(point.accuracy is not None or point.fd_generated is not None for point in record.curve)
+
+
+def _figure(group: Group, records: tuple[Record, ...], base: str, bits: int, against: str) -> Figure:
+    hashing = tuple(r for r in records if "curve_map" not in r.facts)
+    series: dict[str, Curves] = {"map": map_curves(hashing, "map", against)}
+    for field in list(_FIELDS)[1:]:
+        curves = map_curves(records, field, against)
+        if curves:
+            series[field] = curves
+    x = "updates" if against == "step" else "training seconds"
+    name = f"figure4-{'updates' if against == 'step' else 'time'}-{base}-{bits}b-{group.slug}"
+
+    def draw() -> Any:
+        from matplotlib import pyplot
+
+        count = len(series)
+        figure, panels = pyplot.subplots(
+            count, 1, figsize=(COLUMN, 0.5 + 1.25 * count), layout="constrained", sharex=True, squeeze=False
+        )
+        for axes, (field, curves) in zip(panels[:, 0], series.items()):
+            draw_lines(axes, curves)
+            axes.set_ylabel(_FIELDS[field])
+            if field in ("map", "accuracy", "label_f1"):
+                axes.set_ylim(0, 1)
+            else:
+                axes.set_yscale("log")
+        panels[-1][0].set_xlabel(x)
+        legend_below(figure, panels[:, 0], columns=2)
+        return figure
+
+    facts = sorted(
+        {
+            f"{key}: {value}"
+            for r in records
+            for key, value in r.facts.items()
+            if key.startswith("curve_") and key != "curve_map"
+        }
+    )
+    return Figure(
+        name=name,
+        title=f"Heads over training, {group.title}, {bits} bits, by {x}",
+        caption=f"mAP of the hash head, accuracy of the class head and distance of the generated images "
+        f"against {x} "
+        f"(the paper's Figure 4): {group.title}, {bits} bits; mean over seeds. {'; '.join(facts)}. "
+        f"{'; '.join(group.captions)}",
+        draw=draw,
+        data=points_sheet(name, series, x, group),
+    )
+
+
+ARTIFACT = Artifact(
+    name="heads",
+    aliases=("figure4",),
+    title="mAP, FID and accuracy over training",
+    needs="fits with `--curve-metrics map,accuracy,fd` of a method and its single-task and GAN counterparts",
+    suite="paper-curves",
+    order=65,
+    build=build,
+)

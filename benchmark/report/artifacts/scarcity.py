@@ -1,0 +1,138 @@
+"""mAP against the labels that are shown: a share of them, or a number a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.context import Context, rows_of
+from benchmark.report.frame import Group, group_records
+from benchmark.report.lines import Points, draw_lines
+from benchmark.report.mapsheet import map_sheet
+from benchmark.report.sheet import Drawn, Figure, Gap, Sheet
+from benchmark.report.style import COLUMN, legend_below
+
+
+def build(ctx: Context) -> Drawn:
+    """One table and one figure for each data set, bits and treatment of the images without a label."""
+    sheets, figures, gaps = [], [], list[Gap]()
+    for group, bits in _groups(ctx):
+        records = _records(group, bits)
+        sheet = _sheet(ctx, group, records, bits)
+        sheets.append(sheet)
+        figures.append(_figure(group, records, sheet, bits))
+        gaps += _gaps(ctx, group, records, bits)
+    if not sheets:
+        gaps.append(ctx.no_records("fits with fewer labels than all", "paper-scarcity"))
+    return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
+
+
+def _groups(ctx: Context) -> list[tuple[Group, int]]:
+    """Groups over label shares: those with at least two shares, full ones joined to each way of hiding images."""
+    plain = [r for r in ctx.records if r.spec.class_split is None and not r.spec.label_noise]
+    ways = sorted({r.spec.hidden_images for r in plain if not r.spec.label_rule.full})
+    found = []
+    for way in ways:
+        members = [r for r in plain if r.spec.label_rule.full or r.spec.hidden_images == way]
+        for group in group_records(members, vary=("share", "hidden")):
+            for bits in sorted({r.spec.bits for r in group.records if not r.spec.label_rule.full}):
+                found.append((group, bits))
+    return found
+
+
+def _records(group: Group, bits: int) -> tuple[Record, ...]:
+    """The records of one code length, of the rows that were run with fewer labels than all."""
+    rows = rows_of(group.of(lambda record: record.spec.bits == bits))
+    scarce = {name for name, found in rows.items() if any(not r.spec.label_rule.full for r in found)}
+    return tuple(record for name in sorted(scarce) for record in rows[name])
+
+
+def shares(records: tuple[Record, ...]) -> list[tuple[str, int]]:
+    """(share, labelled images) of the records, from few labels to all."""
+    counts: dict[str, int] = {}
+    for record in records:
+        number = record.protocol.labelled if record.protocol else 0
+        share = record.spec.label_rule.share
+        counts[share] = max(counts.get(share, 0), number)
+    return sorted(counts.items(), key=lambda pair: (pair[1], pair[0]))
+
+
+def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Sheet:
+    columns = [(f"{share} ({number:,})", _share(share)) for share, number in shares(records)]
+    return map_sheet(
+        ctx,
+        group,
+        rows_of(records),
+        columns,
+        name=f"scarcity-{bits}b-{group.slug}",
+        title=f"mAP by labels shown: {group.title}, {bits} bits",
+        notes=[
+            "columns: the share of the training labels that is shown, or labelled images a class (in "
+            "brackets: labelled images in all)"
+        ],
+        planned=max(1, len({r.spec.seed for r in records})),
+    )
+
+
+def _share(share: str) -> Any:
+    return lambda record: record.spec.label_rule.share == share
+
+
+def _figure(group: Group, records: tuple[Record, ...], sheet: Sheet, bits: int) -> Figure:
+    curves: dict[str, dict[float, list[float]]] = {}
+    for name, members in rows_of(records).items():
+        for record in members:
+            value = record.score("map")
+            if value is not None and record.protocol is not None:
+                curves.setdefault(name, {}).setdefault(float(record.protocol.labelled), []).append(value)
+    return Figure(
+        name=f"scarcity-{bits}b-{group.slug}",
+        title=f"mAP against labelled images, {group.title}, {bits} bits",
+        caption=f"mAP against the number of labelled training images: {group.title}, {bits} bits; mean over seeds "
+        "with one standard deviation. " + "; ".join(group.captions),
+        draw=lambda: _draw(curves),
+        data=sheet,
+    )
+
+
+def _draw(curves: Mapping[str, Points]) -> Any:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(COLUMN, 2.6), layout="constrained")
+    draw_lines(axes, curves)
+    axes.set_xscale("log")
+    ticks = sorted({x for points in curves.values() for x in points})
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="labelled training images", ylabel="mAP", ylim=(0, None))
+    legend_below(figure, [axes])
+    return figure
+
+
+def _gaps(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> list[Gap]:
+    gaps = []
+    every = {(r.spec.label_rule.share, r.spec.seed): r.spec for r in records}
+    for name, members in sorted(rows_of(records).items()):
+        have = {(r.spec.label_rule.share, r.spec.seed) for r in members}
+        for share in sorted({share for share, _ in every.keys() - have}):
+            seeds = sorted(seed for own, seed in every.keys() - have if own == share)
+            like = every[share, seeds[0]]
+            command = ctx.command(like, methods=[members[0].spec.method], seeds=seeds)
+            shown = ", ".join(map(str, seeds))
+            gaps.append(
+                Gap(f"{group.title}, {bits} bits: {name} with {share} of the labels, seeds {shown}", command)
+            )
+    return gaps
+
+
+ARTIFACT = Artifact(
+    name="scarcity",
+    aliases=("table2",),
+    title="mAP against the labels shown",
+    needs="fits of the same method at several label shares, or labels a class",
+    suite="paper-scarcity",
+    order=20,
+    build=build,
+)

@@ -1,0 +1,135 @@
+"""Is one method really better than another? Paired over the same queries of the same seeds, from stored codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import InputError
+from benchmark.metrics import Rules, evaluate
+from benchmark.records import Record, Store
+
+Floats = NDArray[np.float64]
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mean difference (first minus second) with its 95 % interval and two-sided p-value.
+
+    `seeds` are the common ones; `queries` counts each seed's. With one seed only the queries vary, so the
+    interval says nothing of another training.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    seeds: tuple[int, ...]
+    queries: int
+
+    @property
+    def text(self) -> str:
+        """`+0.0203 [+0.0150, +0.0260], p<0.001, 3 seeds x 200 queries`."""
+        p = "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}"
+        seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) != 1 else ''} x "
+        interval = f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        return f"{interval}, {p}, {seeds}{self.queries // max(1, len(self.seeds))} queries"
+
+
+class Queries:
+    """Average precision of each query of a record, from its codes under its own rules; kept once computed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._found: dict[str, tuple[NDArray[np.int64], Floats] | None] = {}
+
+    def of(self, record: Record) -> tuple[NDArray[np.int64], Floats] | None:
+        """(query ids, average precisions), both (queries,); None without codes that can be read."""
+        if record.fit_id not in self._found:
+            self._found[record.fit_id] = self._score(record)
+        return self._found[record.fit_id]
+
+    def _score(self, record: Record) -> tuple[NDArray[np.int64], Floats] | None:
+        if record.state != "done" or record.protocol is None:
+            return None
+        try:
+            codes = self._store.codes(record.spec)
+            known = {name: record.protocol.rules[name] for name in Rules.__dataclass_fields__}
+            rules = Rules(**known)
+            ids = np.asarray(codes["query_ids"], dtype=np.int64)
+            pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
+            scored = evaluate(
+                codes["query_codes"],
+                codes["database_codes"],
+                int(codes["bits"]),
+                codes["query_labels"],
+                codes["database_labels"],
+                rules=rules,
+                metrics=["map"],
+                query_ids=pair[0],
+                database_ids=pair[1],
+            )
+        except (InputError, KeyError, TypeError, ValueError):
+            return None
+        return ids, scored.per_query["map"]
+
+    def compare(
+        self, first: Iterable[Record], second: Iterable[Record], resamples: int = RESAMPLES
+    ) -> Comparison | None:
+        """The two configurations on their common seeds; None when no seed has both codes on the same queries."""
+        mine, theirs = ({r.spec.seed: r for r in side} for side in (first, second))
+        changes, seeds = [], []
+        for seed in sorted(mine.keys() & theirs.keys()):
+            one, other = self.of(mine[seed]), self.of(theirs[seed])
+            if one is None or other is None or not np.array_equal(one[0], other[0]):
+                continue
+            changes.append(one[1] - other[1])
+            seeds.append(seed)
+        if not changes:
+            return None
+        return paired_bootstrap(changes, tuple(seeds), resamples)
+
+
+def paired_bootstrap(
+    changes: Sequence[Floats], seeds: tuple[int, ...], resamples: int = RESAMPLES
+) -> Comparison | None:
+    """The mean over seeds of the mean change over queries, seeds and then queries drawn with replacement.
+
+    changes: one array (queries,) per seed, NaN where a query was skipped. The p-value is twice the smaller share
+    of resampled means at or beyond zero (at most 1, at least 2 / (resamples + 1)). Efron and Tibshirani, An
+    introduction to the bootstrap, 1993, chapters 8 and 16. None when no query has a value.
+    """
+    known = [change[~np.isnan(change)] for change in changes]
+    if any(not len(change) for change in known):
+        return None
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, len(known), (resamples, len(known)))
+    means = np.zeros(resamples)
+    for number, change in enumerate(known):
+        times = (drawn == number).sum(axis=1)
+        for low in range(0, int(times.max(initial=0))):
+            rows = np.flatnonzero(times > low)
+            means[rows] += _resampled_means(change, len(rows), rng)
+    means /= len(known)
+    observed = float(np.mean([change.mean() for change in known]))
+    low_, high = np.quantile(means, [0.025, 0.975])
+    if all((change == 0).all() for change in known):
+        p = 1.0
+    else:
+        below, above = int((means <= 0).sum()), int((means >= 0).sum())
+        p = min(1.0, 2 * (min(below, above) + 1) / (resamples + 1))
+    return Comparison(observed, float(low_), float(high), p, seeds, sum(len(change) for change in known))
+
+
+def _resampled_means(change: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Means of `count` resamples, in blocks that bound the memory."""
+    found = np.empty(count)
+    step = max(1, (1 << 20) // len(change))
+    for start in range(0, count, step):
+        size = min(step, count - start)
+        found[start : start + size] = change[rng.integers(0, len(change), (size, len(change)))].mean(axis=1)
+    return found

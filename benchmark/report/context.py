@@ -1,0 +1,140 @@
+"""What every artifact is drawn from: the records, what is known of them, and the commands that would add more."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.records import Record, Store
+from benchmark.report.compare import Queries
+from benchmark.report.frame import Group, group_records, row_name
+from benchmark.report.sheet import Gap
+from benchmark.spec import FitSpec, Sweep
+
+
+class Context:
+    """A results folder, read once.
+
+    stale: ids of fits whose method's source has changed since. data_cache: where decoded data sets lie, for
+    artifacts that show images; None: they are gaps.
+    """
+
+    def __init__(self, store: Store, records: Iterable[Record], stale: set[str]) -> None:
+        self.store = store
+        self.records = tuple(records)
+        self.stale = stale
+        self.queries = Queries(store)
+
+    @functools.cached_property
+    def done(self) -> tuple[Record, ...]:
+        """The records with a result."""
+        return tuple(record for record in self.records if record.state == "done")
+
+    @functools.cached_property
+    def main_groups(self) -> list[Group]:
+        """Groups at full labels, without label noise, on all classes, methods only (no declared variants)."""
+        full = [r for r in self.records if r.spec.label_rule.full and not r.spec.label_noise]
+        return group_records([r for r in full if r.spec.class_split is None])
+
+    def suite_command(self, suite: str) -> str:
+        """The command that runs a suite into this folder."""
+        return f"python -m benchmark run --suite {suite} --results {shlex.quote(str(self.store.root))}"
+
+    def no_records(self, what: str, suite: str) -> Gap:
+        """The gap of an artifact without a single record: the small twin, or the suite at the paper's scale."""
+        return Gap(f"no records of {what}", f"{self.suite_command(suite + '-small')}   # or --suite {suite}")
+
+    def command(
+        self,
+        like: FitSpec,
+        *,
+        methods: Sequence[str],
+        bits: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+        fractions: Sequence[float] | None = None,
+        views: Sequence[str] = (),
+        extra: Sequence[str] = (),
+    ) -> str:
+        """The command of fits under the conditions of `like`, flags at their defaults left out.
+
+        A weights file is known by its digest only: the command holds a placeholder for it.
+        """
+        default = Sweep()
+        weights = like.weights if like.weights in ("none", "imagenet") else "WEIGHTS_FILE"
+        numbers = None if like.labels_per_class is None else str(like.labels_per_class)
+        shares = ",".join(f"{one:g}" for one in fractions or (like.label_fraction,))
+        flags: list[tuple[str, str | None, str]] = [
+            ("methods", ",".join(methods), ""),
+            ("datasets", like.dataset, ""),
+            ("bits", ",".join(map(str, bits or (like.bits,))), ""),
+            ("seeds", ",".join(map(str, seeds or (like.seed,))), ""),
+            ("label-fractions", shares if numbers is None or fractions else None, "1"),
+            ("labels-per-class", numbers if not fractions else None, ""),
+            ("label-noise", f"{like.label_noise:g}", "0"),
+            ("noise-kind", like.noise_kind, default.noise_kind),
+            ("hidden-images", like.hidden_images, default.hidden_images),
+            ("protocol", like.protocol, ""),
+            ("backbone", like.backbone, default.backbone),
+            ("weights", weights, default.weights),
+            ("epochs", str(like.epochs) if like.epochs else None, ""),
+            ("batch-size", str(like.batch_size) if like.batch_size else None, str(default.batch_size)),
+            ("selection", like.selection, default.selection),
+            ("precision", like.precision, default.precision),
+            ("views", ",".join(views) or None, ""),
+        ]
+        words = ["python", "-m", "benchmark", "run"]
+        for name, value, usual in flags:
+            if value is not None and value != usual:
+                words += [f"--{name}", value]
+        return shlex.join([*words, *extra, "--results", str(self.store.root)])
+
+    def missing(self, group: Group, rows: dict[str, list[Record]], columns: Sequence[int]) -> list[Gap]:
+        """Gaps of a table of rows by bits: configurations without a record, and seeds that others have.
+
+        One gap for each row and set of seeds; rows whose parameters were set by hand are repeated with them.
+        """
+        gaps = []
+        for name, records in sorted(rows.items()):
+            lacking: dict[tuple[int, ...], list[int]] = {}
+            for bits in columns:
+                have = {r.spec.seed for r in records if r.spec.bits == bits}
+                wanted = tuple(sorted(set(group.seeds) - have))
+                if wanted:
+                    lacking.setdefault(wanted, []).append(bits)
+            for seeds, bits_ in lacking.items():
+                lengths, shown = (", ".join(map(str, numbers)) for numbers in (bits_, seeds))
+                what = f"{group.title}: {name} at {lengths} bits, seeds {shown}"
+                like = records[0].spec
+                extra = _assignments(records[0])
+                command = self.command(like, methods=[like.method], bits=bits_, seeds=seeds, extra=extra)
+                gaps.append(Gap(what, command))
+        return gaps
+
+
+def rows_of(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by the row that they belong to."""
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        rows.setdefault(row_name(record), []).append(record)
+    return rows
+
+
+def _assignments(record: Record) -> list[str]:
+    """`--set` flags of the parameters that are off their defaults."""
+    if row_name(record) == record.spec.method:
+        return []
+    defaults = registry.find("methods", record.spec.method).defaults
+    flags: list[str] = []
+    for key, value in sorted(record.spec.params.items()):
+        if defaults.get(key) != value:
+            shown = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            flags += ["--set", f"{record.spec.method}.{key}={shown}"]
+    return flags
+
+
+def common_path(root: Path) -> str:
+    """A results folder as text for captions: its last two parts."""
+    return "/".join(root.parts[-2:])

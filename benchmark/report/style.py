@@ -1,0 +1,104 @@
+"""How figures look: one fixed colour, marker and line per method, and pages that come out alike twice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmark.spec import digest
+
+#: Okabe and Ito's palette (yellow left out: too light on white): told apart by colour-blind readers.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 1, 2, 1, 2)))
+
+#: The methods that papers compare most, each with a place of its own: neighbours differ in colour, marker and
+#: line. 7 colours, 11 markers and 8 lines have no common factor, so 616 places differ.
+_PLACES = (
+    *("coophash", "hashnet", "itq", "hashgan", "csq", "dpsh", "lsh", "dhn", "dsh", "dch", "greedyhash"),
+    *("orthohash", "dpn", "ksh", "sdh", "bre", "itq-cca", "cnnh", "dnnh", "sh", "pcah", "adsh", "dsdh"),
+    *("dtsh", "dfh", "jmlh", "cibhash", "bihalf", "hswd", "idhn", "lfh", "qsmih", "dbdh", "lcdsh"),
+    *("coophash-class", "coophash-tr", "coophash-nll", "coophash-vae", "coophash-gan"),
+    *("coophash-hash-only", "coophash-class-only", "coophash-generation-only", "cross-entropy"),
+    *("bihalf-u", "greedyhash-u"),
+)
+#: One column of a two-column page, and both, in inches.
+COLUMN, PAGE = 3.3, 6.9
+
+_RC: dict[str, Any] = {
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "svg.hashsalt": "coophash-benchmark",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.3,
+    "grid.alpha": 0.5,
+}
+
+
+def place(method: str) -> int:
+    """The number that a method's look is drawn from: fixed for known names, from the name for others."""
+    name = method.split(" ")[0]
+    return _PLACES.index(name) if name in _PLACES else len(_PLACES) + int(digest(name, 6), 16)
+
+
+def style(method: str) -> dict[str, Any]:
+    """Colour, marker and line of a method; parameters in brackets and versions behind the name do not count."""
+    number = place(method)
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number % len(LINES)],
+    }
+
+
+@contextmanager
+def drawing() -> Iterator[Any]:
+    """matplotlib's pyplot without a screen and with this report's look; figures are closed at the end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context(_RC):  # type: ignore[arg-type]
+        try:
+            yield pyplot
+        finally:
+            pyplot.close("all")
+
+
+def encode(figure: Any) -> dict[str, bytes]:
+    """The figure as PNG (200 dots an inch) and PDF (TrueType fonts embedded), free of dates and versions."""
+    found = {}
+    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix[1:], dpi=200, metadata=metadata)
+        found[suffix] = buffer.getvalue()
+    return found
+
+
+def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
+    """One legend for all axes, below them."""
+    handles: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels()):
+            handles.setdefault(label, handle)
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)

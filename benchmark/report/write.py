@@ -1,0 +1,190 @@
+"""Write a report: every artifact as files, one page of Markdown, all cells as CSV and Parquet, a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import InputError
+from benchmark.records import Store
+from benchmark.report.artifact import Artifact, choose
+from benchmark.report.context import Context
+from benchmark.report.export import cells_parquet, records_parquet
+from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
+from benchmark.report.sheet import Drawn, Figure, Sheet
+from benchmark.report.style import drawing, encode
+from benchmark.status import stale_fits
+
+MANIFEST = "report.json"
+_TEXT = (".md", ".tex", ".csv", ".txt")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One artifact with what came of it."""
+
+    artifact: Artifact
+    drawn: Drawn
+
+
+def collect(
+    results: Path, only: str | None = None, stale: set[str] | None = None
+) -> tuple[Context, list[Section]]:
+    """Every artifact, built from the records under `results`; nothing is drawn or written yet.
+
+    stale: which fits to mark as measured by an older source (default: those that are). Raises InputError when
+    there is no record or `only` names something unknown.
+    """
+    chosen = choose(only)
+    store = Store(results)
+    records = list(store.records())
+    if not records:
+        raise InputError(f"results folder {str(results)!r} holds no records; run something first")
+    ctx = Context(store, records, stale_fits(records) if stale is None else stale)
+    return ctx, [Section(artifact, artifact.build(ctx)) for artifact in chosen]
+
+
+def render(results: Path, out: Path, only: str | None = None, stale: set[str] | None = None) -> list[Path]:
+    """Write every artifact for the records under `results` into `out`; returns the files written.
+
+    Raises InputError when there is nothing to report or `out` cannot be written.
+    """
+    ctx, sections = collect(results, only, stale)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _write_all(ctx, sections, out)
+    except OSError as error:
+        raise InputError(
+            f"report folder {str(out)!r} cannot be written: {error.strerror or error}"
+        ) from error
+
+
+def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
+    written: list[Path] = []
+    page = ["# Report", "", *_contents(sections)]
+    for section in sections:
+        page += [f"## {section.artifact.title}", ""]
+        for sheet in section.drawn.sheets:
+            for suffix, text in ((".md", to_markdown(sheet)), (".tex", to_latex(sheet))):
+                written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
+            page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
+        for figure in section.drawn.figures:
+            written += _write_figure(figure, section.artifact.name, out)
+            page += [f"![{markdown(figure.title)}]({figure.name}.png)", "", markdown(figure.caption), ""]
+        page += _gap_lines(section.drawn)
+    named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
+    written.append(_write(out / "cells.csv", to_csv(named).encode()))
+    main = [pair for pair in named if pair[0] == "table1"]
+    written.append(_write(out / "main.csv", to_csv(main).encode()))
+    written.append(_write(out / "cells.parquet", cells_parquet(named)))
+    written.append(_write(out / "records.parquet", records_parquet(ctx.records)))
+    written.append(_write(out / "report.md", "\n".join(page).encode()))
+    written.append(_write(out / MANIFEST, _manifest(ctx, sections, written)))
+    return written
+
+
+def _contents(sections: Iterable[Section]) -> list[str]:
+    """What is in the report and what is not, first of all."""
+    lines = ["| artifact | tables | figures | gaps |", "|---|---:|---:|---:|"]
+    for one in sections:
+        drawn = one.drawn
+        name = f"{one.artifact.name}: {one.artifact.title}"
+        lines.append(f"| {name} | {len(drawn.sheets)} | {len(drawn.figures)} | {len(drawn.gaps)} |")
+    return [*lines, ""]
+
+
+def _gap_lines(drawn: Drawn) -> list[str]:
+    if not drawn.gaps:
+        return []
+    lines = ["Missing, and the command that makes it:", ""]
+    for gap in drawn.gaps:
+        lines += [f"- {markdown(gap.what)}", "", *(f"      {line}" for line in gap.command.splitlines()), ""]
+    return lines
+
+
+def _write_figure(figure: Figure, artifact: str, out: Path) -> list[Path]:
+    with drawing():
+        images = encode(figure.draw())
+    written = [_write(out / f"{figure.name}{suffix}", content) for suffix, content in images.items()]
+    written.append(_write(out / f"{figure.name}.txt", (figure.caption + "\n").encode()))
+    if figure.data is not None:
+        written.append(_write(out / f"{figure.name}.csv", to_csv([(artifact, figure.data)]).encode()))
+    return written
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _manifest(ctx: Context, sections: list[Section], written: list[Path]) -> bytes:
+    """What the folder holds: digests of its text files, and which fits were marked stale when it was made."""
+    known = {record.fit_id for record in ctx.records}
+    inexact = [f.name for one in sections for f in one.drawn.figures if not f.exact]
+    content: dict[str, Any] = {
+        "layout": 1,
+        "artifacts": [one.artifact.name for one in sections],
+        "fits": len(known),
+        "stale": sorted(ctx.stale & known),
+        "inexact": sorted(inexact),
+        "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in _TEXT},
+        "images": sorted(p.name for p in written if p.suffix in (".png", ".pdf")),
+    }
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02) -> list[str]:
+    """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
+
+    Text must be equal byte for byte; of an image's pixels at most a share of `tolerance` may differ by more than a
+    tenth of the range, and its size must agree. Which fits were stale is taken from the committed manifest, so
+    that a method's later change does not count. Raises InputError when there is no manifest.
+    """
+    try:
+        manifest = json.loads((committed / MANIFEST).read_text())
+        names = ",".join(manifest["artifacts"])
+        stale, texts, images = set(manifest["stale"]), dict(manifest["text"]), set(manifest["images"])
+        inexact = set(manifest["inexact"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(committed / MANIFEST)!r} cannot be read: {error}") from error
+    made = {path.name: path for path in render(results, scratch, names, stale)}
+    problems = []
+    for name in sorted({*texts, *(n for n, p in made.items() if p.suffix in _TEXT)}):
+        here, there = committed / name, made.get(name)
+        if there is None or not here.is_file():
+            problems.append(f"{name}: {'not made any more' if there is None else 'not in the report'}")
+        elif here.read_bytes() != there.read_bytes():
+            problems.append(f"{name}: differs")
+    for name in sorted(n for n in images if n.endswith(".png") and n[:-4] not in inexact):
+        if name not in made or not (committed / name).is_file():
+            problems.append(f"{name}: missing")
+        elif _unlike(committed / name, made[name]) > tolerance:
+            problems.append(f"{name}: its picture differs")
+    return problems
+
+
+def _unlike(one: Path, other: Path) -> float:
+    """The share of pixels that differ by more than a tenth of the range; 1 for another size."""
+    import numpy as np
+    from PIL import Image
+
+    pair = [
+        np.asarray(Image.open(io.BytesIO(p.read_bytes())).convert("RGB"), dtype=int) for p in (one, other)
+    ]
+    if pair[0].shape != pair[1].shape:
+        return 1.0
+    return float((np.abs(pair[0] - pair[1]).max(axis=2) > 25).mean())
+
+
+def named_sheets(sections: Iterable[Section]) -> list[tuple[str, Sheet]]:
+    """(artifact, sheet) of every sheet."""
+    return [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
