@@ -66,14 +66,14 @@ def run_job(
     spec = job.fit
     started, text = _now(), io.StringIO()
     environment.reset_peak_memory()
-    with _captured_log(text), isolated_generators():
+    with captured_log(text), isolated_generators():
         try:
             measured, artifacts = _measure(spec, data, runtime, workdir, progress, stop)
         except (Interrupted, KeyboardInterrupt):
             raise
         except Exception as error:  # noqa: BLE001 - a failure is a result
             log.error("%s failed: %s", spec.label, error)
-            measured, artifacts = {"state": "failed", "failure": _failure(error)}, Artifacts()
+            measured, artifacts = {"state": "failed", "failure": describe_failure(error)}, Artifacts()
     precision = resolve_precision(spec.precision, runtime.device)
     record = Record(
         fit_id=spec.fit_id,
@@ -113,8 +113,8 @@ def _measure(
     )
     rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
     evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
-    method = _make_method(spec)
-    ctx = _context(spec, data, split, runtime, workdir)
+    method = make_method(spec)
+    ctx = make_context(spec, data, split, runtime, workdir)
     desk = equip(ctx, method, evaluator, progress, stop)
     training = evaluator.training_data(ctx.task)
     clock.lap("load")
@@ -144,12 +144,12 @@ def _measure(
     return measured, Artifacts(codes=codes, weights=method.state(), curve=curve, samples=ctx.samples)
 
 
-def _make_method(spec: FitSpec) -> HashMethod:
+def make_method(spec: FitSpec) -> HashMethod:
     cls = registry.method_class(spec.method)
     return cls(cls.Params.model_validate(spec.params))
 
 
-def _context(
+def make_context(
     spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None
 ) -> WatchedContext:
     info = data.info
@@ -248,7 +248,7 @@ def _gpu_peak(device: torch.device) -> float | None:
     return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
 
 
-def _failure(error: Exception) -> Failure:
+def describe_failure(error: Exception) -> Failure:
     kind: FailureKind = "error"
     if isinstance(error, FloatingPointError):
         kind = "not-finite"
@@ -265,7 +265,7 @@ def _now() -> str:
 
 
 @contextlib.contextmanager
-def _captured_log(into: io.StringIO) -> Iterator[None]:
+def captured_log(into: io.StringIO) -> Iterator[None]:
     """Keep what is logged or warned during a fit, for its `log.txt`."""
     handler = logging.StreamHandler(into)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -60,22 +61,59 @@ class Runtime:
     sweep: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Desk:
+    """The harness's own side of a running fit, which `equip` keeps apart from the context that a method is handed:
+    queries, database and hidden labels are reached from the evaluator.
+    """
+
+    method: HashMethod
+    evaluator: Evaluator
+    runtime: Runtime
+    progress: Callable[[Progress], None] = lambda event: None
+    stop: Callable[[], bool] = lambda: False
+
+    @functools.cached_property
+    def probes(self) -> Probes:
+        """What measures generated images and the class head."""
+        how = self.runtime
+        return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
+
+
+_DESKS: weakref.WeakKeyDictionary[WatchedContext, Desk] = weakref.WeakKeyDictionary()
+
+
+def equip(
+    ctx: WatchedContext,
+    method: HashMethod,
+    evaluator: Evaluator,
+    progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> Desk:
+    """Give a context what it evaluates with, before training begins."""
+    _DESKS[ctx] = Desk(method, evaluator, ctx.runtime, progress, stop)
+    return _DESKS[ctx]
+
+
+def dismiss(ctx: WatchedContext) -> None:
+    """Take it away after training: a method that keeps its context must not keep the data set in memory."""
+    _DESKS.pop(ctx, None)
+
+
+@dataclass(eq=False)
 class WatchedContext(FitContext):
-    """The context of a real fit. `method` and `evaluator` are set before training begins.
+    """The context of a real fit; see `equip`. No attribute of it leads to queries, database or hidden labels.
 
     Training seconds leave evaluations out and count the earlier runs of a continued fit in.
     """
 
     spec: FitSpec | None = None
     runtime: Runtime = field(default_factory=Runtime)
-    progress: Callable[[Progress], None] = lambda event: None
-    stop: Callable[[], bool] = lambda: False
-    method: HashMethod | None = field(default=None, repr=False)
-    evaluator: Evaluator | None = field(default=None, repr=False)
     curve: list[CurvePoint] = field(default_factory=list)
     samples: dict[str, bytes] = field(default_factory=dict, repr=False)
     best: tuple[float, int, dict[str, Tensor]] | None = field(default=None, repr=False)
+
+    __hash__, __eq__ = object.__hash__, object.__eq__  # one context is one fit
 
     def __post_init__(self) -> None:
         self._began = self._last_save = time.monotonic()
@@ -93,7 +131,7 @@ class WatchedContext(FitContext):
     def start(self) -> None:
         """Start the training clock."""
         self._began = self._last_save = time.monotonic()
-        self.progress(Progress("train", 0, self.updates))
+        _tell(self, Progress("train", 0, self.updates))
 
     def train_seconds(self) -> float:
         """Seconds of training so far."""
@@ -114,36 +152,34 @@ class WatchedContext(FitContext):
             return
         self._last_progress = now
         rate = (done - self._first_step) / max(1e-9, self.train_seconds() - self._before)
-        self.progress(
-            Progress(
-                "train",
-                done,
-                self.updates,
-                epoch=done / self.updates * self.epochs,
-                loss=next(iter(scalars.values()), None),
-                images_per_second=rate * self.batch_size,
-                seconds_left=(self.updates - done) / rate,
-            )
+        event = Progress(
+            "train",
+            done,
+            self.updates,
+            epoch=done / self.updates * self.epochs,
+            loss=next(iter(scalars.values()), None),
+            images_per_second=rate * self.batch_size,
+            seconds_left=(self.updates - done) / rate,
         )
+        _tell(self, event)
 
     def evaluate(self, step: int) -> None:
         """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
         if step not in self._evaluation_steps():
             return
-        if self.method is None or self.evaluator is None:
+        desk = _DESKS.get(self)
+        if desk is None:
             raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        with undisturbed(self.method):
-            self._look(step, seconds)
+        with undisturbed(desk.method):
+            self._look(desk, step, seconds)
         self._evaluating += time.monotonic() - begun
 
-    def _look(self, step: int, seconds: float) -> None:
+    def _look(self, desk: Desk, step: int, seconds: float) -> None:
         """Add a point to the curve, and a grid of samples when one is asked for."""
-        method, evaluator, selection = self.method, self.evaluator, self.fit_spec.selection
-        assert method is not None
-        assert evaluator is not None
-        value = evaluator.curve_map(method, selection)
-        found = self.probes.measure(method)
+        method, selection = desk.method, self.fit_spec.selection
+        value = desk.evaluator.curve_map(method, selection)
+        found = desk.probes.measure(method)
         part: Literal["query", "tuning"] = "tuning" if selection == "val" else "query"
         self.curve.append(
             CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part, **found.values)
@@ -152,13 +188,6 @@ class WatchedContext(FitContext):
             self._keep_grid(f"step-{step:06d}.png", found.grid)
         if selection != "last" and (self.best is None or value > self.best[0]):
             self.best = (value, step, {key: tensor.clone() for key, tensor in method.state().items()})
-
-    @functools.cached_property
-    def probes(self) -> Probes:
-        """What measures generated images and the class head; needs `evaluator`."""
-        assert self.evaluator is not None
-        how = self.runtime
-        return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
 
     def _keep_grid(self, name: str, content: bytes) -> None:
         """Keep a grid for the record; beside it at once, to be looked at while the fit runs."""
@@ -180,13 +209,14 @@ class WatchedContext(FitContext):
 
     def should_stop(self) -> bool:
         """Whether the driver was asked to stop."""
-        return self.stop()
+        desk = _DESKS.get(self)
+        return desk is not None and desk.stop()
 
     # ---- checkpoints -------------------------------------------------------------------------
 
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         """Save a training state when the last one is old enough, or when the driver is stopping."""
-        due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.stop()
+        due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.should_stop()
         if self.workdir is None or not due or step >= self.updates:
             return
         content = {
@@ -231,6 +261,12 @@ class WatchedContext(FitContext):
                 self.samples[grid.name] = grid.read_bytes()
         log.info("continuing after update %d", training["step"])
         return training
+
+
+def _tell(ctx: WatchedContext, event: Progress) -> None:
+    desk = _DESKS.get(ctx)
+    if desk is not None:
+        desk.progress(event)
 
 
 def seed_everything(seed: int) -> None:
