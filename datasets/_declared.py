@@ -211,7 +211,9 @@ class DeclaredDataset(ImageDataset):
         return found
 
     def _from_lists(self) -> ImageFiles:
-        return listed_files(self._lists(), len(self.info.classes), self._folder, self.declared.duplicates)
+        return listed_files(
+            self._lists(), len(self.info.classes), Resolver(self._folder), self.declared.duplicates
+        )
 
     # ---- tables ----------------------------------------------------------------------------------
 

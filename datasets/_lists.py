@@ -21,6 +21,8 @@ from benchmark.errors import InputError
 Duplicates = Literal["refuse", "drop"]
 #: The largest list that circulates (NUS-WIDE, 81 concepts) is below 60 MB.
 MAX_BYTES = 2**30
+#: Components of a written path that are looked for below the folder.
+_LONGEST = 6
 _LABELS = re.compile(r"(?:\s+[+-]?\d+)+$")
 
 
@@ -99,23 +101,33 @@ def short(path: str) -> str:
 
 
 class Resolver:
-    """Finds listed images below a folder: the path as written, else its last two components, else its name."""
+    """Finds listed images below a folder, whatever stood before: by ever shorter ends of the written path.
 
-    def __init__(self, folder: Path) -> None:
+    `inside`: sub-folders of it where images may lie as well, such as `train` and `val`.
+    """
+
+    def __init__(self, folder: Path, inside: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._places = ["", *(f"{place}/" for place in inside)]
+        self._last = (2, "")  # what found the image before; the next one is mostly found alike
 
     def find(self, path: str) -> tuple[Path, str]:
         """The file and its name below the folder; a file that is nowhere keeps its last two components."""
-        written = path.replace("\\", "/")
-        parts = [part for part in written.split("/") if part not in ("", ".")]
-        inside = not written.startswith("/") and ".." not in parts and ":" not in parts[0]
-        candidates = ["/".join(parts)] if inside else []
-        candidates += ["/".join(parts[-2:]), parts[-1]] if ".." not in parts[-2:] else [parts[-1]]
-        for candidate in candidates:
-            file = os.path.join(self.folder, candidate)
-            if os.path.isfile(file):
-                return Path(file), candidate
-        return self.folder / candidates[0 if inside else -2 if len(candidates) > 1 else -1], short(path)
+        parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+        if ".." in parts:  # only what follows can be meant
+            parts = parts[len(parts) - parts[::-1].index("..") :]
+        if parts and ":" in parts[0]:
+            parts = parts[1:]
+        lengths = range(min(len(parts), _LONGEST), 0, -1)
+        choices = [(length, place) for length in lengths for place in self._places]
+        if self._last in choices:
+            choices.insert(0, self._last)
+        for length, place in choices:
+            name = place + "/".join(parts[-length:])
+            if os.path.isfile(os.path.join(self.folder, name)):
+                self._last = (length, place)
+                return self.folder / name, name
+        return self.folder / "/".join(parts[-2:]), "/".join(parts[-2:])
 
 
 @dataclass(frozen=True)
@@ -181,13 +193,12 @@ def _hot(listed: ListFile, classes: int) -> np.ndarray:
 
 
 def listed_files(
-    lists: Mapping[str, ListFile], classes: int, folder: Path, duplicates: Duplicates = "refuse"
+    lists: Mapping[str, ListFile], classes: int, resolver: Resolver, duplicates: Duplicates = "refuse"
 ) -> ImageFiles:
-    """The images of one or several lists, found below a folder; the part named `all` becomes no part.
+    """The images of one or several lists; the part named `all` becomes no part.
 
     Raises InputError as `merge` does; images that are not there are left to decoding, which names their lines.
     """
-    resolver = Resolver(folder)
     found: dict[str, Path] = {}
     names: dict[str, list[str]] = {}
     for part, listed in lists.items():

@@ -11,7 +11,7 @@ from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
 from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
 from datasets._large import Photographs, photographs, read_lines
-from datasets._lists import listed_files, read_list
+from datasets._lists import Resolver, listed_files, read_list
 
 _LISTS = {"query": "test.txt", "train": "train.txt", "database": "database.txt"}
 CLASSES = 100
@@ -54,7 +54,7 @@ class ImageNet100(Photographs):
         folder = self.place(root)
         if self._has_lists(folder):
             lists = {part: read_list(folder / name) for part, name in _LISTS.items()}
-            return listed_files(lists, CLASSES, folder)
+            return listed_files(lists, CLASSES, Resolver(folder, ("train", "val")))
         classes = self._classes(folder)
         paths: list[Path] = []
         labels: list[int] = []
