@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own words advise to load it all the same
+        text = f"Inception weights {str(path)!r} hold more than tensors, or are damaged; they are not loaded"
+        raise InputError(text) from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"Inception weights {str(path)!r} cannot be read: {reason}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,15 @@ def check_backbone(task: Task) -> None:
 
 def check_weights(path: Path) -> None:
     """Raise InputError when a weights file cannot be read, or holds more than tensors."""
-    importlib.import_module("methods._backbones").read_weights(path)
+    try:
+        with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
+            warnings.simplefilter("ignore")
+            importlib.import_module("methods._backbones").read_weights(path)
+    except InputError as error:
+        if "weights_only" not in str(error):
+            raise
+        text = f"weights file {str(path)!r} holds more than tensors, or is damaged; it is not loaded"
+        raise InputError(text) from error  # torch's own words advise to load it all the same
 
 
 def _load(entry: Entry, base: type) -> Any:

@@ -118,8 +118,8 @@ def _load_pt(path: Path, limit: int) -> Arrays:
         with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path.name} holds more than tensors; not loaded: {_short(error)}") from None
+    except pickle.UnpicklingError:  # torch's own words advise to load it all the same
+        raise InputError(f"{path.name} holds more than tensors, or is damaged; it is not loaded") from None
     if not isinstance(content, dict):
         raise InputError(f"{path.name} holds a {type(content).__name__}; expected a dictionary of tensors")
     roles = assign([key for key in content if isinstance(key, str)], path.name)
