@@ -542,7 +542,7 @@ def test_nonsense_is_refused_by_name(params, name):
 @pytest.mark.parametrize(
     ("network", "key", "loss"),
     [
-        ("critic", "value.bias", "critic_gap"),
+        ("critic", "value.weight", "critic_gap"),
         ("critic", "code.bias", "critic_pairs, critic_fake_pairs"),
         ("generator", "layers.0.skip.0.bias", "critic_gap"),
         ("hash", "head.bias", "hash_pairs"),
@@ -569,7 +569,7 @@ def test_a_fit_that_diverges_stops_and_names_the_loss(network, key, loss):
 def test_an_exploding_gradient_is_named_before_anything_moves():
     made = ready(digits())
     before = weights(made, "critic")
-    slope = made.critic.value.bias
+    slope = made.critic.value.weight
     with pytest.raises(FloatingPointError, match="gradient of the critic"):
         made._descend("critic", {"critic_gap": torch.sqrt((slope - slope.detach()).square()).sum()})
     assert not moved(made, "critic", before)

@@ -121,7 +121,8 @@ class Critic(nn.Module):
         super().__init__()
         trunk = Compact if kind == "compact" else Residual
         self.trunk: Backbone = trunk(task, width)
-        self.value = _linear(self.trunk.features, 1)
+        # A constant added to w changes no difference of means and no gradient: no bias.
+        self.value = _linear(self.trunk.features, 1, bias=False)
         self.code = _linear(self.trunk.features, task.bits)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,8 +139,9 @@ class Critic(nn.Module):
         return torch.tanh(self.code(self.trunk(images)))
 
 
-def _linear(width: int, out: int) -> nn.Linear:
-    layer = nn.Linear(width, out)
+def _linear(width: int, out: int, bias: bool = True) -> nn.Linear:
+    layer = nn.Linear(width, out, bias=bias)
     nn.init.normal_(layer.weight, std=width**-0.5)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
