@@ -91,8 +91,8 @@ def _protocols() -> list[dict[str, Any]]:
     for name in (*PROTOCOLS, CUSTOM_EXAMPLE):
         protocol = find(name)
         made_for = ", ".join(protocol.datasets) or "any data set that it fits"
-        text = protocol.describe().partition(": ")[2]
-        summary = f"v{protocol.version} for {made_for}: {text}"
+        k = "all" if protocol.k is None else protocol.k
+        summary = f"v{protocol.version} for {made_for}: {protocol.title}; mAP@{k}"
         if name == CUSTOM_EXAMPLE:
             summary += "; any numbers, or --protocol-file FILE"
         rows.append({"name": name, "summary": summary, "protocol": protocol.model_dump(mode="json")})
