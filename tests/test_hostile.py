@@ -1,4 +1,4 @@
-"""Two hundred generated bad inputs: each one line, exit code 2, and nothing touched outside the results folder."""
+"""Over two hundred generated bad inputs: each one line, exit code 2, nothing touched outside the results."""
 
 from __future__ import annotations
 
@@ -92,11 +92,40 @@ BAD_FLAGS = st.one_of(
     ),
     st.tuples(st.just("--tracking-uri"), st.sampled_from(["javascript:1", "file", "//x", "http//x"])),
 )
+#: What decides labels, views and curves.
+BAD_RULES = st.one_of(
+    st.tuples(
+        st.just("--labels-per-class"), st.sampled_from(["0", "-1", "1.5", "1e3", "nan", "x", "1000000"])
+    ),
+    st.tuples(st.just("--label-noise"), st.sampled_from(["1", "-0.1", "nan", "inf", "half", "0,,2"])),
+    st.tuples(st.sampled_from(["--noise-kind", "--hidden-images"]), WEIRD.filter(bool)),
+    st.tuples(
+        st.just("--views"),
+        st.sampled_from(["nosuch", "../x", "clean@@", "corruption:gaussian_noise@9", "cross:", "a:b:c@1"]),
+    ),
+    st.tuples(st.just("--class-splits"), st.sampled_from(["-1", "1000", "x", "0.5"])),
+    st.tuples(
+        st.sampled_from(["--curve-points", "--curve-steps", "--curve-samples"]), NOT_A_NUMBER.filter(bool)
+    ),
+    st.tuples(
+        st.sampled_from(["--curve-points", "--curve-steps", "--curve-samples"]),
+        st.sampled_from(["-1", "1e9"]),
+    ),
+    st.tuples(st.just("--curve-metrics"), WEIRD.map(lambda text: f"no such {text}")),
+)
 
 
 @generated(70)
 @given(flag=BAD_FLAGS)
 def test_flags(place: Path, flag: tuple[str, str]) -> None:
+    name, value = flag
+    refused("run", "--methods", "hashnet", f"{name}={value}", "--results", place / "runs", "--plan")
+    assert not (place / "runs").exists()
+
+
+@generated(40)
+@given(flag=BAD_RULES)
+def test_flags_of_labels_views_and_curves(place: Path, flag: tuple[str, str]) -> None:
     name, value = flag
     refused("run", "--methods", "hashnet", f"{name}={value}", "--results", place / "runs", "--plan")
     assert not (place / "runs").exists()
