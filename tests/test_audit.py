@@ -12,7 +12,7 @@ from PIL import Image
 from benchmark import audit, cli, datastore, protocol, registry
 from benchmark.audit import pixels
 from benchmark.audit.facts import Audit, Overlap
-from benchmark.audit.lists import audit_lists
+from benchmark.audit.lists import audit_lists, role
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.protocol import Protocol, Split
@@ -198,6 +198,19 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path, capsys: pytest.Captu
 def test_mistakes_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["audit", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("test.txt", "query"),
+        ("retrieval.txt", "database"),
+        ("cifar_trainval.txt", "train"),
+        ("odd.txt", "odd"),
+    ],
+)
+def test_a_lists_part_is_told_by_its_name(name: str, part: str) -> None:
+    assert role(Path(name)) == part
 
 
 def test_two_lists_for_one_part_are_refused(tmp_path: Path) -> None:

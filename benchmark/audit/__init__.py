@@ -91,4 +91,4 @@ def _parts(split: Split) -> dict[str, np.ndarray]:
 def _expected(rule: Protocol) -> frozenset[tuple[str, str, str]]:
     """The overlaps that a protocol's own line states: training images inside the database."""
     inside = rule.database in ("all-but-query", "train") or (rule.database == "listed" and not rule.disjoint)
-    return frozenset({("train", "database", "id")} if inside else ())
+    return frozenset(("train", "database", by) for by in ("id", "pixels", "near") if inside)

@@ -12,13 +12,14 @@ import numpy as np
 
 from benchmark.audit.facts import Audit, findings, overlaps, part_facts, twins
 from benchmark.audit.pixels import PixelFacts, digests, near_pairs
+from benchmark.dataset import PARTS
 from benchmark.errors import InputError
 
 #: Part names by how their list files are called in public repositories; the first that a file's name holds counts.
 ROLES = (
-    ("query", ("query", "queries", "test", "val")),
-    ("train", ("train",)),
     ("database", ("database", "gallery", "retrieval", "base", "db")),
+    ("train", ("train",)),
+    ("query", ("query", "queries", "test", "val")),
 )
 #: Thumbnails of image files are made at this size; their digests are of all their pixels.
 _SIDE = 16
@@ -101,7 +102,7 @@ def audit_lists(files: Sequence[Path], images: Path | None = None) -> Audit:
     """
     lists = [read_list(path) for path in files]
     _check_roles(lists)
-    lists.sort(key=lambda one: [part for part, _ in (*ROLES, (one.part, ()))].index(one.part))
+    lists.sort(key=lambda one: (*PARTS, one.part).index(one.part))
     rows: dict[str, int] = {}
     parts = {
         one.part: np.array([rows.setdefault(name, len(rows)) for name in one.names], dtype=np.int64)

@@ -81,8 +81,8 @@ MULTI = (
 LISTED = (
     Protocol(
         name="lists",
-        title="the parts of a data set's list files, mAP at the k they were published with; queries in another part "
-        "are refused",
+        title="the parts of a data set's list files, mAP at the k they were published with; "
+        "queries in another part are refused",
         draw="lists",
         database="listed",
     ),
