@@ -120,7 +120,7 @@ class Resolver:
             parts = parts[1:]
         lengths = range(min(len(parts), _LONGEST), 0, -1)
         choices = [(length, place) for length in lengths for place in self._places]
-        if self._last in choices:
+        if self._last[0] > 1 and self._last in choices:
             choices.insert(0, self._last)
         for length, place in choices:
             name = place + "/".join(parts[-length:])

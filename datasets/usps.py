@@ -74,7 +74,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if len(text) > MAX_TEXT_BYTES:
         raise InputError(f"{str(path)!r} unpacks to more than {MAX_TEXT_BYTES:,} bytes")
     lines = text.splitlines()
-    values = np.zeros((len(lines), _PIXELS))
+    values = np.zeros((len(lines), _PIXELS), dtype=np.float32)
     digits = np.zeros(len(lines), dtype=np.int64)
     for number, line in enumerate(lines):
         try:

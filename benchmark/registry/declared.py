@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +32,9 @@ def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:
     found = []
     for file in sorted(folder.glob("*.toml")):
         try:
-            facts = file.stat()
-        except OSError:  # it went away
+            entry = _entry(file.absolute(), _stamps(file))
+        except FileNotFoundError:  # it went away
             continue
-        entry = _entry(file.absolute(), facts.st_size, facts.st_mtime_ns)
         if entry.name in set(taken):
             entry = replace(
                 entry, info={}, error=f"the name {entry.name!r} is already taken by a data set here"
@@ -56,7 +56,7 @@ def from_declaration(file: Path, keys: Mapping[str, Any]) -> ImageDataset:
 
 
 @functools.lru_cache(maxsize=256)
-def _entry(file: Path, size: int, time: int) -> Entry:
+def _entry(file: Path, stamps: tuple[tuple[str, int, int], ...]) -> Entry:  # stamps only key the cache
     common: dict[str, Any] = {
         "kind": "datasets",
         "name": file.stem,
@@ -71,6 +71,26 @@ def _entry(file: Path, size: int, time: int) -> Entry:
         return Entry(**common, info=_reader()(file).info.model_dump(mode="json"))
     except InputError as error:
         return Entry(**common, error=str(error))
+
+
+def _stamps(file: Path) -> tuple[tuple[str, int, int], ...]:
+    """Sizes and times of a declaration and of the files and folders it names: what its facts depend on."""
+    named = [file]
+    try:
+        with file.open("rb") as content:
+            values = tomllib.load(content).values()
+        named += [file.parent / value for value in values if isinstance(value, str) and value]
+    except ValueError:
+        pass  # reading it properly will say what is wrong
+    found = []
+    for path in named:
+        try:
+            facts = path.stat()
+        except (OSError, ValueError):
+            found.append((str(path), -1, 0))
+        else:
+            found.append((str(path), facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
 
 
 def _reader() -> Any:

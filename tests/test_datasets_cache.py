@@ -1,0 +1,293 @@
+"""Image files decode once, in parallel, into a cache that is whole or absent; bad images are named and counted."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark import cachefiles, datastore, decoding, metrics, protocol, registry
+from benchmark.contracts import Decoded, ImageFiles
+from benchmark.datastore import LoadedDataset
+from benchmark.errors import InputError
+from benchmark.evaluation import Evaluator
+from tests.layouts import lines, picture
+
+Cli = Callable[..., tuple[int, str, str]]
+IMAGES = 300  # more than two blocks
+
+
+@pytest.fixture
+def pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a declared set of class folders, and a cache of its own."""
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "data"
+    for number in range(IMAGES):
+        picture(root / "photos" / ("cat" if number < 200 else "dog") / f"{number:03d}.png", number, (9, 7))
+    (root / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 8\nfit = "stretch"\n')
+    return root
+
+
+def load(root: Path) -> LoadedDataset:
+    return datastore.load(registry.dataset("pets", root), root)
+
+
+def folders(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "cache" / "decoded").iterdir())
+
+
+def spoil(root: Path) -> list[Path]:
+    """Three bad images: cut off, empty, and no image at all."""
+    bad = [root / "photos" / name for name in ("cat/003.png", "cat/150.png", "dog/299.png")]
+    bad[0].write_bytes(bad[0].read_bytes()[:60])
+    bad[1].write_bytes(b"")
+    bad[2].write_bytes(b"hello")
+    return bad
+
+
+def test_every_image_is_where_it_belongs(pets: Path) -> None:
+    from PIL import Image
+
+    data = load(pets)
+    assert data.images.shape == (IMAGES, 3, 8, 8)
+    for row in (0, 127, 128, 255, 299):
+        path = pets / "photos" / str(data.names[row])
+        wanted = np.asarray(Image.open(path).convert("RGB").resize((8, 8), Image.Resampling.BILINEAR))
+        assert (data.images[row] == wanted.transpose(2, 0, 1)).all()
+    assert (data.images == load(pets).images).all()
+
+
+def test_a_large_set_is_memory_mapped_and_the_same(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = load(pets)
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    large = load(pets)
+    assert isinstance(large.images, np.memmap)
+    assert not large.images.flags.writeable
+    assert large.fingerprint == small.fingerprint
+    assert isinstance(load(pets).images, np.memmap)
+
+
+def test_the_evaluator_reads_a_memory_mapped_set_by_rows(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = load(pets)
+    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    large = load(pets)
+    rule = protocol.PROTOCOLS["balanced-20-50"]
+    split = protocol.draw(rule, small.info, small.labels, 0)
+    one, other = (Evaluator(data, split, metrics.Rules(), 8, torch.device("cpu")) for data in (small, large))
+    rows = np.array([5, 299, 7])
+    assert torch.equal(one.images(rows), other.images(rows))
+    assert other._pool is None
+    other.images(rows).zero_()  # a copy: the file stays as it is
+    assert torch.equal(one.images(rows), other.images(rows))
+
+
+def test_a_large_cache_whose_file_was_touched_is_checked_again(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    first = load(pets)
+    (file,) = (tmp_path / "cache" / "decoded").glob("pets-*/images.npy")
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 0xFF
+    del first
+    file.write_bytes(bytes(content))
+    again = load(pets)
+    assert datastore.fingerprint(Decoded(again.images, again.labels, again.names)) == again.fingerprint
+
+
+class TestBadImages:
+    """Named, counted, refused, or left out on request and on record."""
+
+    def test_all_are_counted_and_nothing_is_cached(self, pets: Path, tmp_path: Path) -> None:
+        bad = spoil(pets)
+        with pytest.raises(InputError, match=r"3 of 300 images cannot be read") as caught:
+            load(pets)
+        assert all(str(path) in str(caught.value) for path in bad)
+        assert "--skip-bad-images" in str(caught.value)
+        assert folders(tmp_path) == []
+
+    def test_missing_ones_as_well(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+        picture(tmp_path / "0.png", 0)
+        lines(tmp_path / "a.txt", ["0.png 1 0", "1.png 0 1", "2.png 0 1"])
+        (tmp_path / "pets.toml").write_text('kind = "lists"\nimages = "a.txt"\nsize = 8\n')
+        with pytest.raises(
+            InputError, match=r"2 of 3 images .* a.txt line 2: image .* is missing; a.txt line 3"
+        ):
+            load(tmp_path)
+
+    def test_left_out_they_are_on_record(self, pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = load(pets)
+        bad = spoil(pets)
+        with datastore.skipping_bad_images(True):
+            data = load(pets)
+            assert load(pets).facts == data.facts  # from the cache
+            assert datastore.fingerprint_of(registry.dataset("pets", pets), pets) == data.fingerprint
+        assert len(data.images) == IMAGES - 3
+        assert data.facts["skipped_images"] == 3
+        assert data.facts["skipped_names"] == "cat/003.png; cat/150.png; dog/299.png"
+        assert data.fingerprint != whole.fingerprint
+        kept = [row for row in range(IMAGES) if row not in (3, 150, 299)]
+        assert (data.images == whole.images[kept]).all()
+        assert (data.labels == whole.labels[kept]).all()
+        with pytest.raises(InputError, match="3 of 300"):  # not asked for: the other cache does not count
+            load(pets)
+        picture(bad[0], 3, (9, 7))  # one is mended
+        with datastore.skipping_bad_images(True):
+            assert load(pets).facts["skipped_images"] == 2
+
+    def test_parts_point_at_the_same_images(self) -> None:
+        files = ImageFiles(
+            [Path(str(n)) for n in range(5)],
+            np.eye(5, dtype=np.uint8),
+            np.array(list("abcde")),
+            {"query": np.array([4, 1]), "train": np.array([0, 2, 3])},
+            origins=["1", "2", "3", "4", "5"],
+        )
+        left = datastore._without(files, {1, 2})
+        assert left.parts is not None
+        assert left.names[left.parts["query"]].tolist() == ["e"]
+        assert left.names[left.parts["train"]].tolist() == ["a", "d"]
+        assert left.origins == ["1", "4", "5"]
+
+    def test_none_left_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+        lines(tmp_path / "photos" / "cat" / "0.png", ["no image"])
+        (tmp_path / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 8\n')
+        with (
+            datastore.skipping_bad_images(True),
+            pytest.raises(InputError, match="no image that can be read"),
+        ):
+            load(tmp_path)
+
+    def test_the_record_and_the_commands(self, pets: Path, tmp_path: Path, run_cli: Cli) -> None:
+        spoil(pets)
+        where = ("--data-root", pets)
+        code, out, err = run_cli("prepare", "pets,nothing", *where)
+        assert code == 2
+        assert "nothing" in err
+        code, out, err = run_cli("prepare", "pets", *where)
+        assert code == 2
+        assert "3 of 300" in err
+        code, out, err = run_cli("prepare", "pets", *where, "--skip-bad-images")
+        assert code == 0
+        assert "297 images" in out
+        assert "skipped_images 3" in out
+        assert "BENCHMARK_SKIP_BAD_IMAGES" not in os.environ
+        arguments = (
+            "run",
+            "--datasets",
+            "pets",
+            "--methods",
+            "lsh",
+            "--bits",
+            8,
+            "--protocol",
+            "balanced-20-50",
+        )
+        rest = ("--tracking-uri", "none", "--results", tmp_path / "results", *where)
+        assert run_cli(*arguments, *rest)[0] == 2
+        code, out, err = run_cli(*arguments, *rest, "--skip-bad-images")
+        assert code == 0, err
+        (record,) = (tmp_path / "results").glob("*/*/*/record.json")
+        assert re.search(r'"data_skipped_images": ?3', record.read_text())
+
+
+class TestInterruption:
+    """A killed process leaves no half cache."""
+
+    def test_killed_while_decoding(self, pets: Path, tmp_path: Path) -> None:
+        script = """
+            import os, signal
+            from pathlib import Path
+            from benchmark import datastore, decoding, registry
+            real, count = decoding.decode, [0]
+            def decode(path, target):
+                count[0] += 1
+                if count[0] == 250:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(path, target)
+            decoding.decode = decode
+            datastore.load(registry.dataset("pets", Path(ROOT)), Path(ROOT))
+        """
+        source = textwrap.dedent(script).replace("ROOT", repr(str(pets)))
+        assert subprocess.run([sys.executable, "-c", source], check=False).returncode == -9
+        (left,) = folders(tmp_path)
+        assert left.startswith(".decoding-")
+        data = load(pets)
+        (only,) = folders(tmp_path)  # what the dead process left is gone
+        assert only.startswith("pets-")
+        assert len(data.images) == IMAGES
+
+    def test_interrupted_by_the_user(
+        self, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*arguments: object) -> np.ndarray:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(decoding, "decode", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                load(pets)
+        assert folders(tmp_path) == []
+        assert len(load(pets).images) == IMAGES
+
+    def test_a_live_process_keeps_its_scratch(self, pets: Path, tmp_path: Path) -> None:
+        mine = cachefiles._scratch(tmp_path / "cache" / "decoded")
+        load(pets)
+        assert mine.is_dir()
+
+
+class TestDisk:
+    """A cache that cannot be written."""
+
+    def test_a_small_set_stays_in_memory(
+        self, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "file" / "below"))
+        assert len(load(pets).images) == IMAGES
+
+    def test_a_large_one_is_refused_before_it_is_decoded(
+        self, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+        monkeypatch.setattr(cachefiles.shutil, "disk_usage", lambda path: _Free())
+        with pytest.raises(InputError, match=r"57,600 bytes are needed .* 10 are free.*BENCHMARK_CACHE"):
+            load(pets)
+        assert folders(tmp_path) == []
+
+
+class _Free:
+    free = 10
+
+
+@pytest.mark.parametrize(
+    ("fit", "zoom", "wanted"),
+    [("stretch", 1.0, [0, 100, 200, 255]), ("crop", 1.0, [100, 200]), ("crop", 2.0, [150])],
+)
+def test_fit_and_zoom(tmp_path: Path, fit: str, zoom: float, wanted: list[int]) -> None:
+    """Four stripes of grey, 40 px each in an image of 160 x 80."""
+    from PIL import Image
+
+    stripes = np.repeat(np.array([0, 100, 200, 255], dtype=np.uint8), 40)
+    Image.fromarray(np.broadcast_to(stripes, (80, 160)).copy()).save(tmp_path / "a.png")
+    target = decoding.Target(1, 8, 8, fit, zoom)
+    row = decoding.decode(tmp_path / "a.png", target)[0, 4].astype(int)
+    if fit == "stretch":
+        assert np.abs(row[[0, 2, 5, 7]] - wanted).max() < 15
+    elif zoom == 1:
+        assert np.abs(row[[1, 6]] - wanted).max() < 15
+    else:
+        assert abs(row.mean() - wanted[0]) < 15

@@ -1,0 +1,409 @@
+"""Data sets of a user's own: list files, class folders, tables, by a declaration in the data folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import datastore, registry
+from benchmark.datastore import LoadedDataset
+from benchmark.errors import InputError
+from datasets._lists import Resolver, read_list, short
+from tests.layouts import lines, picture
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def load(name: str, root: Path) -> LoadedDataset:
+    return datastore.load(registry.dataset(name, root), root)
+
+
+def refused(name: str, root: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load(name, root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def declare(root: Path, name: str, text: str) -> Path:
+    path = root / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """Six images and a train/test/database triple with everything that circulates in it."""
+    for number in range(6):
+        picture(tmp_path / "pictures" / "images" / f"{number}.png", number)
+    lines(tmp_path / "test.txt", ["images/0.png 1 0 0 ", "./images/1.png 0 1 1"])
+    lines(
+        tmp_path / "train.txt",
+        ["/home/a/data/images/2.png 1 1 0  ", "C:\\x\\images\\3.png 0 0 1"],
+        end="\r\n",
+    )
+    lines(
+        tmp_path / "database.txt",
+        ["images/4.png\t0 1 0", "images/0.png 1 0 0", "", "data/images/5.png 0 1 0"],
+    )
+    declare(
+        tmp_path,
+        "mine",
+        """
+        kind = "lists"
+        folder = "pictures"
+        size = [12, 10]
+        query = "test.txt"
+        train = "train.txt"
+        database = "database.txt"
+        """,
+    )
+    return tmp_path
+
+
+class TestLists:
+    """List files of the public repositories."""
+
+    def test_a_triple_becomes_a_set_with_parts(self, listed: Path) -> None:
+        data = load("mine", listed)
+        assert data.images.shape == (6, 3, 12, 10)
+        assert data.names.tolist() == [f"images/{number}.png" for number in (0, 1, 2, 3, 4, 5)]
+        assert data.labels.tolist()[:4] == [[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]]
+        assert data.info.multi_label
+        assert data.info.default_protocol == "lists"
+        assert {part: rows.tolist() for part, rows in (data.parts or {}).items()} == {
+            "query": [0, 1],
+            "train": [2, 3],
+            "database": [4, 0, 5],
+        }
+        again = load("mine", listed)  # from the cache
+        assert again.fingerprint == data.fingerprint
+        assert {part: rows.tolist() for part, rows in (again.parts or {}).items()} == {
+            part: rows.tolist() for part, rows in (data.parts or {}).items()
+        }
+
+    def test_other_parts_are_other_data(self, listed: Path) -> None:
+        before = load("mine", listed).fingerprint
+        lines(listed / "database.txt", ["images/4.png 0 1 0", "images/5.png 0 1 0", "images/0.png 1 0 0"])
+        assert load("mine", listed).fingerprint != before
+
+    def test_paths_of_another_machine_are_the_same_data(self, listed: Path) -> None:
+        before = load("mine", listed).fingerprint
+        content = [
+            line.replace("images/", "/elsewhere/deep/images/")
+            for line in (listed / "test.txt").read_text().split("\n")
+        ]
+        (listed / "test.txt").write_text("\n".join(content))
+        assert load("mine", listed).fingerprint == before
+
+    def test_one_field_is_a_class_index(self, listed: Path) -> None:
+        lines(listed / "all.txt", ["images/0.png 2", "images/1.png 0", "images/2.png 1"])
+        declare(listed, "indexed", 'kind = "lists"\nfolder = "pictures"\nimages = "all.txt"\nsize = 8')
+        data = load("indexed", listed)
+        assert data.labels.argmax(1).tolist() == [2, 0, 1]
+        assert not data.info.multi_label
+        assert data.parts is None
+
+    def test_npy_images(self, listed: Path) -> None:
+        colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        np.save(listed / "pictures" / "a.npy", colours)
+        np.save(listed / "pictures" / "b.npy", colours[:, :, 0])
+        lines(listed / "all.txt", ["a.npy 1 0", "b.npy 0 1"])
+        declare(listed, "arrays", 'kind = "lists"\nfolder = "pictures"\nimages = "all.txt"\nsize = 8')
+        data = load("arrays", listed)
+        assert (data.images[0] == colours.transpose(2, 0, 1)).all()
+        assert (data.images[1] == colours[None, :, :, 0]).all()
+        np.save(listed / "pictures" / "b.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+        message = refused("arrays", listed)
+        assert "all.txt line 2" in message
+        assert "b.npy" in message
+
+    @pytest.mark.parametrize(
+        ("file", "content", "reason"),
+        [
+            ("test.txt", ["images/0.png 1 0 0", "images/1.png 0 1"], "test.txt' line 2 has 2 label fields"),
+            ("train.txt", ["images/2.png 1 0"], "train.txt' line 1 has 2 label fields"),
+            (
+                "test.txt",
+                ["images/0.png 1 0 0", "images/1.png 0 2 0"],
+                "test.txt' line 2 has the label field 2",
+            ),
+            (
+                "test.txt",
+                ["images/0.png 1 0 0", "images/1.png 0 -1 0"],
+                "test.txt' line 2 has the label field -1",
+            ),
+            ("test.txt", ["images/0.png 1 0 0", "images/1.png"], "test.txt' line 2 has no label"),
+            ("test.txt", ["images/0.png 1 0 0", "x.png 1 a 0"], "test.txt' line 2 has 1 label fields"),
+            ("test.txt", ["images/0.png 1 0 0"] * 2, "test.txt line 2 repeats image 'images/0.png'"),
+            ("test.txt", ["images/0.png 1 0 0", "images/9.png 0 1 0"], "test.txt line 2: image"),
+            (
+                "database.txt",
+                ["images/0.png 0 1 0"],
+                "database.txt line 1 gives image 'images/0.png' other labels",
+            ),
+            ("train.txt", [], "names no image"),
+        ],
+    )
+    def test_a_bad_line_is_named(self, listed: Path, file: str, content: list[str], reason: str) -> None:
+        lines(listed / file, content)
+        assert reason in refused("mine", listed)
+
+    def test_repeated_lines_are_dropped_when_asked(self, listed: Path) -> None:
+        lines(listed / "test.txt", ["images/0.png 1 0 0", "images/1.png 0 1 1", "images/0.png 1 0 0"])
+        with (listed / "mine.toml").open("a") as file:
+            file.write('duplicates = "drop"\n')
+        assert (load("mine", listed).parts or {})["query"].tolist() == [0, 1]
+
+    def test_a_missing_list_and_odd_bytes(self, listed: Path) -> None:
+        (listed / "test.txt").write_bytes(b"images/\xff\xfe.png 1 0 0\n")
+        assert "test.txt" in refused("mine", listed)
+        (listed / "test.txt").unlink()
+        assert "missing list file" in refused("mine", listed)
+
+    def test_paths_with_spaces_and_a_mark_at_the_start(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_bytes("\ufeffmy photos/a 1.jpg 0 1\r\nb.jpg 1 0".encode())
+        found = read_list(tmp_path / "a.txt")
+        assert list(found.paths) == ["my photos/a 1.jpg", "b.jpg"]
+        assert found.fields.tolist() == [[0, 1], [1, 0]]
+
+    def test_nothing_outside_the_folder_is_found(self, tmp_path: Path) -> None:
+        picture(tmp_path / "secret.png", 0)
+        (tmp_path / "pictures").mkdir()
+        for written in ("../secret.png", "a/../../secret.png", str(tmp_path / "secret.png")):
+            file, _ = Resolver(tmp_path / "pictures").find(written)
+            assert not file.is_file()
+        assert short("/a/b\\c/d.jpg") == "c/d.jpg"
+
+
+class TestFolders:
+    """A folder of class folders."""
+
+    @pytest.fixture
+    def photos(self, tmp_path: Path) -> Path:
+        for part in ("train", "test"):
+            for number, name in enumerate(("cat", "dog")):
+                for index in range(3):
+                    picture(tmp_path / "photos" / part / name / f"{index}.png", number * 10 + index)
+        return tmp_path
+
+    def test_classes_are_the_folders(self, photos: Path) -> None:
+        declare(photos, "pets", 'kind = "folder"\nfolder = "photos/train"\nsize = 8\nchannels = 1')
+        data = load("pets", photos)
+        assert data.images.shape == (6, 1, 8, 8)
+        assert data.info.classes == ("cat", "dog")
+        assert data.labels.argmax(1).tolist() == [0, 0, 0, 1, 1, 1]
+        assert data.names[0] == "cat/0.png"
+
+    def test_sub_folders_are_parts(self, photos: Path) -> None:
+        declare(
+            photos, "pets", 'kind = "folder"\nfolder = "photos"\nsize = 8\nquery = "test"\ntrain = "train"'
+        )
+        data = load("pets", photos)
+        assert {part: rows.tolist() for part, rows in (data.parts or {}).items()} == {
+            "query": [0, 1, 2, 3, 4, 5],
+            "train": [6, 7, 8, 9, 10, 11],
+        }
+
+    def test_what_is_wrong_is_named(self, photos: Path) -> None:
+        declare(photos, "pets", 'kind = "folder"\nfolder = "nowhere"')
+        assert "pets.toml" in refused("pets", photos)
+        declare(photos, "pets", 'kind = "folder"\nfolder = "photos/train/cat"')
+        assert "holds no class folders" in refused("pets", photos)
+        declare(photos, "pets", 'kind = "folder"\nfolder = "photos/train"\nsizes = 3')
+        assert "did you mean size" in refused("pets", photos)
+
+
+class TestTables:
+    """CSV and Parquet."""
+
+    @pytest.fixture
+    def images(self, tmp_path: Path) -> Path:
+        for number in range(4):
+            picture(tmp_path / f"{number}.png", number)
+        return tmp_path
+
+    def test_class_names(self, images: Path) -> None:
+        lines(
+            images / "a.csv", ["path,species", "0.png,wren", "1.png,robin", '"2.png","wren"', "3.png,robin"]
+        )
+        declare(images, "birds", 'kind = "table"\ntable = "a.csv"\nsize = 8')
+        data = load("birds", images)
+        assert data.info.classes == ("robin", "wren")
+        assert data.labels.argmax(1).tolist() == [1, 0, 1, 0]
+        assert not data.info.multi_label
+
+    def test_several_columns_and_parts(self, images: Path) -> None:
+        content = [
+            "file;cat;dog;split",
+            "0.png;1;0;test",
+            "1.png;1;1;train",
+            "2.png;0;1;train",
+            "3.png;0;0;gallery",
+        ]
+        lines(images / "a.csv", content, end="\r\n")
+        declare(images, "pets", 'kind = "table"\ntable = "a.csv"\nsize = 8')
+        data = load("pets", images)
+        assert data.info.classes == ("cat", "dog")
+        assert data.labels.tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
+        assert data.info.multi_label
+        assert data.info.default_protocol == "lists"
+        assert {part: rows.tolist() for part, rows in (data.parts or {}).items()} == {
+            "query": [0],
+            "train": [1, 2],
+            "database": [3],
+        }
+
+    def test_a_list_of_labels_in_parquet(self, images: Path) -> None:
+        import pandas
+
+        frame = pandas.DataFrame({"image": [f"{n}.png" for n in range(4)], "tags": ["a;b", "c", "b", "a; c"]})
+        frame.to_parquet(images / "a.parquet")
+        declare(images, "tags", 'kind = "table"\ntable = "a.parquet"\nsize = 8')
+        assert load("tags", images).labels.tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0], [1, 0, 1]]
+        (images / "a.parquet").write_bytes(b"PAR1 nonsense")
+        assert "a.parquet" in refused("tags", images)
+
+    def test_numbers_keep_their_order(self, images: Path) -> None:
+        lines(images / "a.csv", ["path,label", "0.png,10", "1.png,2", "2.png,10"])
+        declare(images, "numbers", 'kind = "table"\ntable = "a.csv"\nsize = 8')
+        assert load("numbers", images).info.classes == ("2", "10")
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (["path,label", "0.png,a", "1.png"], "a.csv' line 3 has 1 cells; the header has 2"),
+            (["path,label", "0.png,a", "9.png,b"], "a.csv line 3: image"),
+            (["path,label", "0.png,a", "1.png,"], "a.csv line 3 has no label"),
+            (["path,label", "0.png,a", ",b"], "a.csv line 3 has no path"),
+            (["path,label", "0.png,a", "0.png,a"], "a.csv line 3 repeats image '0.png' of a.csv line 2"),
+            (["path,x,y", "0.png,1,0", "1.png,1,yes"], "a.csv line 3 has 'yes' in a label column"),
+            (["path,label,part", "0.png,a,train", "1.png,a,tset"], "a.csv line 3 has the part 'tset'"),
+            (["path", "0.png"], "no label column"),
+            (["path,label"], "has no rows"),
+        ],
+    )
+    def test_a_bad_line_is_named(self, images: Path, content: list[str], reason: str) -> None:
+        lines(images / "a.csv", content)
+        declare(images, "bad", 'kind = "table"\ntable = "a.csv"\nsize = 8')
+        assert reason in refused("bad", images)
+
+    def test_an_unknown_column_is_named(self, images: Path) -> None:
+        lines(images / "a.csv", ["path,label", "0.png,a"])
+        declare(images, "bad", 'kind = "table"\ntable = "a.csv"\nlabels = "labels"')
+        assert "did you mean label" in refused("bad", images)
+
+
+class TestDeclarations:
+    """Names are listed and used like any other."""
+
+    def test_the_whole_way(self, listed: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BENCHMARK_DATA", str(listed))
+        code, out, _ = run_cli("list", "datasets", "--json")
+        (row,) = [row for row in json.loads(out) if row["name"] == "mine"]
+        assert code == 0
+        assert row["origin"] == "mine.toml"
+        assert str(listed) not in json.dumps(row["info"])
+        code, out, _ = run_cli("prepare", "mine")
+        assert code == 0
+        assert "mine: 6 images, 3 classes, 3x12x10, parts: query 2, train 2, database 3" in out
+        monkeypatch.delenv("BENCHMARK_DATA")
+        results = listed / "results"
+        arguments = ("run", "--datasets", "mine", "--methods", "lsh", "--bits", 8, "--tracking-uri", "none")
+        code, out, err = run_cli(*arguments, "--results", results, "--data-root", listed)
+        assert code == 2  # a query of the lists is in the database
+        assert "lists-as-released" in err
+        rest = ("--protocol", "lists-as-released", "--results", results, "--data-root", listed)
+        code, out, err = run_cli(*arguments, *rest)
+        assert code == 0, err
+        (record,) = results.glob("*/*/*/record.json")
+        assert str(listed) not in record.read_text().replace(str(results), "").split('"command"')[0]
+
+    def test_broken_and_taken_names_are_listed_with_the_reason(self, tmp_path: Path) -> None:
+        declare(tmp_path, "mnist", 'kind = "folder"')
+        declare(tmp_path, "broken", "kind = ")
+        declare(tmp_path, "Upper", 'kind = "folder"')
+        declare(tmp_path, "none", "title = 'x'")
+        found = {
+            entry.name: entry.error for entry in registry.entries("datasets", tmp_path) if entry.declaration
+        }
+        assert "already taken" in found["mnist"]
+        assert "no readable TOML" in found["broken"]
+        assert "lower-case" in found["Upper"]
+        assert "has no `kind`" in found["none"]
+        assert "digits" in registry.names("datasets", tmp_path)
+        assert registry.find("datasets", "mnist", tmp_path).declaration == ""
+        with pytest.raises(InputError, match=r"broken.toml"):
+            registry.dataset("broken", tmp_path)
+
+    def test_a_changed_declaration_is_read_again(self, listed: Path) -> None:
+        assert registry.find("datasets", "mine", listed).dataset_info.title == "mine"
+        (listed / "mine.toml").write_text((listed / "mine.toml").read_text() + 'title = "My own"\n')
+        assert registry.find("datasets", "mine", listed).dataset_info.title == "My own"
+
+
+class TestAdd:
+    """`dataset add` writes what a user would write, after checking it."""
+
+    def test_class_folders(self, tmp_path: Path, run_cli: Cli) -> None:
+        for name in ("a", "b"):
+            for number in range(4):
+                picture(tmp_path / "photos" / name / f"{number}.png", number)
+        root = tmp_path / "data"
+        code, out, err = run_cli(
+            "dataset", "add", "pets", "--folder", tmp_path / "photos", "--size", 8, "--data-root", root
+        )
+        assert code == 0, err
+        assert "8 images, 2 classes, one label an image" in out
+        assert load("pets", root).images.shape == (8, 3, 8, 8)
+        arguments = ("--datasets", "pets", "--methods", "lsh", "--bits", 8, "--tracking-uri", "none")
+        code, _, err = run_cli("run", *arguments, "--data-root", root, "--results", tmp_path / "results")
+        assert code == 0, err
+
+    def test_lists_and_tables(self, listed: Path, run_cli: Cli) -> None:
+        triple = [("--query", "test.txt"), ("--train", "train.txt"), ("--database", "database.txt")]
+        flags = [part for flag, file in triple for part in (flag, listed / file)]
+        where = ("--folder", listed / "pictures", "--data-root", listed)
+        code, out, err = run_cli("dataset", "add", "other", *flags, *where, "--size", "12x10")
+        assert code == 0, err
+        assert "parts: query 2, train 2, database 3, protocol lists" in out
+        assert load("other", listed).fingerprint == load("mine", listed).fingerprint
+        lines(listed / "a.csv", ["path,label", "images/0.png,x", "images/1.png,y"])
+        code, _, err = run_cli(
+            "dataset", "add", "table", "--table", listed / "a.csv", *where, "--channels", 1
+        )
+        assert code == 0, err
+        assert load("table", listed).images.shape == (2, 1, 32, 32)
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            (("mnist", "--folder", "pictures"), "exists already"),
+            (("My set", "--folder", "pictures"), "lower-case"),
+            (("new",), "give --folder"),
+            (("new", "--folder", "nowhere"), "no such file"),
+            (("new", "--folder", "pictures", "--size", "big"), "--size 'big'"),
+            (("new", "--images", "broken.txt", "--folder", "pictures"), "broken.txt line 2: image"),
+            (("new", "--table", "broken.txt"), "must end with one of .csv"),
+        ],
+    )
+    def test_a_mistake_writes_nothing(
+        self,
+        listed: Path,
+        run_cli: Cli,
+        monkeypatch: pytest.MonkeyPatch,
+        arguments: tuple[str, ...],
+        reason: str,
+    ) -> None:
+        lines(listed / "broken.txt", ["images/0.png 1 0", "images/77.png 1 0"])
+        monkeypatch.chdir(listed)
+        before = sorted(path.name for path in listed.iterdir())
+        code, _, err = run_cli("dataset", "add", *arguments, "--data-root", listed)
+        assert code == 2
+        assert reason in err
+        assert len(err.splitlines()) == 1
+        assert sorted(path.name for path in listed.iterdir()) == before
