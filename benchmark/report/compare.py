@@ -20,8 +20,8 @@ RESAMPLES = 2000
 class Comparison:
     """Mean difference (first minus second) with its 95 % interval and two-sided p-value.
 
-    `seeds` are the common ones; `queries` counts each seed's. With one seed only the queries vary, so the
-    interval says nothing of another training.
+    `seeds` are the common ones; `queries` counts each seed's, 0 where only seeds were compared. With one seed only
+    the queries vary, so the interval says nothing of another training.
     """
 
     difference: float
@@ -35,9 +35,9 @@ class Comparison:
     def text(self) -> str:
         """`+0.0203 [+0.0150, +0.0260], p<0.001, 3 seeds x 200 queries`."""
         p = "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}"
-        seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) != 1 else ''} x "
-        interval = f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-        return f"{interval}, {p}, {seeds}{self.queries // max(1, len(self.seeds))} queries"
+        seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) != 1 else ''}"
+        queries = f" x {self.queries // len(self.seeds)} queries" if self.queries and self.seeds else ""
+        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], {p}, {seeds}{queries}"
 
 
 class Queries:

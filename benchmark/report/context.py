@@ -11,6 +11,7 @@ from benchmark import registry
 from benchmark.records import Record, Store
 from benchmark.report.compare import Queries
 from benchmark.report.frame import Group, group_records, row_name
+from benchmark.report.published import DEFAULT
 from benchmark.report.sheet import Gap
 from benchmark.spec import FitSpec, Sweep
 
@@ -18,14 +19,16 @@ from benchmark.spec import FitSpec, Sweep
 class Context:
     """A results folder, read once.
 
-    stale: ids of fits whose method's source has changed since. data_cache: where decoded data sets lie, for
-    artifacts that show images; None: they are gaps.
+    stale: ids of fits whose method's source has changed since. published: the file of published numbers.
     """
 
-    def __init__(self, store: Store, records: Iterable[Record], stale: set[str]) -> None:
+    def __init__(
+        self, store: Store, records: Iterable[Record], stale: set[str], published: Path = DEFAULT
+    ) -> None:
         self.store = store
         self.records = tuple(records)
         self.stale = stale
+        self.published = published
         self.queries = Queries(store)
 
     @functools.cached_property

@@ -139,6 +139,16 @@ def row_name(record: Record) -> str:
     return f"{name} ({', '.join(changed)})" if changed else name
 
 
+def is_plain(record: Record) -> bool:
+    """Whether every parameter stands at its default. The defaults of an older version are not known any more:
+    there it is whether the command set none.
+    """
+    current = _known(record.spec.method)[1]
+    if record.spec.method_version != current:
+        return f"{record.spec.method}." not in record.command
+    return "(" not in row_name(record)
+
+
 @functools.cache
 def _known(method: str) -> tuple[dict[str, object] | None, int]:
     try:

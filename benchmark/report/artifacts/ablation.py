@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,8 @@ from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.context import Context
-from benchmark.report.frame import Group, is_variant, row_name
+from benchmark.report.context import Context, rows_of
+from benchmark.report.frame import Group, is_plain, is_variant, row_name
 from benchmark.report.lines import draw_bars
 from benchmark.report.mapsheet import common_notes, group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell
@@ -53,32 +54,43 @@ def build(ctx: Context) -> Drawn:
 
 
 def _members(group: Group, base: str, bits: int) -> dict[str, list[Record]]:
-    """Rows: the base first, then its variants, at their own defaults."""
-    rows: dict[str, list[Record]] = {base: []}
-    for record in group.records:
-        method = record.spec.method
-        if (
-            record.spec.bits == bits
-            and (method == base or base_of(method) == base)
-            and row_name(record) == method
-        ):
-            rows.setdefault(method, []).append(record)
-    return rows
+    """Rows of the base and its variants, at their own defaults; the base's come first."""
+    found: dict[str, list[Record]] = {}
+    for record in group.at(bits):
+        if base in (record.spec.method, base_of(record.spec.method)) and is_plain(record):
+            found.setdefault(row_name(record), []).append(record)
+    order = sorted(found, key=lambda name: (found[name][0].spec.method != base, name))
+    return {name: found[name] for name in order}
+
+
+def variant_pairs(records: Iterable[Record]) -> dict[str, tuple[list[Record], list[Record]]]:
+    """variant's row -> (the base's records, the variant's), of one version and at their defaults."""
+    rows = {name: found for name, found in rows_of(records).items() if is_plain(found[0])}
+    pairs = {}
+    for name, found in sorted(rows.items()):
+        base = base_of(found[0].spec.method)
+        whole = rows.get(f"{base}{name.removeprefix(found[0].spec.method)}", [])
+        if base is not None and whole:
+            pairs[name] = (whole, found)
+    return pairs
 
 
 def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> Sheet:
     planned = max(len({r.spec.seed for r in records}) for records in rows.values())
     body, notes = [], []
-    for name in (base, *sorted(set(rows) - {base})):
+    pairs = variant_pairs([record for records in rows.values() for record in records])
+    for name in rows:
         cell = cell_of(rows[name], lambda record: record.score("map"), planned, ctx.stale)
-        found = ctx.queries.compare(rows[name], rows[base]) if name != base else None
-        change = Cell(label="" if name == base else "–")
+        found = ctx.queries.compare(rows[name], pairs[name][0]) if name in pairs else None
+        change = Cell(label="" if rows[name][0].spec.method == base else "–")
         if found is not None:
             change = replace(number_cell(found.difference, cell.fits), label=f"{found.difference:+.4f}")
             change = replace(change, note=found.text)
             notes.append(f"{name} minus {base}: {found.text}")
         interval = f"[{found.low:+.4f}, {found.high:+.4f}]" if found else ""
-        body.append((text_cell(name), text_cell(_title(name)), cell, change, text_cell(interval)))
+        body.append(
+            (text_cell(name), text_cell(_title(rows[name][0].spec.method)), cell, change, text_cell(interval))
+        )
     untrained = sorted(
         {
             f"{r.spec.method}: {r.facts['curve_map']}"
@@ -133,7 +145,10 @@ def _gaps(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, 
     gaps = []
     like = next(record.spec for records in rows.values() for record in records)
     for name in (base, *variants_of(base)):
-        lacking = sorted(set(group.seeds) - {record.spec.seed for record in rows.get(name, [])})
+        lacking = sorted(
+            set(group.seeds)
+            - {r.spec.seed for records in rows.values() for r in records if r.spec.method == name}
+        )
         if lacking:
             shown = ", ".join(map(str, lacking))
             command = ctx.command(like, methods=[name], bits=[bits], seeds=lacking)

@@ -18,7 +18,7 @@ from benchmark.report.style import COLUMN, legend_below
 def build(ctx: Context) -> Drawn:
     """One table and one figure for each data set, bits and treatment of the images without a label."""
     sheets, figures, gaps = [], [], list[Gap]()
-    for group, bits in _groups(ctx):
+    for group, bits in share_groups(ctx):
         records = _records(group, bits)
         sheet = _sheet(ctx, group, records, bits)
         sheets.append(sheet)
@@ -29,7 +29,7 @@ def build(ctx: Context) -> Drawn:
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
 
 
-def _groups(ctx: Context) -> list[tuple[Group, int]]:
+def share_groups(ctx: Context) -> list[tuple[Group, int]]:
     """Groups over label shares: those with at least two shares, full ones joined to each way of hiding images."""
     plain = [r for r in ctx.records if r.spec.class_split is None and not r.spec.label_noise]
     ways = sorted({r.spec.hidden_images for r in plain if not r.spec.label_rule.full})

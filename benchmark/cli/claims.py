@@ -1,0 +1,44 @@
+"""`benchmark claims`: the paper's claims tested on records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(name="claims")
+@click.option(
+    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(results: str, as_json: bool) -> int:
+    """Test the paper's claims on records: supported, contradicted or undecided, and what is still to run."""
+    from benchmark.errors import InputError
+    from benchmark.records import Store
+    from benchmark.report.claim_list import CLAIMS
+    from benchmark.report.claims import RECONSTRUCTION, as_dict, judge
+    from benchmark.report.context import Context
+
+    store = Store(Path(results))
+    records = list(store.records())
+    if not records:
+        raise InputError(f"results folder {results!r} holds no records; run something first")
+    ctx = Context(store, records, set())
+    findings = [judge(ctx, claim) for claim in CLAIMS]
+    if as_json:
+        click.echo(
+            json.dumps({"note": RECONSTRUCTION, "claims": [as_dict(one) for one in findings]}, indent=1)
+        )
+        return 0
+    click.echo(RECONSTRUCTION)
+    for one in findings:
+        counts = ", ".join(f"{count} {name}" for name, count in one.counts.items())
+        click.echo(f"\n{one.claim.name}: {one.verdict.upper()} ({counts})\n  {one.claim.statement}")
+        click.echo(f"  stated by {one.claim.stated}\n  effect: {one.claim.effect}, with its 95 % interval")
+        for unit in one.units:
+            click.echo(f"  - {unit.text}")
+        for gap in one.gaps:
+            click.echo(f"  still to run, for {gap.what}:\n      {gap.command}")
+    return 0

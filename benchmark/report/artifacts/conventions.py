@@ -1,0 +1,102 @@
+"""Convention spread: the same codes under the rule of each public repository."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.metrics import Rules
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.artifacts.precision_recall import pick
+from benchmark.report.context import Context
+from benchmark.report.frame import Group
+from benchmark.report.mapsheet import group_facts
+from benchmark.report.sheet import Cell, Drawn, Gap, Sheet, number_cell, text_cell
+from benchmark.scoring.codeset import CodeSet, load_codes
+from benchmark.scoring.conventions import CONVENTIONS, score_conventions, spread
+
+#: Rows of one table: the methods with the highest mAP, and queries scored, evenly spaced.
+_ROWS, _QUERIES = 4, 200
+
+
+def build(ctx: Context) -> Drawn:
+    """One table per main group, of its best methods (conventions that need real-valued outputs are gaps)."""
+    sheets, gaps = [], list[Gap]()
+    for group in ctx.main_groups:
+        picked = pick(group)
+        names = sorted(picked, key=lambda name: (-(picked[name].score() or 0.0), name))[:_ROWS]
+        rows = {name: found for name in names if (found := _scores(ctx, picked[name])) is not None}
+        if rows:
+            sheets.append(_sheet(group, rows, picked))
+    if not sheets:
+        gaps.append(ctx.no_records("stored codes", "paper-codes"))
+    return Drawn(tuple(sheets), (), tuple(gaps))
+
+
+def _scores(ctx: Context, record: Record) -> dict[str, float | None] | None:
+    """convention -> mAP (None: not computable from sign codes), and ours under the record's own rules."""
+    if record.protocol is None:
+        return None
+    try:
+        codes = _thinned(load_codes((str(ctx.store.folder(record.spec) / "codes.npz"),)))
+        rules = Rules(**{name: record.protocol.rules[name] for name in Rules.__dataclass_fields__})
+        found = score_conventions([*CONVENTIONS.values()], codes, rules)
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+    return {
+        name: None if isinstance(values, InputError) or np.isnan(values).all() else round(float(np.nanmean(values)), 4)
+        for name, values in found.items()
+    }
+
+
+def _thinned(codes: CodeSet) -> CodeSet:
+    """The same database, evenly spaced queries: enough to show what a convention does."""
+    count = len(codes.matrices[0])
+    rows = np.linspace(0, count - 1, min(_QUERIES, count)).astype(int)
+    ids = None if codes.ids[0] is None else codes.ids[0][rows]
+    matrices, labels = (codes.matrices[0][rows], codes.matrices[1]), (codes.labels[0][rows], codes.labels[1])
+    return CodeSet(codes.name, codes.bits, matrices, None, labels, (ids, codes.ids[1]), codes.notes)
+
+
+def _sheet(group: Group, rows: dict[str, dict[str, float | None]], picked: dict[str, Record]) -> Sheet:
+    names = [name for name in CONVENTIONS if any(found[name] is not None for found in rows.values())]
+    methods = sorted(rows)
+    body = []
+    for name in names:
+        cells: list[Cell] = [number_cell(rows[one][name], [picked[one].fit_id]) for one in methods]
+        body.append((text_cell(name), *cells, text_cell(CONVENTIONS[name].describe())))
+    wide = [
+        number_cell(spread(v for v in rows[one].values() if v is not None), [picked[one].fit_id])
+        for one in methods
+    ]
+    body.append((text_cell("spread"), *wide, text_cell("largest minus smallest")))
+    absent = [name for name in CONVENTIONS if name not in names]
+    notes = [
+        f"the very same codes, at most {_QUERIES} evenly spaced queries against the whole database, seed "
+        f"{picked[methods[0]].spec.seed}, {picked[methods[0]].spec.bits} bits",
+        *group.captions,
+    ]
+    if absent:
+        notes.insert(
+            1, f"not computable from stored sign codes (they rank real-valued outputs): {', '.join(absent)}"
+        )
+    return Sheet(
+        name=f"conventions-{group.slug}",
+        title=f"mAP of the same codes under each repository's rule: {group.title}",
+        head=("convention", *methods, "rule"),
+        rows=tuple(body),
+        notes=tuple(notes),
+        metric="map",
+        facts=group_facts(group),
+    )
+
+
+ARTIFACT = Artifact(
+    name="conventions",
+    title="Convention spread",
+    needs="stored codes (every run stores them)",
+    suite="paper-codes",
+    order=95,
+    build=build,
+)

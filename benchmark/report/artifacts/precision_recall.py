@@ -1,0 +1,135 @@
+"""Precision by recall, and precision of the first N, from stored codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.metrics import Rules, evaluate
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.artifacts.curves import Curves, points_sheet
+from benchmark.report.context import Context, rows_of
+from benchmark.report.frame import Group, is_plain
+from benchmark.report.lines import draw_lines
+from benchmark.report.sheet import Drawn, Figure, Gap
+from benchmark.report.style import PAGE, legend_below
+
+#: N of precision@N goes up to here, and code sets of one figure are at most so many.
+_FIRST, _MOST = 1000, 12
+
+
+def build(ctx: Context) -> Drawn:
+    """One figure per main group, at the code length that most methods have; the lowest seed stands for all."""
+    figures, gaps = [], list[Gap]()
+    for group in ctx.main_groups:
+        picked = pick(group)
+        curves = {
+            name: found for name, record in picked.items() if (found := _curves(ctx, record)) is not None
+        }
+        if curves:
+            figures.append(_figure(group, curves, next(iter(picked.values()))))
+        for name in sorted(set(picked) - set(curves)):
+            spec = picked[name].spec
+            gaps.append(Gap(f"{group.title}: the codes of {name}", ctx.command(spec, methods=[spec.method])))
+    if not figures and not gaps:
+        gaps.append(ctx.no_records("stored codes", "paper-codes"))
+    return Drawn((), tuple(figures), tuple(gaps))
+
+
+def pick(group: Group) -> dict[str, Record]:
+    """row -> its record of the lowest seed, at the one code length that the figure is about; the highest mAPs first
+    where there are more rows than a figure holds.
+    """
+    done = [
+        r
+        for r in group.records
+        if r.state == "done" and is_plain(r) and r in group.at(r.spec.bits, variants=False)
+    ]
+    counts = {
+        bits: len({r.spec.method for r in done if r.spec.bits == bits})
+        for bits in {r.spec.bits for r in done}
+    }
+    if not counts:
+        return {}
+    bits = max(counts, key=lambda one: (counts[one], one == 32, -one))
+    rows = rows_of(record for record in done if record.spec.bits == bits)
+    chosen = {name: min(records, key=lambda r: r.spec.seed) for name, records in rows.items()}
+    best = sorted(chosen, key=lambda name: (-(chosen[name].score() or 0.0), name))[:_MOST]
+    return {name: chosen[name] for name in sorted(best)}
+
+
+def _curves(ctx: Context, record: Record) -> dict[str, np.ndarray] | None:
+    if record.protocol is None:
+        return None
+    try:
+        codes = ctx.store.codes(record.spec)
+        rules = Rules(**{name: record.protocol.rules[name] for name in Rules.__dataclass_fields__})
+        pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
+        found = evaluate(
+            codes["query_codes"],
+            codes["database_codes"],
+            int(codes["bits"]),
+            codes["query_labels"],
+            codes["database_labels"],
+            rules=rules,
+            metrics=["precision"],
+            at=[1],
+            cutoffs=_cutoffs(len(codes["database_codes"])),
+            query_ids=pair[0],
+            database_ids=pair[1],
+        )
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+    return {**found.curves}
+
+
+def _cutoffs(items: int) -> list[int]:
+    steps = np.rint(np.geomspace(1, max(1, items), 40)).astype(int)
+    return sorted({*steps.tolist(), *(n for n in range(100, _FIRST + 1, 100) if n <= items)})
+
+
+def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], first: Record) -> Figure:
+    recall: Curves = {}
+    ranks: Curves = {}
+    for name, one in curves.items():
+        for cutoff, precision, found in zip(one["cutoffs"], one["precision"].round(6), one["recall"]):
+            recall.setdefault(name, {})[round(float(found), 6)] = [float(precision)]
+            if cutoff <= _FIRST:
+                ranks.setdefault(name, {})[float(cutoff)] = [float(precision)]
+    bits, name = first.spec.bits, f"precision-recall-{first.spec.bits}b-{group.slug}"
+    seeds = ", ".join(sorted({str(first.spec.seed)}))
+
+    def draw() -> Any:
+        from matplotlib import pyplot
+
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=(PAGE, 2.9), layout="constrained", sharey=True)
+        draw_lines(left, recall, markers=False)
+        draw_lines(right, ranks, markers=False)
+        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        right.set(xlabel="N", ylabel="precision@N", xlim=(0, None))
+        legend_below(figure, [left], columns=6)
+        return figure
+
+    return Figure(
+        name=name,
+        title=f"Precision and recall, {group.title}, {bits} bits",
+        caption=f"Precision by recall (left) and of the first N (right), means over queries, ties averaged: "
+        f"{group.title}, "
+        f"{bits} bits, seed {seeds}. {'; '.join(group.captions)}",
+        draw=draw,
+        data=points_sheet(name, {"precision@N": ranks}, "N", group),
+    )
+
+
+ARTIFACT = Artifact(
+    name="precision-recall",
+    aliases=("pr",),
+    title="Precision-recall and precision@N",
+    needs="stored codes (every run stores them)",
+    suite="paper-codes",
+    order=70,
+    build=build,
+)

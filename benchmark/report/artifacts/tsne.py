@@ -1,0 +1,108 @@
+"""Figure 5: t-SNE of the sign codes of the queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import suites
+from benchmark.errors import InputError
+from benchmark.metrics import unpack_codes
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.artifacts.precision_recall import pick
+from benchmark.report.context import Context
+from benchmark.report.frame import Group
+from benchmark.report.sheet import Drawn, Figure, Gap
+from benchmark.report.style import COLOURS, MARKERS, PAGE
+
+_POINTS = 500
+
+
+def build(ctx: Context) -> Drawn:
+    """One figure for each main group that holds a method of the paper's figure."""
+    wanted = list(suites.read("paper-codes")["methods"])
+    figures, gaps = [], list[Gap]()
+    for group in ctx.main_groups:
+        if group.selection != "last":
+            continue
+        picked = {r.spec.method: r for r in pick(group).values() if r.spec.method in wanted}
+        codes = {
+            name: found
+            for name in wanted
+            if name in picked and (found := _codes(ctx, picked[name])) is not None
+        }
+        if codes:
+            figures.append(_figure(group, codes, next(iter(picked.values()))))
+            lacking = [name for name in wanted if name not in codes]
+            like = next(iter(picked.values())).spec
+            if lacking:
+                gaps.append(
+                    Gap(f"{group.title}: codes of {', '.join(lacking)}", ctx.command(like, methods=lacking))
+                )
+    if not figures:
+        gaps.append(ctx.no_records("codes of the methods of Figure 5", "paper-codes"))
+    return Drawn((), tuple(figures), tuple(gaps))
+
+
+def _codes(ctx: Context, record: Record) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """(-1/+1 codes, class indices) of evenly spaced queries; None without codes or for label sets."""
+    try:
+        found = ctx.store.codes(record.spec)
+        bits = unpack_codes(found["query_codes"], int(found["bits"])).astype(np.float32) * 2 - 1
+        labels = found["query_labels"]
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
+    if labels.ndim != 1 or len(bits) < 10:
+        return None
+    rows = np.linspace(0, len(bits) - 1, min(_POINTS, len(bits))).astype(int)
+    return bits[rows], labels[rows]
+
+
+def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], first: Record) -> Figure:
+    def draw() -> Any:
+        from matplotlib import pyplot
+        from sklearn.manifold import TSNE
+
+        figure, panels = pyplot.subplots(
+            1, len(codes), figsize=(PAGE * len(codes) / 3, 2.5), layout="constrained", squeeze=False
+        )
+        for axes, (name, (bits, labels)) in zip(panels[0], codes.items()):
+            perplexity = min(30.0, (len(bits) - 1) / 3)
+            places = TSNE(2, perplexity=perplexity, init="pca", random_state=0, max_iter=500).fit_transform(
+                bits
+            )
+            for number in np.unique(labels):
+                own = places[labels == number]
+                look = {"c": COLOURS[int(number) % 7], "marker": MARKERS[int(number) % len(MARKERS)]}
+                axes.scatter(own[:, 0], own[:, 1], s=4, lw=0, label=str(int(number)), **look)
+            axes.set(title=name, xticks=[], yticks=[])
+            axes.grid(visible=False)
+        handles, names = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=10, markerscale=2, handletextpad=0.1)
+        return figure
+
+    spec = first.spec
+    return Figure(
+        name=f"figure5-{spec.bits}b-{group.slug}",
+        title=f"t-SNE of codes, {group.title}, {spec.bits} bits",
+        caption=f"t-SNE (500 iterations, perplexity 30, PCA start, seed 0) of the sign codes of at most "
+        f"{_POINTS} evenly "
+        f"spaced queries, colour and marker by class (the paper's Figure 5): {group.title}, {spec.bits} bits, seed "
+        f"{spec.seed}. Distances between clusters mean little in such a picture.",
+        draw=draw,
+        exact=False,
+    )
+
+
+ARTIFACT = Artifact(
+    name="tsne",
+    aliases=("figure5",),
+    title="t-SNE of codes",
+    needs="stored codes of HashNet, HashGAN and CoopHash",
+    suite="paper-codes",
+    order=75,
+    build=build,
+)

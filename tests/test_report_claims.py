@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import registry
+from benchmark.errors import InputError
+from benchmark.records import Artifacts, Record, Score, Store
+from benchmark.report.artifacts import literature, ranks
+from benchmark.report.claim_list import CLAIMS
+from benchmark.report.claims import Finding, judge
+from benchmark.report.compare import paired_bootstrap
+from benchmark.report.context import Context
+from benchmark.report.published import DEFAULT, read_published
+from benchmark.report.ranking import cliques, holm, rank_methods
+from tests.test_report import FACTS, made
+
+RULES = {
+    "ties": "expected",
+    "normaliser": "retrieved-in-k",
+    "no_hit": "zero",
+    "empty_ball": "zero",
+    "sign_zero": 1,
+    "relevance": "shared",
+    "k": None,
+    "exclude_self": False,
+}
+BASIS = FACTS.model_copy(update={"rules": RULES})
+
+
+Made = tuple[Record, Artifacts]
+
+
+def coded(
+    method: str, seed: int, wrong: float, views: dict[str, float] | None = None, **changes: object
+) -> tuple[Record, Artifacts]:
+    """A record with codes: each class has a codeword, and a share `wrong` of the bits is drawn at random."""
+    rng = np.random.default_rng([seed, int(wrong * 1000)])
+    labels = np.arange(120) % 4
+    words = np.random.default_rng(0).integers(0, 2, (4, 32), dtype=np.uint8)
+    bits = np.where(rng.random((120, 32)) < wrong, rng.integers(0, 2, (120, 32)), words[labels]).astype(
+        np.uint8
+    )
+    packed = np.packbits(bits, axis=1)
+    codes = {
+        "query_codes": packed[:40],
+        "database_codes": packed[40:],
+        "bits": np.array(32),
+        "query_labels": labels[:40],
+        "database_labels": labels[40:],
+        "query_ids": np.arange(40),
+        "database_ids": np.arange(40, 120),
+    }
+    defaults = registry.find("methods", method)
+    params = {"params": defaults.defaults, "method_version": defaults.info["version"]}
+    record = made(1.0 - wrong, method=method, seed=seed, **{**params, **changes})
+    scores = (
+        *record.scores,
+        *(Score(view=view, metric="map", value=value) for view, value in (views or {}).items()),
+    )
+    return record.model_copy(update={"protocol": BASIS, "scores": scores, "spec": record.spec}), Artifacts(
+        codes=codes
+    )
+
+
+def finding(root: Path, name: str, made_: list[Made]) -> Finding:
+    store = Store(root)
+    for record, artifacts in made_:
+        fixed = record.model_copy(update={"fit_id": record.spec.fit_id})
+        store.save(fixed, artifacts)
+    (claim,) = [one for one in CLAIMS if one.name == name]
+    return judge(Context(store, store.records(), set()), claim)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [(0.2, 0.8, "supported"), (0.8, 0.2, "contradicted"), (0.5, 0.5, "undecided")],
+)
+def test_the_lead_at_full_labels(tmp_path: Path, ours: float, theirs: float, verdict: str) -> None:
+    sides = [coded(m, s, w) for s in range(3) for m, w in (("coophash", ours), ("hashnet", theirs))]
+    found = finding(tmp_path, "full-labels", sides)
+    assert found.verdict == verdict
+    (unit,) = found.units
+    assert unit.found is not None
+    assert unit.found.low <= unit.found.difference <= unit.found.high
+    assert unit.found.seeds == (0, 1, 2)
+    assert bool(found.gaps) == (verdict == "undecided")
+
+
+def test_one_seed_decides_nothing_and_says_what_to_run(tmp_path: Path) -> None:
+    found = finding(tmp_path, "full-labels", [coded("coophash", 4, 0.1), coded("hashnet", 4, 0.9)])
+    assert found.verdict == "undecided"
+    (gap,) = found.gaps
+    assert "--methods coophash,hashnet --datasets digits --bits 32 --seeds 0,1" in gap.command
+    assert "1 of 3 seeds" in found.units[0].text
+
+
+def test_a_claim_needs_every_test(tmp_path: Path) -> None:
+    sides = [coded(m, s, w) for s in range(3) for m, w in (("coophash", 0.4), ("hashnet", 0.8), ("csq", 0.1))]
+    found = finding(tmp_path, "full-labels", sides)
+    assert found.verdict == "contradicted"
+    assert found.counts == {"supported": 1, "contradicted": 1, "undecided": 0}
+
+
+def test_the_lead_that_grows_as_labels_shrink(tmp_path: Path) -> None:
+    sides = []
+    for seed in range(3):
+        for fraction, ours, theirs in ((1.0, 0.3, 0.3), (0.1, 0.5, 0.9)):
+            sides += [coded("coophash", seed, ours, label_fraction=fraction)]
+            sides += [coded("hashnet", seed, theirs, label_fraction=fraction)]
+    assert finding(tmp_path, "scarce-labels", sides).verdict == "supported"
+
+
+@pytest.mark.parametrize(("name", "view"), [("out-of-distribution", "cross:mnist"), ("ablation", "")])
+def test_other_claims_over_records(tmp_path: Path, name: str, view: str) -> None:
+    other = "hashnet" if view else "coophash-class"
+    sides = []
+    for seed in range(3):
+        sides.append(coded("coophash", seed, 0.2, {view: 0.8 + 0.01 * seed} if view else None))
+        sides.append(coded(other, seed, 0.7, {view: 0.5 - 0.01 * seed} if view else None))
+    found = finding(tmp_path, name, sides)
+    assert found.verdict == "supported"
+    assert found.units[0].found is not None
+    assert found.units[0].found.difference > 0
+
+
+def test_the_command_prints_verdicts_and_json(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    finding(
+        tmp_path,
+        "full-labels",
+        [coded(m, s, w) for s in range(3) for m, w in (("coophash", 0.2), ("lsh", 0.8))],
+    )
+    code, out, _ = run_cli("claims", "--results", str(tmp_path))
+    assert code == 0
+    assert "full-labels: SUPPORTED (1 supported, 0 contradicted, 0 undecided)" in out
+    assert "reconstruction" in out
+    assert "run --suite paper-ood-small" in out
+    code, out, _ = run_cli("claims", "--results", str(tmp_path), "--json")
+    (first, *_) = json.loads(out)["claims"]
+    assert first["units"][0]["effect"] > 0
+    code, _, err = run_cli("claims", "--results", str(tmp_path / "none"))
+    assert (code, "holds no records" in err) == (2, True)
+
+
+def test_the_bootstrap_covers_what_varies() -> None:
+    rng = np.random.default_rng(0)
+    alike = paired_bootstrap([rng.normal(0.5, 0.1, 400)], (0,))
+    assert alike is not None
+    assert alike.low < 0.5 < alike.high
+    assert alike.high - alike.low == pytest.approx(4 * 0.1 / 20, rel=0.2)
+    torn = paired_bootstrap([np.full(50, 1.0), np.full(50, -1.0)], (0, 1))
+    assert torn is not None
+    assert (torn.low, torn.high) == (-1.0, 1.0), "seeds are drawn too"
+    none = paired_bootstrap([np.zeros(5)], (0,))
+    assert none is not None
+    assert none.p == 1.0
+    assert paired_bootstrap([np.full(3, np.nan)], (0,)) is None
+
+
+def test_ranks_against_demsars_formulas() -> None:
+    scores = np.array([[0.9, 0.8, 0.95, 0.9], [0.8, 0.7, 0.9, 0.85], [0.1, 0.2, 0.3, 0.2]])
+    found = rank_methods(["a", "b", "c"], ["w", "x", "y", "z"], scores)
+    assert found.ranks == (1.0, 2.0, 3.0)
+    assert found.cd == pytest.approx(2.343 * np.sqrt(3 * 4 / (6 * 4)), abs=2e-3)
+    assert found.won["a", "c"] == (4, 0, 0)
+    assert cliques(found) == [(0, 1), (1, 2)]
+    with pytest.raises(ValueError, match="at least 3"):
+        rank_methods(["a", "b"], ["w"], scores[:2, :1])
+
+
+def test_holm_never_lowers_and_keeps_order() -> None:
+    assert holm({(0, 1): 0.01, (0, 2): 0.04, (1, 2): 0.03}) == {(0, 1): 0.03, (1, 2): 0.06, (0, 2): 0.06}
+
+
+def test_ranks_need_blocks_and_say_so(tmp_path: Path) -> None:
+    few = [made(0.5, method=name) for name in ("hashnet", "csq", "dpsh")]
+    drawn = ranks.build(Context(Store(tmp_path), few, set()))
+    assert not drawn.sheets
+    assert "paper-main" in drawn.gaps[0].command
+    more = [
+        *few,
+        *(made(0.6 + 0.1 * i, method=name, bits=16) for i, name in enumerate(("hashnet", "csq", "dpsh"))),
+    ]
+    drawn = ranks.build(Context(Store(tmp_path), more, set()))
+    assert [row[0].text for row in drawn.sheets[0].rows] == ["dpsh", "csq", "hashnet"]
+
+
+def published(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "published.csv"
+    path.write_text("method,dataset,protocol,bits,metric,value,backbone,source\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_published_numbers_join_under_one_protocol_alone(tmp_path: Path) -> None:
+    file = published(
+        tmp_path,
+        "HashNet,CIFAR-10,cifar10-59k,32,mAP@all,0.5,AlexNet,one table",
+        'HashNet,CIFAR-10,cifar10-54k,32,mAP@all,0.6,AlexNet,"another, recalled, unverified"',
+        "HashNet,CIFAR-10,cifar10-59k,48,mAP@all,0.7,AlexNet,other bits",
+    )
+    same = {"dataset": "cifar10", "protocol": "cifar10-59k"}
+    ctx = Context(Store(tmp_path), [made(0.75, **same).model_copy(update={"protocol": BASIS})], set(), file)
+    joined, apart = literature.build(ctx).sheets
+    (row,) = joined.rows
+    assert [cell.text for cell in row[:6]] == ["hashnet", "32", "one table", "0.7500", "0.5", "+0.2500"]
+    assert "backbone AlexNet there, compact with weights none here" in row[6].text
+    (row,) = apart.rows
+    assert row[4].text == "0.6 (unverified)"
+    assert row[5].text == "not comparable"
+    assert "split cifar10-54k there" in row[6].text
+
+
+def test_jpeg_pixels_are_never_joined(tmp_path: Path) -> None:
+    file = published(tmp_path, "HashNet,CIFAR-10,cifar10-59k,32,mAP@all,0.5,AlexNet,one table")
+    same = {"dataset": "cifar10-jpeg", "protocol": "cifar10-59k"}
+    ctx = Context(Store(tmp_path), [made(0.75, **same).model_copy(update={"protocol": BASIS})], set(), file)
+    (apart,) = literature.build(ctx).sheets
+    assert "pixels: cifar10-jpeg here" in apart.rows[0][6].text
+
+
+def test_a_broken_file_of_published_numbers_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 2"):
+        read_published(published(tmp_path, "HashNet,CIFAR-10,x,32,mAP@all,high,AlexNet,s"))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="lacks the columns"):
+        read_published(tmp_path / "other.csv")
+
+
+def test_the_published_numbers_here_are_readable_and_marked() -> None:
+    found = read_published()
+    with DEFAULT.open(newline="") as file:
+        assert len(found) == len(list(csv.DictReader(file)))
+    assert all(0 < one.value <= 1 for one in found)
+    assert any(not one.verified for one in found)
