@@ -30,7 +30,7 @@ def default_uri(results: Path) -> str:
 
 def check_uri(uri: str) -> str:
     """The URI itself. Raises InputError for a scheme that MLflow trackers do not have."""
-    scheme = uri.split(":", 1)[0]
+    scheme = uri.split(":", 1)[0].split("+")[0]  # SQLAlchemy's drivers: postgresql+psycopg2
     if ":" not in uri or scheme not in ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file"):
         raise InputError(
             f"tracking URI {public(uri)!r} is not understood; allowed: sqlite:///FILE, postgresql://..., http(s)://HOST:PORT"
@@ -157,8 +157,9 @@ class Tracker:
         client = MlflowClient(self.uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            local = self.uri.startswith("sqlite:")
-            location = (self.store.root / "mlartifacts").resolve().as_uri() if local else None
+            # A server and a folder know where artifacts go; a database would put them under the working folder.
+            database = not self.uri.startswith(("http:", "https:", "file:"))
+            location = (self.store.root / "mlartifacts").resolve().as_uri() if database else None
             self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
         else:
             self._experiment = found.experiment_id
