@@ -152,8 +152,8 @@ def score(
         codes["query_labels"],
         codes["database_labels"],
         rules=rules,
-        query_ids=codes["query_ids"],
-        database_ids=codes["database_ids"],
+        query_ids=codes.get("query_ids"),
+        database_ids=codes.get("database_ids"),
     )
     scores = []
     for key, value in result.values.items():  # `precision@100` carries its own cut-off

@@ -213,6 +213,23 @@ def test_a_lists_part_is_told_by_its_name(name: str, part: str) -> None:
     assert role(Path(name)) == part
 
 
+def test_shards_are_one_part_and_a_second_database_list_is_another(tmp_path: Path) -> None:
+    """As in thuml/HashNet's caffe folders and beside HashGAN's lists."""
+    for name, lines in (
+        ("test0", "a/1 0 1"),
+        ("test1", "a/2 0 1"),
+        ("database", "a/3 1 0"),
+        ("database_nolabel", "a/3 0 0"),
+    ):
+        (tmp_path / f"{name}.txt").write_text(lines)
+    found = audit_lists(audit.list_files(tmp_path))
+    assert {name: part.images for name, part in found.parts.items()} == {
+        "query": 2,
+        "database": 1,
+        "database_nolabel": 1,
+    }
+
+
 def test_two_lists_for_one_part_are_refused(tmp_path: Path) -> None:
     for name in ("test.txt", "query.txt"):
         (tmp_path / name).write_text("a.png 1 0\n")

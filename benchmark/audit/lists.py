@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +100,7 @@ def audit_lists(files: Sequence[Path], images: Path | None = None) -> Audit:
 
     Raises InputError for a file that cannot be read, or two files for one part.
     """
-    lists = [read_list(path) for path in files]
-    _check_roles(lists)
+    lists = _one_a_part([read_list(path) for path in files])
     lists.sort(key=lambda one: (*PARTS, one.part).index(one.part))
     rows: dict[str, int] = {}
     parts = {
@@ -130,11 +129,35 @@ def audit_lists(files: Sequence[Path], images: Path | None = None) -> Audit:
     return audit.model_copy(update={"findings": (*findings(audit), *problems)})
 
 
-def _check_roles(lists: Sequence[ListFile]) -> None:
-    for part, count in Counter(one.part for one in lists).items():
-        if count > 1:
-            files = ", ".join(one.path.name for one in lists if one.part == part)
+def _one_a_part(lists: Sequence[ListFile]) -> list[ListFile]:
+    """Shards (test0, test1, ...) become one part; of `database` and `database_nolabel` the second is a part of its
+    own. Raises InputError when it is not clear which of several files is a part.
+    """
+    found = []
+    for part in dict.fromkeys(one.part for one in lists):
+        mine = [one for one in lists if one.part == part]
+        if len({one.path.stem.rstrip("0123456789") for one in mine}) == 1:
+            found.append(_joined(mine))
+            continue
+        words = dict(ROLES).get(part, ())
+        plain = [one for one in mine if one.path.stem.lower() in words]
+        if len(plain) != 1:
+            files = ", ".join(one.path.name for one in mine)
             raise InputError(f"several list files for the part {part!r}: {files}; name one of them")
+        found += [one if one is plain[0] else replace(one, part=one.path.stem) for one in mine]
+    return found
+
+
+def _joined(shards: Sequence[ListFile]) -> ListFile:
+    if len(shards) == 1:
+        return shards[0]
+    return replace(
+        shards[0],
+        names=[name for one in shards for name in one.names],
+        paths=[path for one in shards for path in one.paths],
+        labels=[values for one in shards for values in one.labels],
+        problems=tuple(problem for one in shards for problem in one.problems),
+    )
 
 
 def _label_table(lists: Sequence[ListFile], rows: dict[str, int]) -> tuple[np.ndarray | None, int]:
