@@ -104,6 +104,7 @@ class Torture:
         self.arguments = command(self.results, *extra)
         self.moments = MOMENTS | (WORKER if "processes" in extra else {})
         self.driver: subprocess.Popen[bytes] | None = None
+        self.begin = 0  # of this driver's lines in the log
         self.seen: dict[Path, int] = {}
         self.counts: Counter[str] = Counter()
 
@@ -128,10 +129,11 @@ class Torture:
         """Wait for the moment and kill; False when the driver was done before."""
         if self.driver is None:
             with self.log.open("ab") as file:
+                self.begin = file.tell()
                 self.driver = subprocess.Popen(self.arguments, stdout=file, stderr=subprocess.STDOUT)
             self.counts["drivers started"] += 1
         if kind != "start":
-            self._wait(lambda: len(finished(self.results)) >= share and bool(self._claims()), 10 * PATIENCE)
+            self._wait(lambda: self._running() and len(finished(self.results)) >= share, 10 * PATIENCE)
             self._await_moment(kind, fit_seconds)
         else:
             self._wait(lambda: False, self.choose.uniform(0, 6))
@@ -148,6 +150,9 @@ class Torture:
 
     def _await_moment(self, kind: str, fit_seconds: float) -> None:
         before, claims = finished(self.results), self._claims()
+        if kind == "worker" and self.driver is not None:
+            driver = self.driver.pid
+            self._wait(lambda: len(family(driver)) > 1, PATIENCE)
         if kind == "claim":
             self._wait(lambda: bool(self._claims() - claims), PATIENCE)
         elif kind == "record":
@@ -164,6 +169,10 @@ class Torture:
             if happened():
                 return
             time.sleep(0.002)
+
+    def _running(self) -> bool:
+        """Whether this driver has begun a fit: what a killed one claimed does not count."""
+        return b"started" in self.log.read_bytes()[self.begin :]
 
     def _claims(self) -> set[str]:
         return {path.name for path in self.results.glob("claims/*.json")}
