@@ -56,7 +56,7 @@ def fetch(remote: Remote, folder: Path, *, max_bytes: int = MAX_BYTES) -> Path:
     part = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
     resumed = part.is_file() and part.stat().st_size > 0
-    _fill(remote, part, max_bytes)
+    resumed |= _fill(remote, part, max_bytes) > 1
     if remote.md5 and md5_of(part) != remote.md5 and resumed:
         log.warning("%s does not match its checksum after a resumed download; starting again", remote.path)
         part.unlink()
@@ -79,8 +79,11 @@ def md5_of(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def _fill(remote: Remote, part: Path, max_bytes: int) -> None:
-    """Bring `part` to its full length, mirror by mirror, continuing after a broken connection."""
+def _fill(remote: Remote, part: Path, max_bytes: int) -> int:
+    """Bring `part` to its full length, mirror by mirror, continuing after a broken connection.
+
+    Returns the number of pieces it came in.
+    """
     reasons: list[str] = []
     for url in remote.urls:
         if not url.startswith(_SCHEMES):
@@ -89,13 +92,13 @@ def _fill(remote: Remote, part: Path, max_bytes: int) -> None:
             before = part.stat().st_size if part.is_file() else 0
             try:
                 _receive(url, part, remote.size, max_bytes)
-                return
+                return len(reasons) + 1
             except (OSError, http.client.HTTPException, EOFError, ValueError) as error:
                 if isinstance(error, InputError):
                     raise
                 reasons.append(str(error) or type(error).__name__)
             after = part.stat().st_size if part.is_file() else 0
-            if after <= before:  # nothing came: another try will not help
+            if after == before:  # nothing came: another try will not help
                 break
     kept = part.stat().st_size if part.is_file() else 0
     if kept == 0:
