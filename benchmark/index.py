@@ -7,6 +7,7 @@ only while its record's size and time are those of the file, and no number in a 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ class Row(NamedTuple):
     source_digest: str = ""
     seconds: float = 0.0
     problem: str = ""
+    views: str = ""
+
+    @property
+    def has(self) -> frozenset[str]:
+        """What `views` holds: `view#version` for each one beside `clean`."""
+        return _split(self.views)
 
     @property
     def reason(self) -> str:
@@ -126,7 +133,14 @@ def _describe(record: Record, facts: os.stat_result) -> Row:
         record.failure.message if record.failure else "",
         record.source_digest,
         record.timings.total,
+        "",
+        " ".join(f"{facts.view}#{facts.version}" for facts in record.views),
     )
+
+
+@functools.lru_cache(maxsize=4096)  # thousands of fits share one set of views
+def _split(views: str) -> frozenset[str]:
+    return frozenset(views.split())
 
 
 def _read(path: Path) -> dict[str, Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from benchmark.errors import InputError
 from benchmark.index import Index
 from benchmark.records import RESUMED, Store
 from benchmark.spec import Cell, FitSpec, Job, Sweep, digest
+from benchmark.viewing.wanted import sources_of, views_of_fit
+from benchmark.views import ParsedView, expand_views
 
 State = Literal["planned", "done", "failed", "stale", "skipped"]
 RETRY = ("failed", "stale", "all")
@@ -27,7 +30,8 @@ class Planned:
     """One cell of the sweep: what it is, what is known of it, and whether it will run.
 
     `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
-    a training state that an earlier one left.
+    a training state that an earlier one left. `views` are those beside `clean` that the sweep wants of it; `extend`
+    says that only views are missing, which need no training.
     """
 
     label: str
@@ -37,6 +41,8 @@ class Planned:
     run: bool = False
     stamp: int | None = None
     fresh: bool = False
+    views: tuple[ParsedView, ...] = ()
+    extend: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Plan:
 
     sweep: Sweep
     cells: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> list[Job]:
@@ -64,16 +71,19 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
     with the reason.
     """
     facts, index = _look_up(sweep, data_root), Index(store)
-    reasons = dict[tuple[str, str, int], str]()
+    reasons, notes = dict[tuple[str, str, int], str](), dict[str, None]()
+    wanted = _wanted_views(sweep, facts)
     cells = []
-    for cell in sweep.cells():
+    for cell in sweep.cells(facts.class_splits):
         spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
         key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
         if key not in reasons:
             reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
-        cells.append(_cell(spec, reasons[key], entry.digest, index, retry))
+        views, left_out = wanted[cell.dataset, cell.class_split is not None]
+        notes |= dict.fromkeys(left_out)
+        cells.append(_cell(spec, reasons[key], entry.digest, index, retry, views))
     index.keep()
-    return Plan(sweep, tuple(cells))
+    return Plan(sweep, tuple(cells), tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,9 @@ class _Facts:
     protocols: dict[str, protocol.Protocol]
     fingerprints: dict[str, str]
     weights: str
+    views: tuple[ParsedView, ...]
+    others: dict[str, DatasetInfo]
+    class_splits: tuple[int | None, ...]
 
 
 def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
@@ -111,7 +124,39 @@ def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
     for name, rule in protocols.items():
         _check_draws(rule, registry.dataset(name, data_root), data_root, sweep)
         registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
-    return _Facts(methods, params, infos, protocols, fingerprints, weights)
+    views = expand_views(sweep.views)
+    others = {name: _other_info(name, data_root, sweep.seeds[0]) for name in sources_of(views)}
+    splits = _class_splits(sweep, views, infos)
+    return _Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits)
+
+
+def _class_splits(
+    sweep: Sweep, views: tuple[ParsedView, ...], infos: dict[str, DatasetInfo]
+) -> tuple[int | None, ...]:
+    """None for the fits on every class, unless unseen classes are all that is asked for; then the class splits."""
+    unseen = [view for view in views if view.kind == "unseen-classes"]
+    for info in infos.values() if unseen else ():
+        protocol.seen_classes(info, sweep.class_splits[0])
+    return (*((None,) if len(views) > len(unseen) else ()), *(sweep.class_splits if unseen else ()))
+
+
+def _other_info(name: str, data_root: Path | None, seed: int) -> DatasetInfo:
+    """The facts of a data set that a view reads, once it is known that its files are there and its parts drawn."""
+    info, dataset = registry.find("datasets", name, data_root).dataset_info, registry.dataset(name, data_root)
+    labels, parts = datastore.labels_of(dataset, data_root), datastore.parts_of(dataset, data_root)
+    protocol.draw(protocol.resolve("default", info), info, labels, seed, parts=parts)
+    return info
+
+
+def _wanted_views(
+    sweep: Sweep, facts: _Facts
+) -> dict[tuple[str, bool], tuple[tuple[ParsedView, ...], tuple[str, ...]]]:
+    """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
+    return {
+        (name, split is not None): views_of_fit(facts.views, facts.datasets[name], split, facts.others)
+        for name in sweep.datasets
+        for split in facts.class_splits
+    }
 
 
 def _fit(sweep: Sweep, facts: _Facts, cell: Cell) -> FitSpec:
@@ -159,23 +204,42 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
     return registry.method_class(spec.method).supports(task) or ""
 
 
-def _cell(spec: FitSpec, reason: str, source: str, index: Index, retry: frozenset[str]) -> Planned:
+def _cell(
+    spec: FitSpec,
+    reason: str,
+    source: str,
+    index: Index,
+    retry: frozenset[str],
+    views: tuple[ParsedView, ...] = (),
+) -> Planned:
     label = spec.label
     if reason:
         return Planned(label, "skipped", reason)
     job, row = Job(fit=spec), index.row(spec)
     if row is None:
-        return Planned(label, "planned", job=job, run=True)
+        return Planned(label, "planned", job=job, run=True, views=views)
     if row.problem:
         raise InputError(row.problem)
     again = "all" in retry
+    missing = [view for view in views if f"{view}#{view.version}" not in row.has]
     if row.state == "failed":
         fresh = row.kind not in RESUMED
-        return Planned(label, "failed", row.reason, job, again or "failed" in retry, row.mtime_ns, fresh)
+        run = again or "failed" in retry
+        return Planned(label, "failed", row.reason, job, run, row.mtime_ns, fresh, views)
     if row.source_digest != source:
         text = "its method's source changed since"
-        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True)
-    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True)
+        if missing:
+            text += f"; {count_views(missing)} are not evaluated with it (--retry stale trains it anew)"
+        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True, views)
+    if missing and not again:
+        text = f"{count_views(missing)} missing, from stored weights"
+        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, extend=True)
+    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True, views=views)
+
+
+def count_views(views: Sequence[ParsedView]) -> str:
+    """`1 view` or `75 views`."""
+    return f"{len(views)} view{'' if len(views) == 1 else 's'}"
 
 
 def weights_identity(weights: str) -> str:

@@ -20,8 +20,10 @@ from benchmark.executors import LATER, Executor, Later, Outcome, RayCluster, Ser
 from benchmark.planning import RETRY, Plan, Planned, plan, save_sweep, weights_identity
 from benchmark.progress import Display
 from benchmark.records import Artifacts, Failure, FailureKind, Record, Store
-from benchmark.spec import Job
+from benchmark.spec import Job, View
 from benchmark.tracking import Tracker
+from benchmark.viewing.wanted import sources_of
+from benchmark.viewstore import extend
 from benchmark.watch import Progress, Runtime
 from benchmark.work import Work
 
@@ -29,6 +31,7 @@ __all__ = ["RETRY", "Plan", "Planned", "Summary", "execute", "plan", "save_sweep
 
 #: Seconds between two looks at fits that another driver is running.
 POLL = 1.0
+_Maker = Callable[[str, Planned], Job | None]
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -36,7 +39,8 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 class Summary:
     """What a run did: records of every cell that has one, and what was left undone.
 
-    `elsewhere` counts the fits that another driver on the same folder finished meanwhile.
+    `elsewhere` counts the fits that another driver on the same folder finished meanwhile, `viewed` those that got
+    views from stored weights; `unviewed` says of each fit whose views failed why. Its record is kept as it was.
     """
 
     records: list[Record]
@@ -45,6 +49,8 @@ class Summary:
     interrupted: str = ""
     untracked: int = 0
     elsewhere: int = 0
+    viewed: int = 0
+    unviewed: tuple[str, ...] = ()
 
 
 def execute(
@@ -56,17 +62,18 @@ def execute(
     tracker: Tracker | None = None,
     executor: Executor | None = None,
 ) -> Summary:
-    """Run the planned jobs, saving and tracking each as it ends.
+    """Run the planned jobs, saving and tracking each as it ends; then views, from the stored weights.
 
     A failing job becomes a failed record and the others run. SIGINT and SIGTERM save the running fits' training
     states and end the run; the same command continues it. Raises InputError when results cannot be written.
     """
     executor = executor or Serial()
     run = _Run(plan_, store, runtime, display, tracker)
-    display.sweep_started(len(plan_.jobs), plan_.counts()["done"])
+    display.sweep_started(len(run.numbers), plan_.counts()["done"])
     work = Work(store.root.resolve(), runtime, data_root.resolve() if data_root else None)
     if isinstance(executor, RayCluster):  # its machines need not see the data folder
         names = {job.fit.dataset for job in plan_.jobs}
+        names |= {name for cell in plan_.cells if cell.run for name in sources_of(cell.views)}
         shipped = {
             name: datastore.load(registry.dataset(name, data_root), data_root) for name in sorted(names)
         }
@@ -74,11 +81,13 @@ def execute(
     watch = Watch(run.started, run.progressed, display.note, run.stop.event.is_set)
     try:
         with run.stop.listening(display.note), run.claims:
-            with contextlib.closing(executor.run(work, run.jobs(), watch)) as outcomes:  # type: ignore[type-var]
-                for outcome in outcomes:
-                    run.finish(outcome)
+            for cells, make in run.stages():
+                jobs = run.claimed(cells, make)
+                with contextlib.closing(executor.run(work, jobs, watch)) as outcomes:  # type: ignore[type-var]
+                    for outcome in outcomes:
+                        run.finish(outcome)
             run.claims.tidy(cell.job.fit.fit_id for cell in plan_.cells if cell.job)
-            if tracker is not None and not run.stop.name:
+            if tracker is not None:
                 run.track_again(tracker)
     except KeyboardInterrupt:
         run.stop.name = run.stop.name or "SIGINT"
@@ -125,19 +134,34 @@ class _Run:
         self.plan, self.store, self.runtime = plan_, store, runtime
         self.display, self.tracker = display, tracker
         self.claims, self.stop = Claims(store.root), _Stop()
-        cells = [cell for cell in plan_.cells if cell.run and cell.job]
-        self.cells = {cell.job.fit.fit_id: cell for cell in cells if cell.job}
-        self.numbers = {fit_id: number for number, fit_id in enumerate(self.cells, 1)}
+        self.cells = {cell.job.fit.fit_id: cell for cell in plan_.cells if cell.run and cell.job}
+        pieces = [(fit_id, False) for fit_id, cell in self.cells.items() if not cell.extend]
+        pieces += [(fit_id, True) for fit_id, cell in self.cells.items() if cell.views]
+        self.numbers = {piece: number for number, piece in enumerate(pieces, 1)}
         self.begun: dict[str, str] = {}
         self.told: set[str] = set()
         self.records: list[Record] = []
+        self.viewed: dict[str, Record] = {}
+        self.unviewed: list[str] = []
         self.elsewhere = 0
 
     # ---- what the executor asks and says -------------------------------------------------------
 
-    def jobs(self) -> Iterator[Job | Later]:
-        """The jobs that nobody else has, each claimed; those of other drivers are looked at again later."""
-        now, later = deque(self.cells.items()), deque[tuple[str, Planned]]()
+    def stages(self) -> Iterator[tuple[dict[str, Planned], _Maker]]:
+        """What to run, and how a job is made of it: the fits first, then the views of those that are finished."""
+        fits = {fit_id: cell for fit_id, cell in self.cells.items() if not cell.extend}
+        if fits or not self.cells:
+            yield fits, self._to_train
+        views = {fit_id: cell for fit_id, cell in self.cells.items() if cell.views}
+        if views and not self.stop.name:
+            yield views, self._to_view
+
+    def claimed(self, cells: dict[str, Planned], make: _Maker) -> Iterator[Job | Later]:
+        """The jobs that nobody else has, each claimed; those of other drivers are looked at again later.
+
+        `make` gives a cell's job, or None when there is nothing to do; it is asked again once the claim is held.
+        """
+        now, later = deque(cells.items()), deque[tuple[str, Planned]]()
         next_look = time.monotonic() + POLL
         while now or later:
             if not now:
@@ -146,7 +170,7 @@ class _Run:
                     continue
                 now, later, next_look = later, now, time.monotonic() + POLL
             fit_id, cell = now.popleft()
-            if self._finished_elsewhere(fit_id, cell):
+            if make(fit_id, cell) is None:
                 continue
             if not self._claim(fit_id):
                 if fit_id not in self.told:
@@ -155,34 +179,84 @@ class _Run:
                     self.display.note(f"{cell.label}: running elsewhere ({holder}); looked at again later")
                 later.append((fit_id, cell))
                 continue
-            if self._finished_elsewhere(fit_id, cell):  # between the first look and the claim
+            job = make(fit_id, cell)
+            if job is None:
                 self.claims.release(fit_id)
                 continue
-            if cell.job:
-                if cell.fresh:
-                    self.store.restart(cell.job.fit)
-                yield cell.job
+            if cell.fresh and not job.stored:
+                self.store.restart(job.fit)
+            yield job
+
+    def _to_train(self, fit_id: str, cell: Planned) -> Job | None:
+        return None if self._finished_elsewhere(fit_id, cell) else cell.job
+
+    def _to_view(self, fit_id: str, cell: Planned) -> Job | None:
+        """The views that the record, as it is now, lacks: of this method's source, and of no other."""
+        record = self.store.get(cell.job.fit) if cell.job else None
+        if record is None or record.state != "done":
+            return None
+        if record.source_digest != registry.find("methods", record.spec.method).digest:
+            return None
+        has = {(facts.view, facts.version) for facts in record.views}
+        missing = [view for view in cell.views if (str(view), view.version) not in has]
+        if missing:
+            return Job(fit=record.spec, views=tuple(View(name=str(view)) for view in missing), stored=True)
+        if fit_id not in self.viewed:
+            self.elsewhere += cell.extend
+            text = f"{cell.label}: views evaluated by another driver"
+            self.display.fit_finished(self.numbers[fit_id, True], text)
+        return None
 
     def started(self, job: Job) -> None:
         """Show that a job runs."""
         self.begun[job.fit.fit_id] = _now()
-        self.display.fit_started(self.numbers[job.fit.fit_id], job.fit.label)
+        self.display.fit_started(self._number(job), _title(job))
 
     def progressed(self, job: Job, event: object) -> None:
         """Show how far a job is."""
         if isinstance(event, Progress):
-            self.display.fit_progress(self.numbers[job.fit.fit_id], event)
+            self.display.fit_progress(self._number(job), event)
 
     def finish(self, outcome: Outcome[Job, trial.Outcome | None]) -> None:
         """Save, show and track an outcome. A fit that was stopped leaves its training state and no record."""
-        job, number = outcome.item, self.numbers[outcome.item.fit.fit_id]
-        if outcome.failure == "cancelled":
-            self.display.fit_finished(number, f"{job.fit.label}: {outcome.message}; it has no result yet")
+        job, number = outcome.item, self._number(outcome.item)
+        if outcome.failure == "cancelled" or (job.stored and not outcome.failure and outcome.value is None):
+            text = outcome.message or "stopped"
+            self.display.fit_finished(number, f"{_title(job)}: {text}; it has no result yet")
+        elif job.stored:
+            self._keep_views(job, outcome)
         elif outcome.failure:
             self._keep(number, self._failed(job, outcome.failure, outcome.message, outcome.trace))
         elif outcome.value is not None:
             self._keep(number, outcome.value)
         self.claims.release(job.fit.fit_id)
+
+    def _keep_views(self, job: Job, outcome: Outcome[Job, trial.Outcome | None]) -> None:
+        """Add a finished fit's views to its record; whatever failed leaves the record as it was."""
+        reason, text = f"{outcome.failure}: {outcome.message}", ""
+        if outcome.value is not None:
+            found = outcome.value.record
+            reason = f"{found.failure.kind}: {found.failure.message}" if found.failure else ""
+            if not reason:
+                try:
+                    arrays = dict(outcome.value.artifacts.views)
+                    merged = extend(self.store, found, found.scores, found.views, arrays)
+                except InputError as error:
+                    reason = str(error)
+                except OSError as error:
+                    raise _unwritable(self.store, f"views of {job.fit.label}", error) from error
+                else:
+                    self.viewed[merged.fit_id] = merged
+                    text = f"{_title(job)}: evaluated{_mean_map(found)}"
+                    if self.tracker is not None:
+                        self.tracker.send(merged)
+        if reason:
+            self.unviewed.append(f"{_title(job)}: {reason}")
+            text = f"{_title(job)}: FAILED ({reason})"
+        self.display.fit_finished(self._number(job), text)
+
+    def _number(self, job: Job) -> int:
+        return self.numbers[job.fit.fit_id, job.stored]
 
     # ---- the pieces ----------------------------------------------------------------------------
 
@@ -191,7 +265,7 @@ class _Run:
         if stamp is None or stamp == cell.stamp:
             return False
         self.elsewhere += 1
-        self.display.fit_finished(self.numbers[fit_id], f"{cell.label}: finished by another driver")
+        self.display.fit_finished(self.numbers[fit_id, False], f"{cell.label}: finished by another driver")
         return True
 
     def _claim(self, fit_id: str) -> bool:
@@ -214,8 +288,8 @@ class _Run:
             raise _unwritable(self.store, f"results of {record.spec.label}", error) from error
         self.records.append(record)
         self.display.fit_finished(number, _one_line(record))
-        if self.tracker is not None:
-            self.tracker.send(record)
+        if self.tracker is not None and not (record.state == "done" and self.cells[record.fit_id].views):
+            self.tracker.send(record)  # with views to come it is sent once, with them
 
     def _failed(self, job: Job, kind: FailureKind, message: str, trace: str) -> trial.Outcome:
         """The result of a fit whose worker has none to give: lost, over its time, or never begun."""
@@ -235,14 +309,18 @@ class _Run:
         return trial.Outcome(record, Artifacts())
 
     def track_again(self, tracker: Tracker) -> None:
-        """Send what a tracker missed that was away for a while."""
-        tracker.resume()
-        if not self.plan.jobs and all(tracker.is_sent(record) for record in self.records):
+        """Send what a tracker missed that was away for a while, and what waited for views that did not come."""
+        records = {record.fit_id: record for record in self.records} | self.viewed
+        if self.stop.name:  # leave at once, but for what was held back
+            records = {fit_id: one for fit_id, one in records.items() if self.cells[fit_id].views}
+        else:
+            tracker.resume()
+        if not self.plan.jobs and all(tracker.is_sent(record) for record in records.values()):
             return  # nothing is new: the tracker's client takes seconds to start
-        for record in self.records:
+        for record in records.values():
             if not tracker.send(record):
                 return
-        if self.runtime.sweep:
+        if self.runtime.sweep and not self.stop.name:
             tracker.close_sweep(self.runtime.sweep)
 
     def summary(self) -> Summary:
@@ -251,7 +329,16 @@ class _Run:
         records = [record for record in found if record is not None]
         untracked = sum(not self.tracker.is_sent(record) for record in records) if self.tracker else 0
         failed = sum(record.state == "failed" for record in self.records)
-        return Summary(records, len(self.records), failed, self.stop.name, untracked, self.elsewhere)
+        return Summary(
+            records,
+            len(self.records),
+            failed,
+            self.stop.name,
+            untracked,
+            self.elsewhere,
+            len(self.viewed),
+            tuple(self.unviewed),
+        )
 
 
 def _unwritable(store: Store, what: str, error: OSError) -> InputError:
@@ -263,6 +350,17 @@ def _unwritable(store: Store, what: str, error: OSError) -> InputError:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _title(job: Job) -> str:
+    """The fit's name, and how many views of it."""
+    count = f"{len(job.views)} view{'' if len(job.views) == 1 else 's'}"
+    return f"{job.fit.label}: {count}" if job.stored else job.fit.label
+
+
+def _mean_map(found: Record) -> str:
+    values = [score.value for score in found.scores if score.metric == "map"]
+    return f", mean mAP {sum(values) / len(values):.4f}" if values else ""
 
 
 def _one_line(record: Record) -> str:

@@ -159,10 +159,11 @@ _LATER_FIELDS: dict[str, Any] = {
 
 
 class Job(Value):
-    """One unit of work: a fit and the views to evaluate it under."""
+    """One unit of work: a fit to train and score, or with `stored`, the views to evaluate a finished one under."""
 
     fit: FitSpec
     views: tuple[View, ...] = (View(),)
+    stored: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,19 +19,22 @@ def summary_table(records: Iterable[Record]) -> Table:
     for name in ("seeds", "mAP", "sd", "train s", "encode img/s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("notes", overflow="fold")
-    groups: dict[tuple[str, str, int, str], list[Record]] = {}
+    groups: dict[tuple[str, str, int, str, bool], list[Record]] = {}
     for record in records:
         spec = record.spec
-        groups.setdefault((spec.dataset, spec.method, spec.bits, spec.label_rule.slug), []).append(record)
-    for (dataset, method, bits, _), group in sorted(groups.items()):
-        row = [dataset, method, str(bits), group[0].spec.label_rule.share, *_cells(group)]
+        unseen = spec.class_split is not None
+        key = (spec.dataset, spec.method, spec.bits, spec.label_rule.slug, unseen)
+        groups.setdefault(key, []).append(record)
+    for (dataset, method, bits, _, unseen), group in sorted(groups.items()):
+        share = group[0].spec.label_rule.share + (", unseen classes" if unseen else "")
+        row = [dataset, method, str(bits), share, *_cells(group, "unseen-classes" if unseen else "clean")]
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
-def _cells(group: list[Record]) -> list[str]:
+def _cells(group: list[Record], view: str) -> list[str]:
     done = [record for record in group if record.state == "done"]
-    values = [value for record in done if (value := record.score()) is not None]
+    values = [value for record in done if (value := record.score(view=view)) is not None]
     notes = {flag for record in done for flag in record.flags}
     notes |= {f"selection {record.spec.selection}" for record in done if record.spec.selection != "last"}
     failed = [record for record in group if record.failure is not None]

@@ -20,7 +20,7 @@ EXPERIMENT = "coophash-benchmark"
 PAUSE = 60.0
 #: Curve points kept per metric: one batched call holds at most 1,000 metrics.
 MAX_METRICS = 1000
-_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "log.txt")
+_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
 
 
 def default_uri(results: Path) -> str:
@@ -168,11 +168,12 @@ class Tracker:
 
 
 def _stamp(record: Record) -> str:
-    return digest([record.fit_id, record.finished, record.state])
+    views = sorted([facts.view, facts.version, facts.evaluated] for facts in record.views)
+    return digest([record.fit_id, record.finished, record.state, *([views] if views else [])])
 
 
 def _metrics(record: Record, store: Store) -> list[tuple[str, float, int]]:
-    rows = [(f"{score.view}.{score.metric}", score.value, record.updates) for score in record.scores]
+    rows = [(f"{_plain(score.view)}.{score.metric}", score.value, record.updates) for score in record.scores]
     rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
     for point in record.curve:
         values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
@@ -189,6 +190,11 @@ def _metrics(record: Record, store: Store) -> list[tuple[str, float, int]]:
         for row in curve[::stride]:
             rows += [(f"train.{name}", row[name], int(row["step"])) for name in columns if name in row]
     return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
+
+
+def _plain(view: str) -> str:
+    """A view's name with the letters that MLflow takes in a metric's."""
+    return view.replace("@", ".")
 
 
 def _params(record: Record) -> dict[str, Any]:

@@ -145,6 +145,7 @@ def _measure(
 
 
 def make_method(spec: FitSpec) -> HashMethod:
+    """A fresh instance of a fit's method."""
     cls = registry.method_class(spec.method)
     return cls(cls.Params.model_validate(spec.params))
 
@@ -152,6 +153,7 @@ def make_method(spec: FitSpec) -> HashMethod:
 def make_context(
     spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None
 ) -> WatchedContext:
+    """The harness's side of a fit: its task, device, budget and seeds."""
     info = data.info
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
     return WatchedContext(
@@ -249,6 +251,7 @@ def _gpu_peak(device: torch.device) -> float | None:
 
 
 def describe_failure(error: Exception) -> Failure:
+    """An exception as a result: its kind, one line, its traceback."""
     kind: FailureKind = "error"
     if isinstance(error, FloatingPointError):
         kind = "not-finite"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark import datastore, registry, trial
+from benchmark import datastore, registry, revisit, trial
 from benchmark.datastore import LoadedDataset
 from benchmark.devices import resolve_device
 from benchmark.executors import Link
@@ -30,21 +30,27 @@ class Work:
 
     def __call__(self, job: Job, link: Link) -> trial.Outcome | None:
         """The job's outcome, or None when it was asked to stop and saved its training state."""
-        name = job.fit.dataset
-        data = self.shipped[name] if name in self.shipped else _load(name, self.data_root)
+        data, store = self._data(job.fit.dataset), Store(self.results)
+        runtime = replace(self.runtime, device=resolve_device(self.runtime.device))
         try:
+            if job.stored:
+                where = (store, self.data_root)
+                return revisit.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
             return trial.run_job(
                 job,
                 data,
-                replace(self.runtime, device=resolve_device(self.runtime.device)),
-                workdir=Store(self.results).folder(job.fit),
+                runtime,
+                workdir=store.folder(job.fit),
                 progress=link.emit,
                 stop=link.stopping,
             )
         except trial.Interrupted:
             return None
 
+    def _data(self, name: str) -> LoadedDataset:
+        return self.shipped[name] if name in self.shipped else _load(name, self.data_root)
 
-@functools.lru_cache(maxsize=1)
+
+@functools.lru_cache(maxsize=3)  # the fits' own and those that views compare it with
 def _load(name: str, data_root: Path | None) -> LoadedDataset:
     return datastore.load(registry.dataset(name, data_root), data_root)

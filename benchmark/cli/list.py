@@ -9,7 +9,7 @@ import click
 
 from benchmark.errors import unknown
 
-WHAT = ("methods", "datasets", "suites", "metrics", "protocols")
+WHAT = ("methods", "datasets", "suites", "metrics", "protocols", "views")
 
 
 @click.command(name="list")
@@ -17,7 +17,7 @@ WHAT = ("methods", "datasets", "suites", "metrics", "protocols")
 @click.option("--data-root", metavar="DIR", help="Folder of your own data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str, data_root: str | None, as_json: bool) -> None:
-    """List methods, datasets, suites, metrics or protocols; broken plug-ins show their reason."""
+    """List methods, datasets, suites, metrics, protocols or views; broken plug-ins show their reason."""
     if what not in WHAT:
         raise unknown("listing", what, WHAT)
     rows = _datasets(data_root) if what == "datasets" else _ROWS[what]()
@@ -99,10 +99,28 @@ def _protocols() -> list[dict[str, Any]]:
     return rows
 
 
+def _views() -> list[dict[str, Any]]:
+    from benchmark.views import FAMILIES, LISTING
+
+    rows: list[dict[str, Any]] = [{"name": name, "summary": text} for name, text in LISTING.items()]
+    return rows + [
+        {"name": f"corruption:{name}", "summary": f"{family}{_extra(name)}", "family": family}
+        for family in FAMILIES
+        for name in FAMILIES[family]
+    ]
+
+
+def _extra(name: str) -> str:
+    from benchmark.views import EXTRA
+
+    return ", one of the four extra ones" if name in EXTRA else ""
+
+
 _ROWS = {
     "methods": _methods,
     "datasets": _datasets,
     "suites": _suites,
     "metrics": _metrics,
     "protocols": _protocols,
+    "views": _views,
 }

@@ -28,6 +28,8 @@ from benchmark.errors import unknown
 @click.option(
     "--hidden-images", metavar="unlabelled|dropped", help="Images without a label.  [handed over unlabelled]"
 )
+@click.option("--views", metavar="A,B", help="What to evaluate each fit under; see `list views`.  [clean]")
+@click.option("--class-splits", metavar="I,J", help="Class choices of the view unseen-classes.  [0,1,2]")
 @click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
 @click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
 @click.option("--protocol-file", metavar="FILE", help="A custom protocol: a TOML file of its sizes.")
@@ -196,7 +198,7 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     tracker = None if uri == "none" else Tracker(uri, store)
     if not plan_only:
         given = bool(config.data_root or os.environ.get("BENCHMARK_DATA"))
-        for name in config.datasets:
+        for name in dict.fromkeys((*config.datasets, *_other_sets(config, data_root))):
             datastore.ensure(registry.dataset(name, data_root), data_root, given=given)
     plan = runner.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
@@ -229,7 +231,20 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     _print_summary(console, plan, summary, store, saved, uri)
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
-    return 1 if any(record.state == "failed" for record in summary.records) else 0
+    failed = any(record.state == "failed" for record in summary.records)
+    return 1 if failed or summary.unviewed else 0
+
+
+def _other_sets(config: Any, data_root: Path | None) -> tuple[str, ...]:
+    """The data sets that the views read, each known to exist."""
+    from benchmark import registry
+    from benchmark.viewing.wanted import sources_of
+    from benchmark.views import expand_views
+
+    names = sources_of(expand_views(config.views))
+    for name in names:
+        registry.find("datasets", name, data_root)
+    return names
 
 
 def _inception(config: Any) -> str:
@@ -246,9 +261,16 @@ def _inception(config: Any) -> str:
 def _print_plan(plan: Any) -> None:
     for cell in plan.cells:
         state = f"{cell.state}, runs again" if cell.run and cell.state != "planned" else cell.state
+        state = "views missing" if cell.extend else state
         click.echo(f"{state:<18} {cell.label}{': ' + cell.reason if cell.reason else ''}")
+    for note in plan.notes:
+        click.echo(f"note: {note}")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
-    click.echo(f"{len(plan.cells)} fits: {counts}; {len(plan.jobs)} would run")
+    views = sum(len(cell.views) for cell in plan.cells if cell.run)
+    click.echo(
+        f"{len(plan.cells)} fits: {counts}; {len(plan.jobs)} would run"
+        + (f", {views:,} views to evaluate at most" if views else "")
+    )
 
 
 def _sync_command(store: Any, uri: str) -> str:
@@ -274,6 +296,12 @@ def _print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Pat
     click.echo(
         f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
     )
+    for note in plan.notes:
+        click.echo(f"  note: {note}")
+    if summary.viewed:
+        click.echo(f"views of {summary.viewed} fits were evaluated from their weights")
+    for text in summary.unviewed:
+        click.echo(f"  views failed: {text}", err=True)
     if summary.elsewhere:
         click.echo(f"{summary.elsewhere} fits were finished by another driver on this folder")
     click.echo(f"records: {store.root}/   sweep: {saved}")

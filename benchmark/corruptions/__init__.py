@@ -19,10 +19,7 @@ from benchmark.errors import InputError, unknown
 from benchmark.spec import seed_stream
 from benchmark.views import CORRUPTIONS, SEVERITIES
 
-__all__ = ["VERSION", "applies", "corrupt", "table_of"]
-
-#: Raised when a corruption would give other pixels; views of an older one are then evaluated again.
-VERSION = 1
+__all__ = ["corrupt", "table_of"]
 
 #: Floats of one chunk: bounds the memory of the temporary arrays.
 _CHUNK = 1 << 20
@@ -49,11 +46,6 @@ _FUNCTIONS: dict[str, _Corruption] = {
     "jpeg_compression": digital.jpeg,
     "saturate": digital.saturate,
 }
-
-
-def applies(name: str, channels: int) -> str:
-    """Why a corruption means nothing for images of so many channels; empty when it does."""
-    return "it changes colour, and the images have none" if name == "saturate" and channels == 1 else ""
 
 
 def corrupt(images: Tensor, name: str, severity: int, rows: np.ndarray, stream: str) -> Tensor:

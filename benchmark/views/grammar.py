@@ -44,6 +44,9 @@ _GROUPS: dict[str, tuple[str, ...]] = {
 }
 _SHORT = {"elastic": "elastic_transform", "jpeg": "jpeg_compression"}
 
+#: Raised when a kind's definition gives other numbers: views of an older one then count as missing.
+VERSIONS: dict[Kind, int] = dict.fromkeys(KINDS, 1)
+
 _FORM = re.compile(
     r"(?P<kind>[a-z-]+)(?::(?P<name>[^@/:]*))?(?P<tail>(?:@[0-9]+(?:-[0-9]+)?|/[a-z]+){0,2})", re.ASCII
 )
@@ -89,6 +92,17 @@ class ParsedView:
     def slug(self) -> str:
         """The name with letters that any file system and archive takes."""
         return re.sub(r"[:@/]", ".", str(self))
+
+    @property
+    def version(self) -> int:
+        """The version of the definition in force."""
+        return VERSIONS[self.kind]
+
+    def pointless(self, channels: int) -> str:
+        """Why the view means nothing for images of so many channels; empty when it does."""
+        if self.name == "saturate" and self.kind == "corruption" and channels == 1:
+            return "it changes colour, and the images have none"
+        return ""
 
 
 def parse_view(text: str) -> ParsedView:
