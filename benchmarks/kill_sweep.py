@@ -109,11 +109,17 @@ class Torture:
         self.counts: Counter[str] = Counter()
 
     def go(self, fit_seconds: float) -> None:
-        """Kill as often as asked for; raises Broken."""
+        """Kill as often as asked for; raises Broken. No driver is left running."""
+        try:
+            self._all(fit_seconds)
+        finally:
+            if self.driver is not None:
+                self._end(family(self.driver.pid))
+
+    def _all(self, fit_seconds: float) -> None:
         for number in range(self.kills):
-            share = (
-                number * (self.fits - 1) // self.kills
-            )  # the last fit is never waited for: something is left to kill
+            # The last fit is never waited for: something is left to kill.
+            share = number * (self.fits - 1) // self.kills
             kind = self.choose.choices([*self.moments], [*self.moments.values()])[0]
             while not self._kill(kind, share, fit_seconds):
                 self.counts["ended before the kill"] += 1
@@ -122,8 +128,6 @@ class Torture:
             self.counts[kind] += 1
             self._check()
             print(f"kill {number + 1} ({kind}): {len(self.seen)} fits finished", flush=True)
-        if self.driver is not None:
-            self._end(family(self.driver.pid))
 
     def _kill(self, kind: str, share: int, fit_seconds: float) -> bool:
         """Wait for the moment and kill; False when the driver was done before."""

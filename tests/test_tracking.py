@@ -89,5 +89,6 @@ def test_uris_are_checked_and_passwords_hidden() -> None:
     for bad in ("nonsense", "ftp://x", "C:\\x"):
         with pytest.raises(InputError, match="tracking URI"):
             tracking.check_uri(bad)
+    assert tracking.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
     assert tracking.public("postgresql://me:secret@host/db") == "postgresql://host/db"
     assert tracking.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
