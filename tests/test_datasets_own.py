@@ -407,3 +407,19 @@ class TestAdd:
         assert reason in err
         assert len(err.splitlines()) == 1
         assert sorted(path.name for path in listed.iterdir()) == before
+
+
+def test_the_documented_declaration_is_valid(tmp_path: Path) -> None:
+    from datasets._declared import read_declaration
+
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
+    (tmp_path / "doc.toml").write_text(text.split("```toml\n")[1].split("```")[0])
+    found = read_declaration(tmp_path / "doc.toml")
+    assert found.kind == "lists"
+    assert found.protocol == "lists-k5000"
+
+
+def test_every_data_set_is_documented() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
+    for entry in registry.entries("datasets", Path("/nonexistent")):
+        assert f"`{entry.name}`" in text, entry.name

@@ -41,7 +41,8 @@ def command(targets: tuple[str, ...], form: str, **flags: Any) -> int:
 def _audits(targets: tuple[str, ...], flags: dict[str, Any]) -> list[Any]:
     from benchmark import audit, protocol, registry
 
-    names = [entry.name for entry in registry.entries("datasets")]
+    root = Path(flags["data_root"]) if flags["data_root"] else None
+    names = [entry.name for entry in registry.entries("datasets", root)]
     files, found = list[Path](), list[Any]()
     for target in targets:
         if target in names:
@@ -64,9 +65,9 @@ def _audits(targets: tuple[str, ...], flags: dict[str, Any]) -> list[Any]:
 def _data(name: str, protocol_name: str, flags: dict[str, Any]) -> Any:
     from benchmark import audit, datastore, protocol, registry
 
-    dataset = registry.dataset(name)
-    rule = protocol.resolve(protocol_name, dataset.info)
     root = datastore.data_root(Path(flags["data_root"]) if flags["data_root"] else None)
+    dataset = registry.dataset(name, root)
+    rule = protocol.resolve(protocol_name, dataset.info)
     data = datastore.load(dataset, root)
     return audit.audit_data(data, rule, flags["seed"], near=flags["near"])
 
