@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "coophash-benchmark"
 #: Seconds for which a tracker that failed is left alone.
 PAUSE = 60.0
+#: Seconds for one request: training waits for it, a `sync` has time.
+_TIMEOUT, _SYNC_TIMEOUT = "10", "60"
 #: Curve points kept per metric: one batched call holds at most 1,000 metrics.
 MAX_METRICS = 1000
 _ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
@@ -149,7 +151,7 @@ class Tracker:
         # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
         # retried "create" could also make two runs of one fit.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
         from mlflow import MlflowClient
 
         for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
@@ -221,6 +223,8 @@ def _tags(record: Record) -> dict[str, Any]:
 
 def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
     """Send every record that the tracker lacks. Returns (sent now or before, not sent)."""
+    if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
     sent = missing = 0
     sweeps: dict[str, bool] = {}
     for record in store.records():
