@@ -66,7 +66,7 @@ MULTI = (
         draw="random",
         query=100,
         train=400,
-        note="made here",
+        source="made here",
     ),
     Protocol(
         name="multi-1000-5000",
@@ -74,7 +74,7 @@ MULTI = (
         draw="random",
         query=1_000,
         train=5_000,
-        note="made here",
+        source="made here",
     ),
 )
 

@@ -79,7 +79,7 @@ SINGLE = (
         datasets=("cifar100",),
         query=100,
         train=500,
-        note="made here, after cifar10-50k",
+        source="made here, after cifar10-50k",
     ),
     Protocol(
         name="cifar100-54k",
@@ -88,7 +88,7 @@ SINGLE = (
         query=10,
         train=50,
         database="rest",
-        note="made here, after cifar10-54k",
+        source="made here, after cifar10-54k",
     ),
     Protocol(
         name="cifar100-official",
@@ -97,7 +97,7 @@ SINGLE = (
         draw="official",
         official_train=50_000,
         database="train",
-        note="made here, after cifar10-official",
+        source="made here, after cifar10-official",
     ),
     Protocol(
         name="mnist-60k",
