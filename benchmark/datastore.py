@@ -88,16 +88,14 @@ def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
 
 def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     """The fingerprint alone; reads pixels only when the set was never decoded here."""
-    for folder in _folders(dataset, root):
-        meta = cachefiles.read_meta(folder)
-        if meta is not None:
-            return meta.fingerprint
+    for _, meta in _cached(dataset, root):
+        return meta.fingerprint
     return load(dataset, root).fingerprint
 
 
 def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
     """The labels alone, uint8 (n, classes), from the decoded cache when there is one."""
-    for folder in _folders(dataset, root):
+    for folder, _ in _cached(dataset, root):
         try:
             labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
             return labels
@@ -108,14 +106,20 @@ def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
 
 def parts_of(dataset: HashDataset, root: Path | None) -> Mapping[str, np.ndarray] | None:
     """The fixed parts alone (`Decoded.parts`), from the decoded cache when there is one."""
-    for folder in _folders(dataset, root):
-        if cachefiles.read_meta(folder) is None:
-            continue
+    for folder, _ in _cached(dataset, root):
         try:
             return cachefiles.read_parts(folder)
         except (OSError, ValueError, EOFError):
             continue
     return load(dataset, root).parts
+
+
+def _cached(dataset: HashDataset, root: Path | None) -> Iterator[tuple[Path, cachefiles.Meta]]:
+    """The cache folders that hold the data set as its files are now."""
+    for folder in _folders(dataset, root):
+        meta = cachefiles.read_meta(folder)
+        if meta is not None and not meta.outdated():
+            yield folder, meta
 
 
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
