@@ -229,7 +229,7 @@ def _cell(
     if row.source_digest != source:
         text = "its method's source changed since"
         if missing:
-            text += f"; {count_views(missing)} are not evaluated with it (--retry stale trains it anew)"
+            text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"
         return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True, views)
     if missing and not again:
         text = f"{count_views(missing)} missing, from stored weights"
@@ -264,14 +264,25 @@ def save_sweep(plan_: Plan, store: Store) -> Path:
     keys = plan_.sweep.model_dump(mode="json", exclude_none=True)
     keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
     name = digest(keys)
-    jobs = [{"fit_id": cell.job.fit.fit_id, "label": cell.label} for cell in plan_.cells if cell.job]
+    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan_.cells}
+    jobs = [
+        {"fit_id": cell.job.fit.fit_id, "label": cell.label}
+        | ({"views": _views_key(cell)} if cell.views else {})
+        for cell in plan_.cells
+        if cell.job
+    ]
     try:
+        store.write_text(f"sweeps/{name}.views", json.dumps(sets))  # thousands of fits share a few sets
         store.write_text(f"sweeps/{name}.json", json.dumps(jobs, indent=1) + "\n")
         return store.write_text(f"sweeps/{name}.toml", tomli_w.dumps(keys))
     except OSError as error:
         raise InputError(
             f"results folder {str(store.root)!r} cannot be written: {error.strerror or error}"
         ) from error
+
+
+def _views_key(cell: Planned) -> str:
+    return digest([str(view) for view in cell.views], 8)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

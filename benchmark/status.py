@@ -26,6 +26,10 @@ def collect(root: Path) -> dict[str, Any]:
     sources = _sources()
     stale = [row for row in done if sources.get(row.method, row.source_digest) != row.source_digest]
     planned = _planned(root, {row.fit_id for row in everything})
+    current = {row.fit_id: row for row in done} if (wanted := _wanted_views(root)) else {}
+    lacking = [
+        current[fit_id] for fit_id in wanted if fit_id in current and wanted[fit_id] - current[fit_id].has
+    ]
     return {
         "results": str(root),
         "counts": {
@@ -33,10 +37,15 @@ def collect(root: Path) -> dict[str, Any]:
             "stale": len(stale),
             "failed": len(failed),
             "planned": len(planned),
+            "with views missing": len(lacking),
             "unreadable": len(problems),
         },
         "failures": [_row(row, row.reason) for row in failed],
         "stale": [_row(row, "its method's source changed since") for row in stale],
+        "views_missing": [
+            _row(row, f"{len(wanted[row.fit_id] - row.has)} views missing, from stored weights")
+            for row in lacking
+        ],
         "unfinished": [
             {"fit_id": name[-16:], "label": name, "reason": "has a training state"}
             for name in index.unfinished()
@@ -74,6 +83,26 @@ def _planned(root: Path, finished: set[str]) -> dict[str, str]:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return {fit_id: label for fit_id, label in found.items() if fit_id not in finished}
+
+
+def _wanted_views(root: Path) -> dict[str, frozenset[str]]:
+    """fit_id -> `view#version` of every view that the saved sweeps want of it; fits without views are not in it."""
+    found: dict[str, frozenset[str]] = {}
+    for path in sorted(root.glob("sweeps/*.views")):
+        try:
+            fits = path.with_suffix(".json")
+            if max(path.stat().st_size, fits.stat().st_size) > MAX_LIST_BYTES:
+                continue
+            sets = {
+                str(key): frozenset(map(str, names)) for key, names in json.loads(path.read_text()).items()
+            }
+            for row in json.loads(fits.read_text()) if any(sets.values()) else ():
+                if "views" in row:
+                    fit_id = str(row["fit_id"])
+                    found[fit_id] = found.get(fit_id, frozenset()) | sets[row["views"]]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return found
 
 
 def _seconds_left(planned: dict[str, str], done: list[Row]) -> float | None:

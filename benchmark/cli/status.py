@@ -33,7 +33,8 @@ def command(results: str, as_json: bool) -> None:
 def _print(found: dict[str, Any]) -> None:
     counts = found["counts"]
     click.echo(", ".join(f"{counts[state]} {state}" for state in counts if counts[state]) or "no fits")
-    for title, key in (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished")):
+    titles = (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished"))
+    for title, key in (*titles, ("done", "views_missing")):
         for row in found[key]:
             reason = f": {row['reason']}" if row.get("reason") else ""
             click.echo(plain(f"  {title}: {row['label']} ({row['fit_id']}){reason}"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from benchmark.corruptions.draws import Draws
 from benchmark.corruptions.fields import pixelate_matrix, smooth
@@ -48,9 +51,15 @@ def pixelate(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tenso
 
 def jpeg(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """Coded and decoded by libjpeg at quality strength[0], colour at half resolution as is its default."""
-    coded = (images.clamp(0, 1) * 255).round().to(torch.uint8)
-    decoded = [decode_jpeg(encode_jpeg(image, int(strength[0]))) for image in coded]
-    return torch.stack(decoded).float() / 255
+    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    out = np.empty_like(pixels)
+    for index, one in enumerate(pixels):
+        stream = io.BytesIO()
+        Image.fromarray(one if one.shape[2] == 3 else one[:, :, 0]).save(
+            stream, "JPEG", quality=int(strength[0])
+        )
+        out[index] = np.asarray(Image.open(stream)).reshape(one.shape)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).float() / 255
 
 
 def saturate(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:

@@ -1,0 +1,235 @@
+"""Views: their names, their numbers against plain statements, and finished fits that get more of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from benchmark import runner, viewstore
+from benchmark.errors import InputError
+from benchmark.metrics import mean_average_precision, unpack_codes
+from benchmark.records import Store
+from benchmark.status import collect
+from benchmark.viewing.classes import shared_classes
+from benchmark.viewing.measures import auroc, nearest_distances
+from benchmark.views import (
+    COMMON,
+    corruption_cells,
+    corruption_error_ratio,
+    expand_views,
+    mean_corruption_drop,
+    parse_view,
+)
+from tests.helpers import digits, execute, sweep
+
+ITQ = {"methods": ("itq",), "bits": (12,)}
+SOME = ("clean", "corruption:noise@3", "corruption:fog@1/both", "unseen-classes")
+
+
+def test_names_stand_for_views() -> None:
+    assert len(expand_views(["corruption:all"])) == 95
+    assert len(expand_views(["corruption:common", "corruption:fog@2", "clean"])) == 76
+    assert str(parse_view("corruption:jpeg/both@5")) == "corruption:jpeg_compression@5/both"
+    assert parse_view("cross:usps/queries") == parse_view("cross:usps")
+    view = parse_view("corruption:snow@2/database")
+    assert (view.kind, view.name, view.severity, view.target) == ("corruption", "snow", 2, "database")
+    for name in map(str, expand_views(["corruption:all", "cross:usps/both", "novelty:mnist"])):
+        assert str(parse_view(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("corruption:gausian_noise@3", "did you mean gaussian_noise"),
+        ("corruption:fog@6", "1 to 5"),
+        ("corruption:fog@3@4", "two severities"),
+        ("corruption:", "lacks a name"),
+        ("clean@3", "stands alone"),
+        ("novelty:mnist/both", "no /both"),
+        ("cross:../../etc", "unknown"),
+        ("cross:nothing", "unknown data set"),
+        ("cross:digits", "itself"),
+        ("cross:cifar10", "cifar10"),
+        ("", "view"),
+        ("x" * 10_000, "unknown view"),
+    ],
+)
+def test_a_bad_name_is_one_line_and_nothing_runs(
+    name: str, text: str, tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    flags = ("--methods", "itq", "--tracking-uri", "none", "--data-root", tmp_path)
+    code, _, err = run_cli("run", *flags, "--views", f"{name},clean", "--results", tmp_path / "r")
+    if name:
+        assert code == 2
+        assert text in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "r").exists()
+
+
+def test_ratios_and_drops() -> None:
+    mine = {name: {1: 0.8, 2: 0.6} for name in COMMON}
+    base = {name: {1: 0.6, 2: 0.2} for name in COMMON}
+    assert mean_corruption_drop(0.9, mine) == pytest.approx(0.2)
+    assert corruption_error_ratio(mine, base) == pytest.approx(0.6 / 1.2)
+    assert corruption_error_ratio(mine, base, clean=0.9, baseline_clean=0.8) == pytest.approx(0.4 / 0.8)
+    assert mean_corruption_drop(0.9, {"fog": {1: 0.5}}) is None
+    with pytest.raises(InputError, match="severities"):
+        corruption_error_ratio(mine, {name: {1: 0.6} for name in COMMON})
+    assert corruption_cells([("clean", 1.0), ("corruption:fog@2", 0.5)]) == {"fog": {2: 0.5}}
+
+
+def test_auroc_and_nearest_distances_are_exact() -> None:
+    rng = np.random.default_rng(0)
+    own, foreign = rng.integers(0, 9, 60), rng.integers(2, 12, 80)
+    truth = np.r_[np.zeros(60), np.ones(80)]
+    assert auroc(own, foreign) == pytest.approx(roc_auc_score(truth, np.r_[own, foreign]), abs=1e-12)
+    codes, base = rng.integers(0, 256, (30, 3), np.uint8), rng.integers(0, 256, (50, 3), np.uint8)
+    plain = [[int(np.bitwise_count(a ^ b).sum()) for b in base] for a in codes]
+    assert nearest_distances(codes, base).tolist() == [min(row) for row in plain]
+    ids = np.arange(30)
+    assert (nearest_distances(codes, codes, ids, ids) > 0).all()
+
+
+def test_classes_are_shared_by_name_and_digit() -> None:
+    info = digits().info
+    words = ("9 - nine", "three", "cat", "digit 0")
+    assert shared_classes(info, info.model_copy(update={"classes": words})) == {0: 9, 1: 3, 3: 0}
+    cars = info.model_copy(update={"classes": ("automobile", "bird")})
+    assert shared_classes(cars, info.model_copy(update={"classes": ("Car", "monkey")})) == {0: 0}
+
+
+def test_views_added_later_are_those_evaluated_at_once(tmp_path: Path) -> None:
+    split = {"class_splits": (1,)}
+    execute(tmp_path / "once", views=SOME, **ITQ, **split)
+    execute(tmp_path / "later", **ITQ)
+    (before,) = Store(tmp_path / "later").records()
+    plan, summary, _ = execute(tmp_path / "later", views=SOME[:2], **ITQ)
+    assert [(cell.state, cell.extend) for cell in plan.cells] == [("planned", True)]
+    assert (summary.ran, summary.viewed) == (0, 1)
+    execute(tmp_path / "later", views=SOME, **ITQ, **split)
+    one, two = Store(tmp_path / "once"), Store(tmp_path / "later")
+    for record in one.records():
+        other = two.get(record.spec)
+        assert other is not None
+        assert set(record.scores) == set(other.scores)
+        leave = {"evaluated", "commit"}
+        assert [v.model_dump(exclude=leave) for v in sorted(record.views, key=str)] == [
+            v.model_dump(exclude=leave) for v in sorted(other.views, key=str)
+        ]
+        left, right = viewstore.read_views(one, record.spec), viewstore.read_views(two, record.spec)
+        assert left.keys() == right.keys()
+        assert all(np.array_equal(left[k][n], right[k][n]) for k in left for n in left[k])
+    after = two.get(before.spec)
+    assert after is not None
+    assert after.model_dump(exclude={"scores", "views"}) == before.model_dump(exclude={"scores", "views"})
+    assert set(before.scores) <= set(after.scores)
+    plan, summary, _ = execute(tmp_path / "later", views=SOME, **ITQ, **split)
+    assert (plan.counts()["done"], summary.ran, summary.viewed) == (2, 0, 0)
+    assert not list((tmp_path / "later").rglob(".*.tmp"))
+    _unseen_by_hand(two)
+    _score_by_hand(two, before.spec)
+
+
+def _score_by_hand(store: Store, spec: object) -> None:
+    record = store.get(spec)  # type: ignore[arg-type]
+    assert record is not None
+    codes, views = store.codes(record.spec), viewstore.read_views(store, record.spec)
+    name = "corruption:fog@1/both"
+    parts = views["corruption.fog.1.both"]
+    value = mean_average_precision(
+        unpack_codes(parts["query_codes"], 12),
+        unpack_codes(parts["database_codes"], 12),
+        codes["query_labels"],
+        codes["database_labels"],
+    )
+    assert record.score("map", name) == pytest.approx(value, abs=1e-12)
+    assert not np.array_equal(parts["query_codes"], codes["query_codes"])
+
+
+def _unseen_by_hand(store: Store) -> None:
+    (record,) = [one for one in store.records() if one.spec.class_split is not None]
+    (facts,) = record.views
+    codes, unseen = store.codes(record.spec), [int(name) for name in facts.classes]
+    query, base = (np.isin(codes[f"{side}_labels"], unseen) for side in ("query", "database"))
+    value = mean_average_precision(
+        unpack_codes(codes["query_codes"][query], 12),
+        unpack_codes(codes["database_codes"][base], 12),
+        codes["query_labels"][query],
+        codes["database_labels"][base],
+    )
+    assert len(unseen) == 5
+    assert (facts.queries, facts.database) == (int(query.sum()), int(base.sum()))
+    assert record.score("map", "unseen-classes") == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+def test_bad_weights_fail_in_one_line_and_the_record_stays(damage: str, tmp_path: Path) -> None:
+    execute(tmp_path, **ITQ)
+    (path,) = tmp_path.rglob("weights.safetensors")
+    before = path.with_name("record.json").read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        from safetensors.torch import load_file, save_file
+
+        save_file(
+            {
+                key: tensor * 0 if tensor.is_floating_point() else tensor
+                for key, tensor in load_file(path).items()
+            },
+            path,
+        )
+    plan, summary, store = execute(tmp_path, views=("corruption:fog@1",), **ITQ)
+    runner.save_sweep(plan, store)
+    assert summary.viewed == 0
+    assert len(summary.unviewed) == 1
+    assert "weights of itq" in summary.unviewed[0]
+    assert "\n" not in summary.unviewed[0]
+    assert path.with_name("record.json").read_bytes() == before
+    assert collect(tmp_path)["counts"]["with views missing"] == 1
+
+
+def test_a_crash_between_codes_and_record_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tmp_path, **ITQ)
+    (path,) = tmp_path.rglob("record.json")
+    before, write = path.read_bytes(), viewstore.write_file
+
+    def dies(target: Path, content: bytes) -> None:
+        if target.name == "record.json":
+            raise KeyboardInterrupt
+        write(target, content)
+
+    monkeypatch.setattr(viewstore, "write_file", dies)
+    execute(tmp_path, views=("corruption:fog@1",), **ITQ)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    assert execute(tmp_path, views=("corruption:fog@1",), **ITQ)[1].viewed == 1
+    assert json.loads(path.read_bytes())["views"][0]["view"] == "corruption:fog@1"
+
+
+def test_a_stale_fit_is_not_extended_but_on_request(tmp_path: Path) -> None:
+    execute(tmp_path, **ITQ)
+    (path,) = tmp_path.rglob("record.json")
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({**raw, "source_digest": "0" * 16}))
+    plan, summary, _ = execute(tmp_path, views=("corruption:fog@1",), **ITQ)
+    assert (plan.cells[0].state, summary.ran, summary.viewed) == ("stale", 0, 0)
+    assert "--retry stale" in plan.cells[0].reason
+    _, summary, _ = execute(tmp_path, retry=frozenset({"stale"}), views=("corruption:fog@1",), **ITQ)
+    assert (summary.ran, summary.viewed) == (1, 1)
+
+
+def test_unseen_classes_alone_train_class_splits_alone() -> None:
+    plan = runner.plan(
+        sweep(views=("unseen-classes",), class_splits=(0, 2), **ITQ), Store(Path("/nonexistent")), None
+    )
+    assert [cell.job.fit.class_split for cell in plan.cells if cell.job] == [0, 2]
