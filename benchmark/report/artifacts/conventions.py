@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.errors import InputError
 from benchmark.metrics import Rules
@@ -44,10 +45,14 @@ def _scores(ctx: Context, record: Record) -> dict[str, float | None] | None:
         found = score_conventions([*CONVENTIONS.values()], codes, rules)
     except (InputError, KeyError, TypeError, ValueError):
         return None
-    return {
-        name: None if isinstance(values, InputError) or np.isnan(values).all() else round(float(np.nanmean(values)), 4)
-        for name, values in found.items()
-    }
+    return {name: _mean(values) for name, values in found.items()}
+
+
+def _mean(values: NDArray[np.float64] | InputError) -> float | None:
+    """To four digits: an unstable sort may differ between processors beyond them."""
+    if isinstance(values, InputError) or np.isnan(values).all():
+        return None
+    return round(float(np.nanmean(values)), 4)
 
 
 def _thinned(codes: CodeSet) -> CodeSet:

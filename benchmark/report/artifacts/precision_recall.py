@@ -12,7 +12,7 @@ from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.artifacts.curves import Curves, points_sheet
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_plain
+from benchmark.report.frame import Group, is_plain, is_variant
 from benchmark.report.lines import draw_lines
 from benchmark.report.sheet import Drawn, Figure, Gap
 from benchmark.report.style import PAGE, legend_below
@@ -43,11 +43,8 @@ def pick(group: Group) -> dict[str, Record]:
     """row -> its record of the lowest seed, at the one code length that the figure is about; the highest mAPs first
     where there are more rows than a figure holds.
     """
-    done = [
-        r
-        for r in group.records
-        if r.state == "done" and is_plain(r) and r in group.at(r.spec.bits, variants=False)
-    ]
+    plain = [r for r in group.records if r.state == "done" and is_plain(r)]
+    done = [record for record in plain if not is_variant(record.spec.method)]
     counts = {
         bits: len({r.spec.method for r in done if r.spec.bits == bits})
         for bits in {r.spec.bits for r in done}

@@ -1,0 +1,133 @@
+"""The ten nearest database images of a few queries, hits and misses marked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import datastore, registry
+from benchmark.errors import InputError
+from benchmark.records import Record
+from benchmark.report.artifact import Artifact
+from benchmark.report.artifacts.precision_recall import pick
+from benchmark.report.context import Context
+from benchmark.report.frame import Group
+from benchmark.report.sheet import Drawn, Figure, Gap
+from benchmark.report.style import PAGE
+
+_QUERIES, _TOP, _METHODS = 4, 10, 2
+
+
+def build(ctx: Context) -> Drawn:
+    """One figure per main group: its best methods on the first query of each of the first classes.
+
+    Needs the images: data sets that are not decoded on this machine are gaps.
+    """
+    figures, gaps = [], list[Gap]()
+    for group in ctx.main_groups:
+        picked = pick(group)
+        names = sorted(picked, key=lambda name: (-(picked[name].score() or 0.0), name))[:_METHODS]
+        found = {name: top for name in names if (top := _nearest(ctx, picked[name])) is not None}
+        if not found:
+            continue
+        if _cached(group, next(iter(picked.values()))) is None:
+            command = f"python -m benchmark prepare {group.dataset}   # then the same report again"
+            gaps.append(
+                Gap(f"{group.title}: the images of {group.dataset}, which are not decoded here", command)
+            )
+        else:
+            figures.append(_figure(group, found, picked))
+    if not figures and not gaps:
+        gaps.append(ctx.no_records("stored codes", "paper-codes"))
+    return Drawn((), tuple(figures), tuple(gaps))
+
+
+def _cached(group: Group, record: Record) -> NDArray[np.uint8] | None:
+    """The decoded images, if this machine has the very ones that the record was measured on."""
+    try:
+        dataset = registry.dataset(group.dataset)
+        loaded = datastore.load(dataset, datastore.data_root(None))
+    except (InputError, OSError):
+        return None
+    return loaded.images if loaded.fingerprint == record.spec.fingerprint else None
+
+
+def _nearest(ctx: Context, record: Record) -> list[tuple[int, list[tuple[int, bool]]]] | None:
+    """(query id, [(database id, hit)]) of the chosen queries, ties in database order; None without codes."""
+    try:
+        codes = ctx.store.codes(record.spec)
+        queries, items = codes["query_codes"], codes["database_codes"]
+        labels, others = codes["query_labels"], codes["database_labels"]
+        ids, item_ids = codes["query_ids"], codes["database_ids"]
+    except (InputError, KeyError):
+        return None
+    if labels.ndim != 1:
+        return None
+    found = []
+    for label in np.unique(labels)[:_QUERIES]:
+        query = int(np.flatnonzero(labels == label)[0])
+        distances = np.bitwise_count(items ^ queries[query]).sum(axis=1)
+        nearest = np.argsort(distances, kind="stable")
+        nearest = nearest[item_ids[nearest] != ids[query]][:_TOP]
+        found.append((int(ids[query]), [(int(item_ids[i]), bool(others[i] == label)) for i in nearest]))
+    return found
+
+
+def _figure(
+    group: Group, found: dict[str, list[tuple[int, list[tuple[int, bool]]]]], picked: dict[str, Record]
+) -> Figure:
+    first = next(iter(picked.values()))
+
+    def draw() -> Any:
+        from matplotlib import pyplot
+        from matplotlib.patches import Rectangle
+
+        images = _cached(group, first)
+        if images is None:
+            raise InputError(f"the images of {group.dataset} went away")
+        rows = [(name, query, top) for name, tops in found.items() for query, top in tops]
+        figure, panels = pyplot.subplots(
+            len(rows), _TOP + 1, figsize=(PAGE, 0.62 * len(rows)), layout="constrained"
+        )
+        for (name, query, top), axes in zip(rows, panels):
+            for place, (row, hit) in enumerate([(query, True), *top]):
+                picture = images[row].transpose(1, 2, 0)
+                axes[place].imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+                if place:  # a miss is told by its line as well as by its colour
+                    look = {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
+                    frame = Rectangle(
+                        (0, 0), 1, 1, transform=axes[place].transAxes, fill=False, clip_on=False, **look
+                    )
+                    axes[place].add_patch(frame)
+            axes[0].set_ylabel(name.split(" ")[0], fontsize=6)
+        for axes in panels.flat:
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+        return figure
+
+    spec = first.spec
+    return Figure(
+        name=f"retrieval-{spec.bits}b-{group.slug}",
+        title=f"Top {_TOP}, {group.title}, {spec.bits} bits",
+        caption=f"The first query of each of the first {_QUERIES} classes (left) and its {_TOP} nearest "
+        f"database images, ties in "
+        f"database order: solid frames are hits, dashed ones misses. {group.title}, {spec.bits} bits, seed "
+        f"{spec.seed}. "
+        "Examples, not a measurement.",
+        draw=draw,
+    )
+
+
+ARTIFACT = Artifact(
+    name="retrieval",
+    aliases=("top10",),
+    title="Top-10 retrievals",
+    needs="stored codes, and the data set decoded on this machine",
+    suite="paper-codes",
+    order=85,
+    build=build,
+)
