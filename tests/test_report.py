@@ -12,10 +12,12 @@ import pandas
 import pytest
 from PIL import Image
 
-from benchmark import registry
+from benchmark import registry, suites
 from benchmark.errors import InputError
 from benchmark.records import Artifacts, Failure, ProtocolFacts, Record, Score, Store
 from benchmark.report import check, render
+from benchmark.report.artifact import choose
+from benchmark.report.artifacts import main_table as main_artifact
 from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
 from benchmark.report.frame import group_records
@@ -262,3 +264,33 @@ def test_the_latex_compiles_whatever_records_say(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "page.pdf").is_file()
+
+
+def test_artifacts_are_chosen_by_name_or_by_the_papers_number(
+    run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert [one.name for one in choose("figure3,table1")] == ["table1", "ablation"]
+    names = [name for one in choose(None) for name in (one.name, *one.aliases)]
+    assert len(names) == len(set(names))
+    assert set(suites.names()) >= {one.suite for one in choose(None)}
+    code, out, _ = run_cli("report", "--list")
+    assert (code, len(out.splitlines())) == (0, len(choose(None)))
+    Store(tmp_path).save(made(0.4), Artifacts())
+    code, _, err = run_cli("report", "--results", str(tmp_path), "--only", "figur3")
+    assert (code, "unknown artifact 'figur3'" in err) == (2, True)
+    code, _, _ = run_cli(
+        "report", "--results", str(tmp_path), "--only", "table1", "--out", str(tmp_path / "o")
+    )
+    assert code == 0
+    assert not list((tmp_path / "o").glob("cost*"))
+
+
+def test_missing_seeds_come_with_their_command(tmp_path: Path) -> None:
+    records = [made(0.5, seed=0), made(0.6, seed=1), made(0.7, method="csq", seed=0)]
+    drawn = main_artifact.build(Context(Store(tmp_path), records, set()))
+    (gap,) = drawn.gaps
+    assert "csq at 32 bits, seeds 1" in gap.what
+    assert (
+        "--methods csq --datasets digits --bits 32 --seeds 1 --protocol digits-20-50 --epochs 45"
+        in gap.command
+    )
