@@ -94,6 +94,14 @@ class Context:
                 words += [f"--{name}", value]
         return shlex.join([*words, *extra, "--results", str(self.store.root)])
 
+    def again(self, record: Record) -> str:
+        """The command that makes one fit again, into this folder; see `show ID` for every flag spelled out."""
+        spec, extra = record.spec, _assignments(record)
+        if spec.class_split is not None:
+            extra += ["--class-splits", str(spec.class_split)]
+        views = () if spec.class_split is None else ("unseen-classes",)
+        return self.command(spec, methods=[spec.method], views=views, extra=extra)
+
     def missing(self, group: Group, rows: dict[str, list[Record]], columns: Sequence[int]) -> list[Gap]:
         """Gaps of a table of rows by bits: configurations without a record, and seeds that others have.
 

@@ -16,6 +16,7 @@ from benchmark.report.artifact import Artifact, choose
 from benchmark.report.context import Context
 from benchmark.report.export import cells_parquet, records_parquet
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
+from benchmark.report.page import Picture, page_html, picture
 from benchmark.report.sheet import Drawn, Figure, Sheet
 from benchmark.report.style import drawing, encode
 from benchmark.status import stale_fits
@@ -67,6 +68,7 @@ def render(results: Path, out: Path, only: str | None = None, stale: set[str] | 
 def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
     written: list[Path] = []
     page = ["# Report", "", *_contents(sections)]
+    pictures: dict[str, Picture] = {}
     for section in sections:
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
@@ -74,7 +76,8 @@ def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
-            written += _write_figure(figure, section.artifact.name, out)
+            files, pictures[figure.name] = _write_figure(figure, section.artifact.name, out)
+            written += files
             page += [f"![{markdown(figure.title)}]({figure.name}.png)", "", markdown(figure.caption), ""]
         page += _gap_lines(section.drawn)
     named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
@@ -84,6 +87,8 @@ def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
     written.append(_write(out / "cells.parquet", cells_parquet(named)))
     written.append(_write(out / "records.parquet", records_parquet(ctx.records)))
     written.append(_write(out / "report.md", "\n".join(page).encode()))
+    html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
+    written.append(_write(out / "report.html", html.encode(errors="replace")))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written)))
     return written
 
@@ -107,14 +112,16 @@ def _gap_lines(drawn: Drawn) -> list[str]:
     return lines
 
 
-def _write_figure(figure: Figure, artifact: str, out: Path) -> list[Path]:
+def _write_figure(figure: Figure, artifact: str, out: Path) -> tuple[list[Path], Picture]:
     with drawing():
-        images = encode(figure.draw())
+        drawn = figure.draw()
+        images = encode(drawn)
+        shown = picture(figure.name, drawn, images[".png"])
     written = [_write(out / f"{figure.name}{suffix}", content) for suffix, content in images.items()]
     written.append(_write(out / f"{figure.name}.txt", (figure.caption + "\n").encode()))
     if figure.data is not None:
         written.append(_write(out / f"{figure.name}.csv", to_csv([(artifact, figure.data)]).encode()))
-    return written
+    return written, shown
 
 
 def _write(path: Path, content: bytes) -> Path:

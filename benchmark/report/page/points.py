@@ -1,0 +1,101 @@
+"""The data points of a drawn matplotlib figure: where they are on the picture, and what to say of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+#: (x, y, text): x from the left and y from the top, as shares of the picture's width and height.
+Point = tuple[float, float, str]
+
+#: Lines and scatters with more points are thinned evenly: a reader cannot aim at more of them.
+MAX_PER_LINE = 150
+
+
+def points(figure: Any) -> tuple[Point, ...]:
+    """Points of lines, ends of bars, cells of heat maps and small scatters, in the order of drawing.
+
+    The figure must have been laid out (saved once). Helper lines, whose label begins with `_`, are left out.
+    """
+    width, height = figure.bbox.width, figure.bbox.height
+    found = []
+    for axes in figure.axes:
+        box = axes.get_window_extent().padded(2)
+        for x, y, text in _of_axes(axes):
+            if math.isfinite(x) and math.isfinite(y) and box.contains(x, y):
+                found.append((round(x / width, 4), round(1 - y / height, 4), text))
+    return tuple(found)
+
+
+def _of_axes(axes: Any) -> Iterator[Point]:
+    horizontal, vertical = (_plain(label) for label in (axes.get_xlabel(), axes.get_ylabel()))
+    for line in axes.get_lines():
+        if not line.get_label().startswith("_") and line.get_transform() == axes.transData:
+            yield from _places(axes, line.get_xydata(), line.get_label(), horizontal, vertical)
+    for scatter in axes.collections:
+        label = str(scatter.get_label())
+        if hasattr(scatter, "get_sizes") and not label.startswith("_"):
+            offsets = scatter.get_offsets()
+            if len(offsets) <= MAX_PER_LINE and horizontal and vertical:
+                yield from _places(axes, offsets, label, horizontal, vertical)
+    yield from _bars(axes, horizontal, vertical)
+    for image in axes.images:
+        yield from _cells(axes, image)
+
+
+def _places(axes: Any, data: Any, label: str, horizontal: str, vertical: str) -> Iterator[Point]:
+    step = max(1, math.ceil(len(data) / MAX_PER_LINE))
+    kept = [pair for place, pair in enumerate(data) if place % step == 0 or place == len(data) - 1]
+    for x, y in ((float(x), float(y)) for x, y in kept):
+        if math.isfinite(x) and math.isfinite(y):
+            left, up = axes.transData.transform((x, y))
+            yield float(left), float(up), f"{label}: {_named(horizontal, 'x', x)}, {_named(vertical, 'y', y)}"
+
+
+def _bars(axes: Any, horizontal: str, vertical: str) -> Iterator[Point]:
+    for bar in axes.patches:
+        if not hasattr(bar, "get_width") or not any(bar in bars for bars in axes.containers):
+            continue
+        lying = any(
+            bar in bars and getattr(bars, "orientation", "") == "horizontal" for bars in axes.containers
+        )
+        x, y, width, height = bar.get_x(), bar.get_y(), bar.get_width(), bar.get_height()
+        at = (x + width, y + height / 2) if lying else (x + width / 2, y + height)
+        name = _tick(axes.yaxis if lying else axes.xaxis, at[1] if lying else at[0])
+        value = _named(horizontal if lying else vertical, "value", width if lying else height)
+        left, up = axes.transData.transform(at)
+        yield float(left), float(up), f"{name}: {value}" if name else value
+
+
+def _cells(axes: Any, image: Any) -> Iterator[Point]:
+    """The cells of a heat map; a picture (colours in the last axis) has none."""
+    grid = image.get_array()
+    if grid is None or grid.ndim != 2 or grid.size > 5000:
+        return
+    rows, columns = grid.shape
+    for row in range(rows):
+        for column in range(columns):
+            value = float(grid[row, column])
+            names = [_tick(axes.yaxis, row), _tick(axes.xaxis, column)]
+            left, up = axes.transData.transform((column, row))
+            said = "no value" if math.isnan(value) else f"{value:.4g}"
+            yield float(left), float(up), ": ".join([", ".join(one for one in names if one), said])
+
+
+def _tick(axis: Any, place: float) -> str:
+    """The label of the tick at a place; empty without one."""
+    labels: Iterable[Any] = axis.get_ticklabels()
+    for at, label in zip(axis.get_ticklocs(), labels):
+        if abs(at - place) < 1e-6:
+            return _plain(label.get_text())
+    return ""
+
+
+def _named(axis: str, otherwise: str, value: float) -> str:
+    whole = value == round(value) and abs(value) >= 10
+    return f"{axis or otherwise} {value:,.0f}" if whole else f"{axis or otherwise} {value:.4g}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(str(text).split())

@@ -1,0 +1,98 @@
+"""The page put together: template, styles, script and data in one file, under a policy that allows only them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from benchmark import __version__
+from benchmark.report.context import Context
+from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
+from benchmark.report.page.picture import Picture
+from benchmark.report.page.view import overview, section_views
+from benchmark.report.sheet import Drawn
+from benchmark.report.style import COLOURS
+
+
+def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Mapping[str, Picture]) -> str:
+    """The whole report as one HTML document that needs nothing beside it.
+
+    sections: (artifact, what was drawn of it). pictures: by figure name; a figure without one shows its values
+    alone. The same records give the same text. The content security policy names the digests of the page's one
+    script and one style sheet, so no text of a record could run even if it became markup.
+    """
+    views = section_views(sections)
+    places = {record.fit_id: place for place, record in enumerate(ctx.records)}
+    shown = [pictures[figure.name] for view in views for figure in view.figures if figure.name in pictures]
+    data = {
+        "records": records_json(ctx),
+        "sheets": [
+            [[cell_json(cell, places) for cell in row] for row in view.sheet.rows]
+            for section in views
+            for view in section.sheets
+        ],
+        "points": {one.name: one.points for one in shown if one.points},
+        "behind": {
+            figure.name: points_json(figure.data)
+            for view in views
+            for figure in view.figures
+            if figure.data is not None
+        },
+    }
+    style, script = _source("page.css") + _styles(shown), _source("page.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            overview=overview(ctx, views),
+            sections=views,
+            pictures=pictures,
+            data=Markup(script_json(data)),
+            style=Markup(style),
+            script=Markup(script),
+            style_digest=_digest(style),
+            script_digest=_digest(script),
+            version=__version__,
+            markup=Markup,
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("benchmark.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _source(name: str) -> str:
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
+
+
+def _styles(pictures: Iterable[Picture]) -> str:
+    """Rules of the methods' colours and of the drawings. Black follows the page's ink."""
+    rules = [
+        f".m{number}{{--method:{'var(--ink)' if colour == '#000000' else colour}}}"
+        for number, colour in enumerate(COLOURS)
+    ]
+    declared = {name: text for one in pictures for name, text in one.styles.items()}
+    rules += [f".{name}{{{text}}}" for name, text in sorted(declared.items())]
+    return "\n".join([*rules, ""])
+
+
+def _digest(text: str) -> str:
+    """As a content security policy names an inline element."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,163 @@
+"""Sections as the template shows them: every table's cells with their looks, notes sorted by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.records import Record
+from benchmark.report.context import Context, common_path
+from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet
+from benchmark.report.style import COLOURS, place
+
+#: Columns that hold a method's name, which gets the method's colour.
+_METHOD_COLUMNS = ("method", "row")
+#: Notes that say how to read or repeat a table rather than what its numbers are: shown on demand.
+_SECONDARY = ("command: ", "measured at commit ", "backbone ", "budget ", "failed: ", "mean ± ")
+#: Notes beyond this many are shown on demand too, whatever they say.
+_PRIMARY = 7
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One table cell: its text, `value` to sort by, classes, and its place in the page's JSON, if it opens."""
+
+    text: str
+    value: str
+    classes: str
+    aside: str
+    opens: bool
+
+
+@dataclass(frozen=True)
+class SheetView:
+    """One table. `number` is its place in the page's JSON."""
+
+    number: int
+    sheet: Sheet
+    rows: tuple[tuple[CellView, ...], ...]
+    notes: tuple[str, ...]
+    more: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SectionView:
+    """One artifact: what was drawn, and what is missing."""
+
+    name: str
+    names: str
+    title: str
+    needs: str
+    suite: str
+    sheets: tuple[SheetView, ...]
+    figures: tuple[Figure, ...]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see but gaps."""
+        return not self.sheets and not self.figures
+
+
+def colour_class(method: str) -> str:
+    """The class of a method's fixed colour."""
+    return f"m{place(method) % len(COLOURS)}"
+
+
+def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:
+    """(artifact, drawn) pairs for the template; tables are numbered through the page."""
+    found, number = [], 0
+    for artifact, drawn in sections:
+        sheets = []
+        for sheet in drawn.sheets:
+            sheets.append(sheet_view(number, sheet))
+            number += 1
+        names = ", ".join((artifact.name, *artifact.aliases))
+        parts = (artifact.title, artifact.needs, artifact.suite)
+        found.append(SectionView(artifact.name, names, *parts, tuple(sheets), drawn.figures, drawn.gaps))
+    return found
+
+
+def sheet_view(number: int, sheet: Sheet) -> SheetView:
+    """A sheet with the look of each cell."""
+    rows = tuple(tuple(_cell(cell, column, sheet) for column, cell in enumerate(row)) for row in sheet.rows)
+    first = [note for note in sheet.notes if not note.startswith(_SECONDARY)]
+    notes = first[:_PRIMARY]
+    more = [note for note in sheet.notes if note not in notes]
+    return SheetView(number, sheet, rows, tuple(notes), tuple(more))
+
+
+def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
+    key, classes = column < sheet.keys, []
+    if key and sheet.head[column] in _METHOD_COLUMNS:
+        classes += ["chip", colour_class(cell.text)]
+    if not key:
+        number = cell.mean is not None or cell.text in ("–", "failed")
+        classes.append("num" if number else "words")
+        if len(cell.text) > 40 and not number:
+            classes.append("long")
+        if cell.mean is None and cell.text in ("–", ""):
+            classes.append("gap")
+        if cell.failed:
+            classes.append("failed")
+        tested = cell.mark == "best" and cell.p is not None
+        classes += ["best"] if tested else ["second"] if cell.mark else []
+    value = "" if cell.mean is None else repr(cell.mean)
+    aside = cell.aside if cell.mark == "best" else ""
+    return CellView(cell.text, value, " ".join(classes), aside, bool(cell.fits or cell.note))
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The head of the page: what the folder holds. `facts` are (name, value, detail)."""
+
+    root: str
+    facts: tuple[tuple[str, str, str], ...]
+    hardware: tuple[str, ...]
+    commits: tuple[str, ...]
+    period: str
+
+
+def overview(ctx: Context, views: Sequence[SectionView]) -> Overview:
+    """Counts of records by what they are of, and where and when they were measured."""
+    records = ctx.records
+    failed = sum(record.state == "failed" for record in records)
+    stale = len(ctx.stale & {record.fit_id for record in records})
+    detail = [f"{failed} failed" if failed else "", f"{stale} by older source" if stale else ""]
+    gaps = sum(len(view.gaps) for view in views)
+    spread = _spread
+    facts = (
+        ("fits", f"{len(records):,}", ", ".join(filter(None, detail)) or "all finished"),
+        ("methods", *spread({record.spec.method for record in records})),
+        ("data sets", *spread({record.spec.dataset for record in records})),
+        ("code lengths", *spread({record.spec.bits for record in records})),
+        ("seeds", *spread({record.spec.seed for record in records})),
+        ("artifacts", f"{sum(not view.empty for view in views)}", f"of {len(views)} drawn"),
+        ("gaps", f"{gaps}", "each with its command" if gaps else "nothing is missing"),
+    )
+    known = [record.environment for record in records if record.environment]
+    return Overview(
+        root=common_path(ctx.store.root),
+        facts=facts,
+        hardware=tuple(sorted({f"{one.device}, {one.precision}, {one.cpu}" for one in known})),
+        commits=tuple(sorted({f"{one.commit[:10]}{' with changes' if one.dirty else ''}" for one in known})),
+        period=_period(records),
+    )
+
+
+def _spread(values: set[Any]) -> tuple[str, str]:
+    """How many, and which: all of them where that is short."""
+    names = [str(value) for value in sorted(values)]
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"{len(names):,}", shown
+
+
+def _period(records: Iterable[Record]) -> str:
+    days = sorted({record.finished[:10] for record in records if record.finished})
+    return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def missing_pictures(views: Iterable[SectionView], pictures: Mapping[str, object]) -> list[str]:
+    """Names of figures that nobody drew for the page."""
+    return [figure.name for view in views for figure in view.figures if figure.name not in pictures]
