@@ -107,7 +107,9 @@ def _figure(ranking: Ranking) -> Figure:
             rank = ranking.ranks[method]
             axes.plot([rank, rank, end], [0, y, y], color=look["color"], lw=0.8)
             align = "right" if left else "left"
-            axes.text(end, y, f" {ranking.methods[method]} ({rank:.2f}) ", ha=align, va="center", fontsize=6)
+            axes.text(
+                end, y, f" {_short(ranking.methods[method])} ({rank:.2f}) ", ha=align, va="center", fontsize=6
+            )
         return figure
 
     return Figure(
@@ -118,6 +120,10 @@ def _figure(ranking: Ranking) -> Figure:
         f"Nemenyi's test at 5 % (critical difference {ranking.cd:.2f}).",
         draw=draw,
     )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
 
 
 ARTIFACT = Artifact(

@@ -96,7 +96,9 @@ def _figure(
                 picture = images[row].transpose(1, 2, 0)
                 axes[place].imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
                 if place:  # a miss is told by its line as well as by its colour
-                    look = {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
+                    look: dict[str, Any] = (
+                        {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
+                    )
                     frame = Rectangle(
                         (0, 0), 1, 1, transform=axes[place].transAxes, fill=False, clip_on=False, **look
                     )

@@ -1,0 +1,117 @@
+"""Figure 1: the architecture, drawn from the built model's own parts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+from benchmark.report.artifact import Artifact
+from benchmark.report.context import Context
+from benchmark.report.sheet import Drawn, Figure, Gap
+from benchmark.report.style import COLOURS, PAGE
+
+_MAX_BYTES = 2**20
+
+
+def build(ctx: Context) -> Drawn:
+    """One figure for each list of parts that `describe` left beside the records."""
+    figures = []
+    for path in sorted(ctx.store.root.glob("architecture/*.json")):
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                continue
+            facts = json.loads(path.read_text())
+            networks = [(str(n["name"]), [_part(p) for p in n["parts"]]) for n in facts["networks"]]
+            title = (
+                f"{facts['method']}, {facts['dataset']}, {facts['bits']} bits, {facts['backbone']} backbone"
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if networks:
+            figures.append(_figure(path.stem, title, networks))
+    command = f"python -m benchmark describe coophash --results {ctx.store.root}"
+    return Drawn((), tuple(figures), () if figures else (Gap("no description of a built model", command),))
+
+
+def _part(raw: dict[str, Any]) -> tuple[str, list[str], int]:
+    return str(raw["name"]), [str(one) for one in raw["layers"]], int(raw["parameters"])
+
+
+def _figure(stem: str, title: str, networks: list[tuple[str, list[tuple[str, list[str], int]]]]) -> Figure:
+    def draw() -> Any:
+        from matplotlib import pyplot
+
+        heights = [max(1.5, 0.42 * len(_heads(parts))) for _, parts in networks]
+        figure, panels = pyplot.subplots(
+            len(networks),
+            1,
+            figsize=(PAGE, sum(heights) + 0.3 * len(networks)),
+            height_ratios=heights,
+            layout="constrained",
+            squeeze=False,
+        )
+        for row, (axes, (name, parts)) in enumerate(zip(panels[:, 0], networks)):
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.axis("off")
+            axes.set_title(f"network {name!r}", loc="left")
+            colour, heads = COLOURS[row % len(COLOURS)], _heads(parts)
+            row_of = [part for part in parts if part not in heads]
+            spots = [((place + 0.5) / max(2, len(row_of) + bool(heads)), 0.5) for place in range(len(row_of))]
+            _chain(axes, spots)
+            for place, head in enumerate(heads):
+                spot = (0.78, 1 - (place + 0.5) / len(heads))
+                _chain(axes, [spots[-1], spot])
+                _box(axes, spot, head, colour)
+            for spot, part in zip(spots, row_of):
+                _box(axes, spot, part, colour)
+        return figure
+
+    return Figure(
+        name=f"figure1-{stem}",
+        title=f"Architecture of {stem}",
+        caption=f"The parts of the built model: {title}. Each box is a top-level part with its layers "
+        f"(weight shapes) and its "
+        "parameters; parts beside a `base` are heads on its features.",
+        draw=draw,
+    )
+
+
+def _heads(parts: list[tuple[str, list[str], int]]) -> list[tuple[str, list[str], int]]:
+    """The parts that work on the features of a `base`; none where parts follow each other."""
+    return [part for part in parts if part[0] != "base"] if any(part[0] == "base" for part in parts) else []
+
+
+def _chain(axes: Any, spots: list[tuple[float, float]]) -> None:
+    for start, end in pairwise(spots):
+        axes.annotate(
+            "", end, start, arrowprops={"arrowstyle": "->", "lw": 0.8, "shrinkA": 34, "shrinkB": 40}
+        )
+
+
+def _box(axes: Any, spot: tuple[float, float], part: tuple[str, list[str], int], colour: str) -> None:
+    name, layers, parameters = part
+    shown = [one for one in layers if " " in one] or layers
+    rest = Counter(one for one in layers if " " not in one)
+    lines = [line if len(line) <= 24 else line[:23] + "…" for line in shown[:7]]
+    lines += [f"and {len(shown) - 7} more"] if len(shown) > 7 else []
+    lines += (
+        [f"+ {', '.join(f'{count} {kind}' for kind, count in sorted(rest.items()))}"[:26]]
+        if rest and shown != layers
+        else []
+    )
+    style = {"boxstyle": "round,pad=0.35", "fc": "white", "ec": colour, "lw": 1.0}
+    text = "\n".join([f"{name or 'network'} ({parameters:,})", *lines])
+    axes.text(*spot, text, ha="center", va="center", fontsize=5, bbox=style)
+
+
+ARTIFACT = Artifact(
+    name="architecture",
+    aliases=("figure1",),
+    title="Architecture",
+    needs="a list of parts by `describe METHOD --results DIR`",
+    suite="paper-main",
+    order=140,
+    build=build,
+)
