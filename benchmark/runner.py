@@ -21,7 +21,7 @@ from benchmark.planning import RETRY, Plan, Planned, plan, save_sweep, weights_i
 from benchmark.progress import Display
 from benchmark.records import Artifacts, Failure, FailureKind, Record, Store
 from benchmark.spec import Job, View
-from benchmark.tracking import Tracker
+from benchmark.tracking import Tracker, catch_up
 from benchmark.viewing.wanted import sources_of
 from benchmark.viewstore import extend
 from benchmark.watch import Progress, Runtime
@@ -141,6 +141,7 @@ class _Run:
         self.begun: dict[str, str] = {}
         self.told: set[str] = set()
         self.records: list[Record] = []
+        self.read: dict[str, tuple[int, Record]] = {}
         self.viewed: dict[str, Record] = {}
         self.unviewed: list[str] = []
         self.elsewhere = 0
@@ -309,24 +310,37 @@ class _Run:
         return trial.Outcome(record, Artifacts())
 
     def track_again(self, tracker: Tracker) -> None:
-        """Send what a tracker missed that was away for a while, and what waited for views that did not come."""
-        records = {record.fit_id: record for record in self.records} | self.viewed
+        """Send what the tracker lacks of the whole sweep: it was away, an earlier driver died before it was sent,
+        or views were waited for that did not come.
+        """
         if self.stop.name:  # leave at once, but for what was held back
-            records = {fit_id: one for fit_id, one in records.items() if self.cells[fit_id].views}
-        else:
-            tracker.resume()
-        if not self.plan.jobs and all(tracker.is_sent(record) for record in records.values()):
-            return  # nothing is new: the tracker's client takes seconds to start
-        for record in records.values():
-            if not tracker.send(record):
-                return
-        if self.runtime.sweep and not self.stop.name:
+            held = [one for one in self.records if self.cells[one.fit_id].views]
+            records = {one.fit_id: one for one in held} | self.viewed
+            catch_up(tracker, records.values(), self.claims, lambda: False)
+            return
+        tracker.resume()
+        if catch_up(tracker, self.results(), self.claims, lambda: bool(self.stop.name)):
             tracker.close_sweep(self.runtime.sweep)
+
+    def results(self) -> list[Record]:
+        """The records of every cell that has one; each is read once, and again when it was written since."""
+        found = []
+        for cell in self.plan.cells:
+            stamp = self.store.stamp(cell.job.fit) if cell.job else None
+            if cell.job is None or stamp is None:
+                continue
+            known = self.read.get(cell.job.fit.fit_id)
+            if known is None or known[0] != stamp:
+                record = self.store.get(cell.job.fit)
+                if record is None:
+                    continue
+                known = self.read[cell.job.fit.fit_id] = (stamp, record)
+            found.append(known[1])
+        return found
 
     def summary(self) -> Summary:
         """What the run did."""
-        found = [self.store.get(cell.job.fit) for cell in self.plan.cells if cell.job]
-        records = [record for record in found if record is not None]
+        records = self.results()
         untracked = sum(not self.tracker.is_sent(record) for record in records) if self.tracker else 0
         failed = sum(record.state == "failed" for record in self.records)
         return Summary(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmark.claims import Claims
 from benchmark.errors import InputError
 from benchmark.records import SAMPLES, Record, Store
 from benchmark.spec import digest
+from benchmark.tracked import metrics_of, params_of, stamp_of, tags_of
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +23,9 @@ EXPERIMENT = "coophash-benchmark"
 PAUSE = 60.0
 #: Seconds for one request: training waits for it, a `sync` has time.
 _TIMEOUT, _SYNC_TIMEOUT = "10", "60"
-#: Curve points kept per metric: one batched call holds at most 1,000 metrics.
-MAX_METRICS = 1000
+#: Seconds that another driver is given to send what it holds.
+_MOMENT = 10.0
+_WHOLE = ("FINISHED", "FAILED")
 _ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
 
 
@@ -75,16 +79,61 @@ class Tracker:
         """Try again at once, however lately it failed."""
         self._paused_until = 0.0
 
-    def close_sweep(self, sweep: str) -> None:
-        """Mark a sweep's parent run as finished. Never raises."""
-        if not sweep or time.monotonic() < self._paused_until:
+    def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
+        """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
+        if not sweep or (self._is_closed(sweep) and not ask) or time.monotonic() < self._paused_until:
             return
         try:
             client = self._connect()
-            client.set_terminated(self._parent(client, sweep), "FINISHED")
+            parent = self._parent(client, sweep)
+            if not client.list_artifacts(parent):  # whoever made it died before they were sent
+                self._send_sweep(client, parent, sweep)
+            client.set_terminated(parent, "FINISHED")
+            self.store.write_text(self._closed(sweep), "")
         except Exception as error:  # noqa: BLE001 - as in `send`
             log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
             self._pause()
+
+    def missing(self, records: Iterable[Record], *, ask: bool = False) -> list[Record]:
+        """The records that the tracker lacks: by the ledger and, for what the ledger lacks, by one search.
+
+        With `ask` the search is believed alone, and the ledger set right: a tracker may have lost its database.
+        """
+        records = [*records]
+        left = records if ask else [record for record in records if not self.is_sent(record)]
+        if len(left) < (1 if ask else 2) or time.monotonic() < self._paused_until:
+            return left  # `send` asks for a single one itself
+        try:
+            there = self._stamps()
+            for record in left:
+                has = there.get(record.fit_id) == [stamp_of(record)]
+                if has != self.is_sent(record):
+                    self.store.note_sent(record.spec, self.key, stamp_of(record) if has else "")
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
+            self._pause()
+        return [record for record in left if not self.is_sent(record)]
+
+    def _stamps(self) -> dict[str, list[str]]:
+        """The stamps of the finished runs of every fit that the tracker knows; `` for an unfinished run."""
+        client = self._connect()
+        found, page = dict[str, list[str]](), None
+        while True:
+            runs = client.search_runs([self._experiment], "tags.kind = 'fit'", page_token=page)
+            for run in runs:
+                whole = run.info.status in _WHOLE
+                stamps = found.setdefault(run.data.tags.get("fit_id", ""), [])
+                stamps.append(run.data.tags.get("stamp", "") if whole else "")
+            page = runs.token
+            if not page:
+                return found
+
+    def _is_closed(self, sweep: str) -> bool:
+        return (self.store.root / self._closed(sweep)).exists()
+
+    def _closed(self, sweep: str) -> str:
+        """The store's note that a sweep's parent run is finished in this tracker."""
+        return f"sweeps/.{sweep}.{self.key}.closed"
 
     def _pause(self) -> None:
         self._paused_until = time.monotonic() + PAUSE
@@ -92,25 +141,29 @@ class Tracker:
 
     def is_sent(self, record: Record) -> bool:
         """Whether this very record is already in the tracker, by the store's own ledger."""
-        return self.store.ledger(record.spec).get(self.key) == _stamp(record)
+        return self.store.ledger(record.spec).get(self.key) == stamp_of(record)
 
     def _send(self, record: Record) -> None:
         client = self._connect()
         from mlflow.entities import Metric, Param, RunTag
 
-        for run in client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'"):
-            if run.data.tags.get("stamp") == _stamp(record) and run.info.status in ("FINISHED", "FAILED"):
-                self.store.note_sent(record.spec, self.key, _stamp(record))
-                return
-            client.delete_run(run.info.run_id)  # half sent, or the record of an earlier run of this fit
+        runs = client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'")
+        whole = [run for run in runs if run.data.tags.get("stamp") == stamp_of(record)]
+        whole = [run for run in whole if run.info.status in _WHOLE]
+        for run in runs:
+            if run not in whole[:1]:  # half sent, or the record of an earlier run of this fit
+                client.delete_run(run.info.run_id)
+        if whole:
+            self.store.note_sent(record.spec, self.key, stamp_of(record))
+            return
         identity = {"fit_id": record.fit_id, "kind": "fit"}
         if record.sweep:
             identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
         run = client.create_run(self._experiment, run_name=record.spec.label, tags=identity)
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value, step in _metrics(record, self.store)]
-        params = [Param(name, str(value)[:500]) for name, value in _params(record).items()]
-        tags = [RunTag(name, str(value)[:5000]) for name, value in _tags(record).items()]
+        metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
+        params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
+        tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
         client.log_batch(run.info.run_id, metrics, params, tags)
         folder = self.store.folder(record.spec)
         for name in _ARTIFACTS:
@@ -118,9 +171,9 @@ class Tracker:
                 client.log_artifact(run.info.run_id, str(folder / name))
         for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
             client.log_artifact(run.info.run_id, str(path), SAMPLES)
-        client.set_tag(run.info.run_id, "stamp", _stamp(record))
+        client.set_tag(run.info.run_id, "stamp", stamp_of(record))
         client.set_terminated(run.info.run_id, "FINISHED" if record.state == "done" else "FAILED")
-        self.store.note_sent(record.spec, self.key, _stamp(record))
+        self.store.note_sent(record.spec, self.key, stamp_of(record))
 
     def _parent(self, client: Any, sweep: str) -> str:
         """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
@@ -132,12 +185,15 @@ class Tracker:
             made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
             found = self._sweep_runs(client, sweep)
             if found[0].info.run_id == made.info.run_id:
-                for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
-                    client.log_artifact(made.info.run_id, str(path))
+                self._send_sweep(client, made.info.run_id, sweep)
             else:
                 client.delete_run(made.info.run_id)
         self._parents[sweep] = str(found[0].info.run_id)
         return self._parents[sweep]
+
+    def _send_sweep(self, client: Any, run_id: str, sweep: str) -> None:
+        for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
+            client.log_artifact(run_id, str(path))
 
     def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
         query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
@@ -169,70 +225,39 @@ class Tracker:
         return client
 
 
-def _stamp(record: Record) -> str:
-    views = sorted([facts.view, facts.version, facts.evaluated] for facts in record.views)
-    return digest([record.fit_id, record.finished, record.state, *([views] if views else [])])
+def catch_up(tracker: Tracker, records: Iterable[Record], claims: Claims, stop: Callable[[], bool]) -> bool:
+    """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
 
-
-def _metrics(record: Record, store: Store) -> list[tuple[str, float, int]]:
-    rows = [(f"{_plain(score.view)}.{score.metric}", score.value, record.updates) for score in record.scores]
-    rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
-    for point in record.curve:
-        values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
-        rows.append((f"curve.map.{point.part}", point.map, point.step))
-        rows += [(f"curve.{name}", value, point.step) for name, value in values.items()]
-    timings = record.timings.model_dump()
-    rows += [(f"seconds.{name}" if "_" not in name else name, value, 0) for name, value in timings.items()]
-    rows.append(("peak_memory_mib", record.peak_memory_mib, 0))
-    curve = store.curve(record.spec)
-    columns = [name for name in (curve[0] if curve else {}) if name != "step"]
-    if columns:
-        room = (MAX_METRICS - len(rows)) // len(columns)
-        stride = -(-len(curve) // max(1, room))
-        for row in curve[::stride]:
-            rows += [(f"train.{name}", row[name], int(row["step"])) for name in columns if name in row]
-    return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
-
-
-def _plain(view: str) -> str:
-    """A view's name with the letters that MLflow takes in a metric's."""
-    return view.replace("@", ".")
-
-
-def _params(record: Record) -> dict[str, Any]:
-    spec = record.spec.model_dump(mode="json")
-    params = {f"param.{name}": value for name, value in spec.pop("params").items()}
-    return {**spec, **params}
-
-
-def _tags(record: Record) -> dict[str, Any]:
-    tags: dict[str, Any] = {
-        "state": record.state,
-        "command": record.command,
-        "flags": "; ".join(record.flags),
-    }
-    if record.protocol:
-        tags |= {"protocol": record.protocol.text, "rules": record.protocol.rules_text}
-    if record.environment:
-        env = record.environment
-        tags |= {"commit": env.commit, "dirty": env.dirty, "device": env.device, "precision": env.precision}
-    if record.failure:
-        tags["failure"] = f"{record.failure.kind}: {record.failure.message}"
-    return {name: value for name, value in tags.items() if value not in ("", None)}
+    A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
+    or `stop` said so.
+    """
+    left, deadline = deque(tracker.missing(records)), time.monotonic() + _MOMENT
+    while left and not stop():
+        record = left.popleft()
+        try:
+            ours = claims.take(record.fit_id)
+        except OSError:  # the disk is full: the next run sends it
+            return False
+        if ours:
+            try:
+                if not tracker.send(record):
+                    return False
+            finally:
+                claims.release(record.fit_id)
+        elif not tracker.is_sent(record) and time.monotonic() < deadline:
+            left.append(record)
+            time.sleep(0.1)
+    return not left
 
 
 def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
-    """Send every record that the tracker lacks. Returns (sent now or before, not sent)."""
+    """Send every record that the tracker, asked itself, lacks. Returns (sent now or before, not sent)."""
     if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
-    sent = missing = 0
-    sweeps: dict[str, bool] = {}
-    for record in store.records():
-        with contextlib.suppress(InputError):
-            done = tracker.send(record)
-            sent, missing = sent + done, missing + (not done)
-            sweeps[record.sweep] = sweeps.get(record.sweep, True) and done
-    for sweep, complete in sweeps.items():
-        if complete:
-            tracker.close_sweep(sweep)
-    return sent, missing
+    records = [*store.records()]
+    with Claims(store.root) as claims:
+        catch_up(tracker, tracker.missing(records, ask=True), claims, lambda: False)
+    missing = [record for record in records if not tracker.is_sent(record)]
+    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
+        tracker.close_sweep(sweep, ask=True)
+    return len(records) - len(missing), len(missing)

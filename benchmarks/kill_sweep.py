@@ -231,8 +231,6 @@ def torture(folder: Path, kills: int, seed: int, extra: tuple[str, ...]) -> Coun
         raise Broken(f"left behind: {leftovers}")
     run.counts["fits equal"] = compare(undisturbed, run.results)
     if "none" not in extra:
-        # A driver that died between a record and MLflow leaves that fit to `track --sync`.
-        finish([sys.executable, "-m", "benchmark", "track", "--sync", "--results", str(run.results)])
         check_tracker(run.results, len(seconds))
     return run.counts
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmark import tracking
+from benchmark import runner, tracking
+from benchmark.claims import Claims
 from benchmark.errors import InputError
+from benchmark.progress import Lines
 from benchmark.records import Store
 from benchmark.tracking import Tracker, default_uri, sync
-from tests.helpers import execute
+from benchmark.watch import Runtime
+from tests.helpers import execute, sweep
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +96,51 @@ def test_uris_are_checked_and_passwords_hidden() -> None:
     assert tracking.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
     assert tracking.public("postgresql://me:secret@host/db") == "postgresql://host/db"
     assert tracking.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+
+
+def run(store: Store, tracker: Tracker | None, **changes: Any) -> runner.Summary:
+    plan = runner.plan(sweep(methods=("lsh",), **changes), store, None)
+    store.open()
+    name = runner.save_sweep(plan, store).stem
+    return runner.execute(plan, store, Runtime(sweep=name), None, Lines(every=1e9), tracker)
+
+
+def test_a_later_run_sends_what_a_dead_driver_had_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "runs")
+    uri = f"sqlite:///{tmp_path / 'runs.db'}"
+    run(store, None, bits=(8,))  # as if killed after the records and before MLflow
+    run(store, None, bits=(16,))
+    record = next(store.records())
+    other = Claims(store.root)
+    assert other.take(record.fit_id)  # another driver is about to send this one
+    monkeypatch.setattr(tracking, "_MOMENT", 0.0)
+    assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 1
+    assert {one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"} == {
+        one.fit_id for one in store.records() if one.fit_id != record.fit_id
+    }
+    other.release(record.fit_id)
+    assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 0
+    assert Counter(one.data.tags["kind"] for one in runs(uri)) == {"fit": 3, "sweep": 3}
+    states = {
+        one.data.tags["sweep"]: one.info.status for one in runs(uri) if one.data.tags["kind"] == "sweep"
+    }
+    assert sorted(states.values()) == ["FINISHED", "RUNNING", "RUNNING"], (
+        "of the sweep that was run to its end"
+    )
+    assert not [*store.root.glob("claims/*.json")]
+    monkeypatch.setattr(Tracker, "_connect", lambda self: pytest.fail("nothing is new"))
+    assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 0
+
+
+def test_a_tracker_that_lost_its_database_is_filled_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    run(store, None, bits=(8, 16))
+    uri = f"sqlite:///{tmp_path / 'lost.db'}"
+    for _ in range(2):
+        assert sync(store, Tracker(uri, store)) == (2, 0)
+        assert [one.info.status for one in runs(uri)] == ["FINISHED"] * 3
+        client = Tracker(uri, store)._connect()
+        for one in runs(uri):
+            client.delete_run(one.info.run_id)

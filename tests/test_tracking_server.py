@@ -128,7 +128,7 @@ def _check_artifacts(uri: str, fit: Any, parent: Any) -> None:
     client = MlflowClient(uri)
     assert {"codes.npz", "record.json"} <= {item.path for item in client.list_artifacts(fit.info.run_id)}
     names = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {Path(name).suffix for name in names} == {".toml", ".json"}
+    assert {Path(name).suffix for name in names} == {".toml", ".json", ".views"}
 
 
 @pytest.mark.slow
