@@ -33,6 +33,7 @@ from benchmark.results import (
 from benchmark.scoring.claims import check_claim
 from benchmark.scoring.files import read_npy
 from benchmark.spec import FitSpec, explain
+from benchmark.writing import write_file, write_files
 
 __all__ = [
     "RECORD_SCHEMA",
@@ -49,6 +50,7 @@ __all__ = [
     "Timings",
     "ViewFacts",
     "read_record",
+    "write_file",
 ]
 
 #: `_UPGRADES[n]` turns a raw record of layout n into layout n + 1.
@@ -105,19 +107,15 @@ class Store:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
         files = artifacts.files()
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").unlink(missing_ok=True)  # from here on the old files no longer match it
-        for name, content in files.items():
-            if content is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                write_file(folder / name, content)
-        write_file(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+        content = {**files, "record.json": (record.model_dump_json(indent=1) + "\n").encode()}
+        write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
         leftovers = [*folder.glob(".*.tmp")]  # of this fit's killed runs
         if record.failure is None or record.failure.kind not in RESUMED:
             leftovers.append(folder / CHECKPOINT)
         if record.state == "done":  # a failed fit keeps the grids that it came to
-            leftovers += [path for path in folder.glob(f"{SAMPLES}/*") if f"{SAMPLES}/{path.name}" not in files]
+            leftovers += [
+                path for path in folder.glob(f"{SAMPLES}/*") if f"{SAMPLES}/{path.name}" not in files
+            ]
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return folder
@@ -278,22 +276,3 @@ def _small(path: Path | str) -> str:
             if len(content) > MAX_RECORD_BYTES:
                 raise InputError(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
     return content.decode()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, rename over: a killed process leaves the old file or the new one.
-
-    Makes the folder when it is missing. Raises OSError when that or the writing fails.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise

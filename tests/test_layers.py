@@ -22,6 +22,7 @@ LAYERS = (
     "metrics",
     "scoring",
     "results",
+    "writing",
     "records",
     "viewstore",
     "index",

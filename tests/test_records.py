@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,18 +40,36 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_crash_before_the_record_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
-    store.save(RECORD, artifacts())
-    real = records._replace
+    folder = store.save(RECORD, artifacts())
+    real = Path.replace
 
-    def die_at_the_record(path: Path, content: bytes) -> None:
-        if path.name == "record.json":
-            raise OSError("disk full")
-        real(path, content)
+    def die_at_the_record(self: Path, target: Path) -> Path:
+        if target.name == "record.json":
+            raise KeyboardInterrupt
+        return real(self, target)
 
-    monkeypatch.setattr(records, "_replace", die_at_the_record)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(Path, "replace", die_at_the_record)
+    with pytest.raises(KeyboardInterrupt):
         store.save(RECORD, artifacts())
     assert store.get(SPEC) is None, "old record and new codes must not stand together"
+    assert not [*folder.glob(".*")]
+
+
+def test_a_full_disk_leaves_the_old_result_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    folder = store.save(RECORD, artifacts())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    full = iter([False, False, True])
+
+    def fsync(handle: int) -> None:
+        if next(full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    other = RECORD.model_copy(update={"scores": ()})
+    with pytest.raises(OSError, match="No space left"):
+        store.save(other, Artifacts(codes={"bits": np.array(8)}, log="longer\n"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_other_folders_hold_no_records(tmp_path: Path) -> None:

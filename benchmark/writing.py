@@ -1,0 +1,48 @@
+"""Files that are there whole or not at all, whatever ends the process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write beside, flush to disk, rename over: a killed process leaves the old file or the new one.
+
+    Makes the folder when it is missing. Raises OSError when that or the writing fails.
+    """
+    write_files({path: content}, path)
+
+
+def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
+    """Replace files that belong together; None removes one. `last` is absent while the others change.
+
+    All are written beside before any is touched, so that a full disk leaves every old file as it was. Makes the
+    folders that are missing. Raises OSError when that or the writing fails.
+    """
+    scratches = {
+        path: path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        for path, content in contents.items()
+        if content is not None
+    }
+    try:
+        for path, scratch in scratches.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with scratch.open("wb") as file:
+                file.write(contents[path] or b"")
+                file.flush()
+                os.fsync(file.fileno())
+        if len(contents) > 1:
+            last.unlink(missing_ok=True)
+        for path in sorted(contents, key=lambda path: path == last):
+            if path in scratches:
+                scratches[path].replace(path)
+            else:
+                path.unlink(missing_ok=True)
+    except BaseException:
+        for scratch in scratches.values():
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+        raise
