@@ -58,6 +58,45 @@ def test_severity_raises_the_distortion(which: str, name: str) -> None:
     assert all(low < high for low, high in itertools.pairwise(errors)), errors
 
 
+#: Mean change in grey levels of the photographs: 32 px at severities 1, 3 and 5; 96 px at 3 and 5.
+GOLDEN = {
+    "gaussian_noise": (7.634, 14.792, 18.2, 30.538, 55.411),
+    "shot_noise": (5.048, 10.957, 15.203, 29.105, 54.075),
+    "impulse_noise": (1.244, 3.672, 9.103, 11.597, 34.368),
+    "speckle_noise": (4.739, 9.134, 14.618, 23.961, 37.517),
+    "defocus_blur": (0.95, 3.784, 6.9, 10.572, 13.634),
+    "glass_blur": (9.3, 11.002, 14.32, 10.441, 12.285),
+    "motion_blur": (5.098, 9.209, 10.75, 14.007, 19.187),
+    "zoom_blur": (3.07, 6.855, 9.639, 10.01, 12.002),
+    "gaussian_blur": (0.911, 4.705, 6.788, 9.64, 13.729),
+    "snow": (10.433, 24.409, 46.628, 58.73, 83.04),
+    "frost": (21.425, 33.625, 38.672, 50.252, 55.365),
+    "fog": (13.119, 33.344, 48.078, 59.595, 62.343),
+    "brightness": (8.945, 24.353, 43.741, 42.921, 64.868),
+    "spatter": (2.863, 6.887, 26.509, 18.02, 46.761),
+    "contrast": (10.682, 25.683, 36.381, 35.311, 41.941),
+    "elastic_transform": (9.264, 11.609, 13.947, 12.432, 28.688),
+    "pixelate": (3.597, 4.441, 5.773, 5.675, 8.131),
+    "jpeg_compression": (5.578, 7.018, 7.85, 7.777, 10.826),
+    "saturate": (4.678, 7.344, 21.452, 11.778, 36.139),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_pixels_stay_what_they_are(name: str) -> None:
+    """A change here changes published numbers: raise `VERSIONS["corruption"]` in benchmark/views/grammar.py with it."""
+    measured = []
+    for size, severities in ((32, (1, 3, 5)), (96, (3, 5))):
+        images = _photos(size)
+        for severity in severities:
+            changed = corrupt(images, name, severity, np.arange(12), "golden")
+            measured.append(float((changed.float() - images.float()).abs().mean()))
+    # Decoders of JPEG may differ by a grey level here and there; the rest is arithmetic and rounding.
+    assert measured == pytest.approx(
+        GOLDEN[name], rel=0.05 if name == "jpeg_compression" else 0.001, abs=0.002
+    )
+
+
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_an_image_is_corrupted_alike_in_any_company(name: str) -> None:
     images, rows = _photos(32), np.arange(100, 112)

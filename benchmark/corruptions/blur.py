@@ -50,14 +50,17 @@ def _disc(radius: float, soft: float) -> Tensor:
 
 
 def glass(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
-    """Smoothed, pixels swapped with near ones (up to strength[1] away, strength[2] times), smoothed again."""
+    """Smoothed, pixels swapped with near ones (strength[2] times), smoothed again.
+
+    A partner is -strength[1] to strength[1] - 1 pixels away in each direction, as published.
+    """
     sigma, reach, rounds = strength[0], int(strength[1]), int(strength[2])
     n, channels, height, width = images.shape
     places = np.tile(np.arange(height * width)[:, None], (1, n))  # where each pixel comes from
     every = np.arange(n)
     ys, xs = np.arange(height - reach - 1, reach - 1, -1), np.arange(width - reach - 1, reach - 1, -1)
     for _ in range(rounds):
-        moves = (draws.uniform(len(ys) * len(xs), 2).numpy() * (2 * reach + 1)).astype(np.int64) - reach
+        moves = (draws.uniform(len(ys) * len(xs), 2).numpy() * 2 * reach).astype(np.int64) - reach
         partners = np.ascontiguousarray((moves[:, :, 0] * width + moves[:, :, 1]).T)
         partners += (ys[:, None] * width + xs).reshape(-1, 1)
         for here, there in zip((ys[:, None] * width + xs).reshape(-1), partners, strict=True):

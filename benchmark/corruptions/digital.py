@@ -13,6 +13,9 @@ from torch.nn import functional
 from benchmark.corruptions.draws import Draws
 from benchmark.corruptions.fields import pixelate_matrix, smooth
 
+#: Shorter side in pixels from which on displacements are drawn at the image's own pixels.
+_FIELD = 32
+
 
 def contrast(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """Every channel pulled towards its mean over the image; strength[0] of the distance is left."""
@@ -24,13 +27,17 @@ def elastic(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor
     """A random affine map and smooth random displacements, sampled bilinearly, the border mirrored.
 
     strength, in shares of the shorter side: length of the displacements, their smoothness, and how far the three
-    points that fix the affine map move. Both maps are applied in one sampling.
+    points that fix the affine map move. Both maps are applied in one sampling. Below 32 pixels the displacements
+    are those of a 32-pixel image, thinned out.
     """
     n, _, height, width = images.shape
     length, sigma, affine = (share * min(height, width) for share in strength)
     corners = draws.uniform(3, 2, low=-affine, high=affine)
-    field = draws.uniform(2, height, width, low=-1.0)
-    field = smooth(field, sigma, truncate=3.0, reflect=True) * length
+    # A field at a finer grid where pixels are too coarse to smooth it: else its length would not be a share.
+    finer = max(1.0, _FIELD / min(height, width))
+    rows, columns = (np.floor((np.arange(side) + 0.5) * finer).astype(int) for side in (height, width))
+    field = draws.uniform(2, round(height * finer), round(width * finer), low=-1.0)
+    field = smooth(field, sigma * finer, truncate=3.0, reflect=True)[:, :, rows][:, :, :, columns] * length
     reach = min(height, width) // 3
     centre = torch.tensor([width / 2, height / 2])
     fixed = centre + reach * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])

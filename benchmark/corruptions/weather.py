@@ -13,16 +13,21 @@ _WATER, _MUD = (175 / 255, 238 / 255, 238 / 255), (63 / 255, 42 / 255, 20 / 255)
 _ICE = (0.80, 0.92, 1.0)
 _RELIEF = torch.tensor([[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]])
 
+#: Shorter side in pixels below which snow shrinks with the image: streaks of 14 pixels would leave no 8-pixel one.
+_STREAKS = 24
+
 
 def snow(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
-    """Streaks of bright flakes from two sides over a whitened image."""
+    """Streaks of bright flakes from two sides over a whitened image; below 24 pixels both shrink with the image."""
     mean, spread, zoom, least, radius, sigma, keep = strength
     height, width = images.shape[2:]
     layer = mean + spread * draws.normal(1, height, width)
     angles = draws.uniform(1, low=-135, high=-45)[:, 0]
+    shorter = min(1.0, min(height, width) / _STREAKS)
+    zoom = 1 + (zoom - 1) * shorter
     layer = zoom_matrix(height, zoom) @ layer @ zoom_matrix(width, zoom).T
     layer = torch.where(layer < least, torch.zeros(()), layer).clamp(0, 1)
-    layer = line_blur(layer, radius, sigma, angles)
+    layer = line_blur(layer, round(radius * shorter), sigma * shorter, angles)
     white = torch.maximum(images, grey(images) * 1.5 + 0.5)
     return keep * images + (1 - keep) * white + layer + layer.flip(2, 3)
 

@@ -45,7 +45,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
 _SHORT = {"elastic": "elastic_transform", "jpeg": "jpeg_compression"}
 
 #: Raised when a kind's definition gives other numbers: views of an older one then count as missing.
-VERSIONS: dict[Kind, int] = dict.fromkeys(KINDS, 1)
+VERSIONS: dict[Kind, int] = {**dict.fromkeys(KINDS, 1), "corruption": 2}
 
 _FORM = re.compile(
     r"(?P<kind>[a-z-]+)(?::(?P<name>[^@/:]*))?(?P<tail>(?:@[0-9]+(?:-[0-9]+)?|/[a-z]+){0,2})", re.ASCII
