@@ -84,7 +84,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_pixels_stay_what_they_are(name: str) -> None:
-    """A change here changes published numbers: raise `VERSIONS["corruption"]` in benchmark/views/grammar.py with it."""
+    """Whoever changes these numbers raises `VERSIONS["corruption"]` in benchmark/views/grammar.py too."""
     measured = []
     for size, severities in ((32, (1, 3, 5)), (96, (3, 5))):
         images = _photos(size)
