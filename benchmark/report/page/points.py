@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 #: (x, y, text): x from the left and y from the top, as shares of the picture's width and height.
 Point = tuple[float, float, str]
 
@@ -70,9 +72,9 @@ def _bars(axes: Any, horizontal: str, vertical: str) -> Iterator[Point]:
 
 def _cells(axes: Any, image: Any) -> Iterator[Point]:
     """The cells of a heat map; a picture (colours in the last axis) has none."""
-    grid = image.get_array()
-    if grid is None or grid.ndim != 2 or grid.size > 5000:
+    if image.get_array() is None or image.get_array().ndim != 2 or image.get_array().size > 5000:
         return
+    grid = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
     rows, columns = grid.shape
     for row in range(rows):
         for column in range(columns):

@@ -15,7 +15,7 @@ from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
 from benchmark.report.page.picture import Picture
-from benchmark.report.page.view import overview, section_views
+from benchmark.report.page.view import colour_class, overview, section_views
 from benchmark.report.sheet import Drawn
 from benchmark.report.style import COLOURS
 
@@ -32,6 +32,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
     shown = [pictures[figure.name] for view in views for figure in view.figures if figure.name in pictures]
     data = {
         "records": records_json(ctx),
+        "colours": {name: colour_class(name) for name in sorted({r.spec.method for r in ctx.records})},
         "sheets": [
             [[cell_json(cell, places) for cell in row] for row in view.sheet.rows]
             for section in views

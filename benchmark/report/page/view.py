@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,10 @@ _PRIMARY = 7
 
 @dataclass(frozen=True)
 class CellView:
-    """One table cell: its text, `value` to sort by, classes, and its place in the page's JSON, if it opens."""
+    """One table cell: its text and the marks behind it, what to sort by, its looks, whether it opens."""
 
     text: str
+    marks: str
     value: str
     classes: str
     aside: str
@@ -83,9 +85,14 @@ def sheet_view(number: int, sheet: Sheet) -> SheetView:
     """A sheet with the look of each cell."""
     rows = tuple(tuple(_cell(cell, column, sheet) for column, cell in enumerate(row)) for row in sheet.rows)
     first = [note for note in sheet.notes if not note.startswith(_SECONDARY)]
-    notes = first[:_PRIMARY]
+    notes = sorted(first, key=lambda note: not _states_protocol(note))[:_PRIMARY]
     more = [note for note in sheet.notes if note not in notes]
     return SheetView(number, sheet, rows, tuple(notes), tuple(more))
+
+
+def _states_protocol(note: str) -> bool:
+    """Whether a note says what was measured: split, rules with ties, selection, labels."""
+    return bool(re.match(r"protocol |selection |labels: |[\d,]+ queries, ", note))
 
 
 def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
@@ -95,17 +102,20 @@ def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
     if not key:
         number = cell.mean is not None or cell.text in ("–", "failed")
         classes.append("num" if number else "words")
-        if len(cell.text) > 40 and not number:
-            classes.append("long")
         if cell.mean is None and cell.text in ("–", ""):
             classes.append("gap")
         if cell.failed:
             classes.append("failed")
         tested = cell.mark == "best" and cell.p is not None
         classes += ["best"] if tested else ["second"] if cell.mark else []
+    if len(cell.text) > 40 and "num" not in classes:
+        classes.append("long")
+    text = cell.text.rstrip("†‡") if cell.mean is not None else cell.text
     value = "" if cell.mean is None else repr(cell.mean)
     aside = cell.aside if cell.mark == "best" else ""
-    return CellView(cell.text, value, " ".join(classes), aside, bool(cell.fits or cell.note))
+    return CellView(
+        text, cell.text[len(text) :], value, " ".join(classes), aside, bool(cell.fits or cell.note)
+    )
 
 
 @dataclass(frozen=True)
@@ -156,8 +166,3 @@ def _spread(values: set[Any]) -> tuple[str, str]:
 def _period(records: Iterable[Record]) -> str:
     days = sorted({record.finished[:10] for record in records if record.finished})
     return "" if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-
-
-def missing_pictures(views: Iterable[SectionView], pictures: Mapping[str, object]) -> list[str]:
-    """Names of figures that nobody drew for the page."""
-    return [figure.name for view in views for figure in view.figures if figure.name not in pictures]

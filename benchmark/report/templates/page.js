@@ -277,7 +277,7 @@
   const PAGE = 50;
   const columns = [
     { head: "data set", value: (row) => spec(row).dataset },
-    { head: "method", value: (row) => spec(row).method },
+    { head: "method", value: (row) => spec(row).method, look: (row) => `chip ${data.colours[spec(row).method] ?? ""}` },
     { head: "bits", num: true, value: (row) => row[BITS] },
     { head: "labels", value: labels },
     { head: "seed", num: true, value: (row) => row[SEED] },
@@ -287,7 +287,7 @@
     { head: "backbone", value: (row) => spec(row).backbone },
     { head: "selection", value: (row) => spec(row).selection },
     { head: "train s", num: true, value: (row) => row[OWN]["train s"], text: (row) => (row[OWN]["train s"] ?? 0).toFixed(1) },
-    { head: "remarks", value: remarks, look: () => "words" },
+    { head: "remarks", value: remarks, look: (row) => (remarks(row) ? "remark" : "") },
     { head: "fit", value: (row) => row[ID], node: (row) => make("button", { type: "button", class: "cell id", "data-fit": row[ID] }, row[ID]) },
   ].map((column) => ({ text: (row) => String(column.value(row) ?? "–"), ...column }));
   columns.unshift(columns.pop());  // the id first: it names the row and stays in sight
@@ -296,7 +296,7 @@
     const body = make("tbody"), count = make("span", { "aria-live": "polite" });
     const heads = columns.map((column) => make("th", { scope: "col", class: column.num ? "r" : false }, column.head));
     const table = make("table", { id: "all-records" }, make("thead", {}, make("tr", {}, ...heads)), body);
-    const texts = rows.map((row) => columns.map((column) => column.text(row)).join(" ").toLowerCase());
+    let texts = null;  // made when first searched
     const everything = rows.map((_, at) => at);
     const state = { words: [], choices: {}, list: everything, sort: null, sign: 1, page: 0 };
     const go = (label, to) => make("button", { type: "button", class: "plain", onclick: () => { state.page = to(); draw(); } }, label);
@@ -314,6 +314,7 @@
       forth.forEach((button) => { button.disabled = state.page === last(); });
     }
     function update() {
+      if (state.words.length) texts ??= rows.map((row) => columns.map((column) => column.text(row)).join(" ").toLowerCase());
       const chosen = Object.entries(state.choices).filter(([, value]) => value !== "");
       state.list = everything.filter((at) => state.words.every((word) => texts[at].includes(word))
         && chosen.every(([column, value]) => columns[column].text(rows[at]) === value));
