@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -23,19 +26,57 @@ from benchmark.tracking import Tracker, sync
 from benchmark.watch import Runtime
 from tests.helpers import sweep
 
+#: Without its job runners, each of which loads MLflow again.
+LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Postgres:
+    """A PostgreSQL of its own on 127.0.0.1, with a password. It refuses to run as root, so another user runs it."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        self.port, self._binaries = free_port(), binaries
+        self._user = "postgres" if os.getuid() == 0 else None
+        self._data, password = folder / "data", folder / "password"
+        password.write_text("secret-of-the-test")
+        self.uri = f"postgresql+psycopg2://tester:secret-of-the-test@127.0.0.1:{self.port}/postgres"
+        if self._user:
+            folder.chmod(0o755)
+            for path in (folder, password):
+                shutil.chown(path, self._user)
+        self._call("initdb", "-U", "tester", "-A", "scram-sha-256", "--no-sync", "--pwfile", str(password))
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        self._call("pg_ctl", "start", "-w", "-t", "60", "-l", str(self._data / "log"), "-o", options)
+
+    def crash(self) -> None:
+        """End without a farewell: the next start recovers from the write-ahead log."""
+        self._call("pg_ctl", "stop", "-m", "immediate")
+
+    def _call(self, program: str, *arguments: str) -> None:
+        command = [str(self._binaries / program), "-D", str(self._data), *arguments]
+        quiet = subprocess.DEVNULL  # a pipe would stay open as long as the server
+        done = subprocess.run(command, user=self._user, cwd="/", stdout=quiet, stderr=quiet, check=False)
+        assert done.returncode == 0, command
+
 
 class Server:
-    """`mlflow server` on 127.0.0.1 over SQLite."""
+    """`mlflow server` on 127.0.0.1, over SQLite or another database."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+    def __init__(self, folder: Path, database: str = "") -> None:
+        self.port = free_port()
         self.uri, self._folder = f"http://127.0.0.1:{self.port}", folder
+        self._database = database or f"sqlite:///{folder}/server.db"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        arguments = ["--backend-store-uri", f"sqlite:///{self._folder}/server.db", "--port", str(self.port)]
+        arguments = ["--backend-store-uri", self._database, "--port", str(self.port)]
         arguments += ["--artifacts-destination", str(self._folder / "artifacts"), "--host", "127.0.0.1"]
         log = (self._folder / "server.log").open("ab")
         self._process = subprocess.Popen(
@@ -43,6 +84,7 @@ class Server:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, **LEAN},
         )
         deadline = time.monotonic() + 150
         while not self._answers():
@@ -72,6 +114,25 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.start()
     yield made
     made.kill()
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    places = [shutil.which("initdb"), *sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    found = [Path(place).resolve().parent for place in places if place]
+    if not found:
+        pytest.skip("PostgreSQL is not installed (no initdb)")
+    pytest.importorskip(
+        "psycopg2", reason="PostgreSQL's driver is not installed: pip install psycopg2-binary"
+    )
+    if os.getuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip("PostgreSQL does not run as root, and there is no user `postgres`")
+    # Not below tmp_path, which only its owner may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        made = Postgres(Path(folder), found[0])
+        made.start()
+        yield made
+        made.crash()
 
 
 class Moments(Lines):
@@ -142,3 +203,32 @@ def test_a_server_that_returns_before_the_end_is_caught_up(server: Server, tmp_p
     assert (summary.ran, summary.untracked) == (4, 0)
     assert Counter(run.data.tags["fit_id"] for run in runs(server.uri)).most_common(1)[0][1] == 1
     assert len(runs(server.uri)) == 4
+
+
+@pytest.mark.slow
+def test_a_server_over_postgresql_dies_with_its_database_and_returns(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    server, store = Server(tmp_path, postgres.uri), Store(tmp_path / "runs")
+
+    def crash() -> None:
+        server.kill()
+        postgres.crash()
+
+    server.start()
+    try:
+        plan = runner.plan(sweep(methods=("lsh",), bits=(8, 16), seeds=(0, 1)), store, None)
+        store.open()
+        name = runner.save_sweep(plan, store).stem
+        tracker = Tracker(server.uri, store)
+        summary = runner.execute(plan, store, Runtime(sweep=name), None, Moments({2: crash}), tracker)
+        assert (summary.ran, summary.failed, summary.untracked) == (4, 0, 3)
+        postgres.start()
+        server.start()
+        for _ in range(2):
+            assert sync(store, Tracker(server.uri, store)) == (4, 0)
+        kinds = Counter(run.data.tags["kind"] for run in runs(server.uri))
+        assert kinds == {"fit": 4, "sweep": 1}
+        assert {run.info.status for run in runs(server.uri)} == {"FINISHED"}
+    finally:
+        server.kill()
