@@ -45,6 +45,8 @@ def forecast(
 ) -> list[Expected]:
     """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
 
+    Finished fits that lack views alone are not run again and do not count as such; views are not timed.
+
     Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
     to the updates), else from a table measured on one CPU core: a GPU is faster by a factor not known here.
     """
@@ -52,7 +54,8 @@ def forecast(
     for plan in plans:
         for cell in plan.cells:
             if cell.job is not None:
-                jobs[cell.job.fit.fit_id] = (cell.job, cell.run)
+                known_to_run = jobs.get(cell.job.fit.fit_id, (cell.job, False))[1]
+                jobs[cell.job.fit.fit_id] = (cell.job, known_to_run or (cell.run and not cell.extend))
     known = _Known(store, root)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     for job, run in jobs.values():

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark import datastore, environment, registry, trial
+from benchmark import datastore, registry, trial
 from benchmark.claims import Claims
 from benchmark.errors import InputError
 from benchmark.executors import LATER, Executor, Later, Outcome, RayCluster, Serial, Watch
+from benchmark.outcomes import Summary, lost, mean_map, now, one_line, title, unwritable
 from benchmark.planning import RETRY, Plan, Planned, plan, save_sweep, weights_identity
 from benchmark.progress import Display
-from benchmark.records import Artifacts, Failure, FailureKind, Record, Store
+from benchmark.records import Record, Store
 from benchmark.spec import Job, View
+from benchmark.stopping import Stop
 from benchmark.tracking import Tracker, catch_up
 from benchmark.viewing.wanted import sources_of
 from benchmark.viewstore import extend
@@ -32,25 +29,6 @@ __all__ = ["RETRY", "Plan", "Planned", "Summary", "execute", "plan", "save_sweep
 #: Seconds between two looks at fits that another driver is running.
 POLL = 1.0
 _Maker = Callable[[str, Planned], Job | None]
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run did: records of every cell that has one, and what was left undone.
-
-    `elsewhere` counts the fits that another driver on the same folder finished meanwhile, `viewed` those that got
-    views from stored weights; `unviewed` says of each fit whose views failed why. Its record is kept as it was.
-    """
-
-    records: list[Record]
-    ran: int
-    failed: int
-    interrupted: str = ""
-    untracked: int = 0
-    elsewhere: int = 0
-    viewed: int = 0
-    unviewed: tuple[str, ...] = ()
 
 
 def execute(
@@ -70,14 +48,7 @@ def execute(
     executor = executor or Serial()
     run = _Run(plan_, store, runtime, display, tracker)
     display.sweep_started(len(run.numbers), plan_.counts()["done"])
-    work = Work(store.root.resolve(), runtime, data_root.resolve() if data_root else None)
-    if isinstance(executor, RayCluster):  # its machines need not see the data folder
-        names = {job.fit.dataset for job in plan_.jobs}
-        names |= {name for cell in plan_.cells if cell.run for name in sources_of(cell.views)}
-        shipped = {
-            name: datastore.load(registry.dataset(name, data_root), data_root) for name in sorted(names)
-        }
-        work = Work(work.results, runtime, work.data_root, shipped)
+    work = _work(plan_, store, runtime, data_root, isinstance(executor, RayCluster))
     watch = Watch(run.started, run.progressed, display.note, run.stop.event.is_set)
     try:
         with run.stop.listening(display.note), run.claims:
@@ -96,33 +67,15 @@ def execute(
     return run.summary()
 
 
-@dataclass
-class _Stop:
-    """The signal that asked the run to stop, if any. A second one ends it at once."""
-
-    name: str = ""
-    event: threading.Event = field(default_factory=threading.Event)
-
-    @contextmanager
-    def listening(self, note: Callable[[str], None]) -> Iterator[None]:
-        """Turn SIGINT, SIGTERM and SIGHUP into a request to stop; outside the main thread do nothing."""
-
-        def handle(number: int, frame: object) -> None:
-            if self.event.is_set():
-                raise KeyboardInterrupt
-            self.name = signal.Signals(number).name
-            self.event.set()
-            note(f"{self.name}: saving what is running; once more to end at once")
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, handle) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+def _work(plan_: Plan, store: Store, runtime: Runtime, data_root: Path | None, ship: bool) -> Work:
+    """What workers do; `ship` hands them the data sets, for machines that do not see the data folder."""
+    root = data_root.resolve() if data_root else None
+    if not ship:
+        return Work(store.root.resolve(), runtime, root)
+    names = {job.fit.dataset for job in plan_.jobs}
+    names |= {name for cell in plan_.cells if cell.run for name in sources_of(cell.views)}
+    shipped = {name: datastore.load(registry.dataset(name, data_root), data_root) for name in sorted(names)}
+    return Work(store.root.resolve(), runtime, root, shipped)
 
 
 class _Run:
@@ -133,7 +86,7 @@ class _Run:
     ) -> None:
         self.plan, self.store, self.runtime = plan_, store, runtime
         self.display, self.tracker = display, tracker
-        self.claims, self.stop = Claims(store.root), _Stop()
+        self.claims, self.stop = Claims(store.root), Stop()
         self.cells = {cell.job.fit.fit_id: cell for cell in plan_.cells if cell.run and cell.job}
         pieces = [(fit_id, False) for fit_id, cell in self.cells.items() if not cell.extend]
         pieces += [(fit_id, True) for fit_id, cell in self.cells.items() if cell.views]
@@ -210,8 +163,8 @@ class _Run:
 
     def started(self, job: Job) -> None:
         """Show that a job runs."""
-        self.begun[job.fit.fit_id] = _now()
-        self.display.fit_started(self._number(job), _title(job))
+        self.begun[job.fit.fit_id] = now()
+        self.display.fit_started(self._number(job), title(job))
 
     def progressed(self, job: Job, event: object) -> None:
         """Show how far a job is."""
@@ -223,11 +176,14 @@ class _Run:
         job, number = outcome.item, self._number(outcome.item)
         if outcome.failure == "cancelled" or (job.stored and not outcome.failure and outcome.value is None):
             text = outcome.message or "stopped"
-            self.display.fit_finished(number, f"{_title(job)}: {text}; it has no result yet")
+            self.display.fit_finished(number, f"{title(job)}: {text}; it has no result yet")
         elif job.stored:
             self._keep_views(job, outcome)
         elif outcome.failure:
-            self._keep(number, self._failed(job, outcome.failure, outcome.message, outcome.trace))
+            begun = self.begun.get(job.fit.fit_id, "")
+            self._keep(
+                number, lost(job, outcome.failure, outcome.message, outcome.trace, begun, self.runtime)
+            )
         elif outcome.value is not None:
             self._keep(number, outcome.value)
         self.claims.release(job.fit.fit_id)
@@ -245,15 +201,15 @@ class _Run:
                 except InputError as error:
                     reason = str(error)
                 except OSError as error:
-                    raise _unwritable(self.store, f"views of {job.fit.label}", error) from error
+                    raise unwritable(self.store, f"views of {job.fit.label}", error) from error
                 else:
                     self.viewed[merged.fit_id] = merged
-                    text = f"{_title(job)}: evaluated{_mean_map(found)}"
+                    text = f"{title(job)}: evaluated{mean_map(found)}"
                     if self.tracker is not None:
                         self.tracker.send(merged)
         if reason:
-            self.unviewed.append(f"{_title(job)}: {reason}")
-            text = f"{_title(job)}: FAILED ({reason})"
+            self.unviewed.append(f"{title(job)}: {reason}")
+            text = f"{title(job)}: FAILED ({reason})"
         self.display.fit_finished(self._number(job), text)
 
     def _number(self, job: Job) -> int:
@@ -273,7 +229,7 @@ class _Run:
         try:
             return self.claims.take(fit_id)
         except OSError as error:
-            raise _unwritable(self.store, f"the claim of fit {fit_id}", error) from error
+            raise unwritable(self.store, f"the claim of fit {fit_id}", error) from error
 
     def _keep(self, number: int, result: trial.Outcome) -> None:
         record = result.record
@@ -286,28 +242,11 @@ class _Run:
         try:
             self.store.save(record, result.artifacts)
         except OSError as error:
-            raise _unwritable(self.store, f"results of {record.spec.label}", error) from error
+            raise unwritable(self.store, f"results of {record.spec.label}", error) from error
         self.records.append(record)
-        self.display.fit_finished(number, _one_line(record))
+        self.display.fit_finished(number, one_line(record))
         if self.tracker is not None and not (record.state == "done" and self.cells[record.fit_id].views):
             self.tracker.send(record)  # with views to come it is sent once, with them
-
-    def _failed(self, job: Job, kind: FailureKind, message: str, trace: str) -> trial.Outcome:
-        """The result of a fit whose worker has none to give: lost, over its time, or never begun."""
-        spec = job.fit
-        record = Record(
-            fit_id=spec.fit_id,
-            spec=spec,
-            state="failed",
-            source_digest=registry.find("methods", spec.method).digest,
-            command=self.runtime.command,
-            sweep=self.runtime.sweep,
-            started=self.begun.get(spec.fit_id, ""),
-            finished=_now(),
-            environment=environment.describe(self.runtime.device, spec.precision, 0),
-            failure=Failure(kind=kind, message=" ".join(message.split())[:1000], traceback=trace[-8000:]),
-        )
-        return trial.Outcome(record, Artifacts())
 
     def track_again(self, tracker: Tracker) -> None:
         """Send what the tracker lacks of the whole sweep: it was away, an earlier driver died before it was sent,
@@ -353,34 +292,3 @@ class _Run:
             len(self.viewed),
             tuple(self.unviewed),
         )
-
-
-def _unwritable(store: Store, what: str, error: OSError) -> InputError:
-    reason = error.strerror or error
-    return InputError(
-        f"{what} cannot be written to {str(store.root)!r}: {reason}; make room and run the same command again"
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _title(job: Job) -> str:
-    """The fit's name, and how many views of it."""
-    count = f"{len(job.views)} view{'' if len(job.views) == 1 else 's'}"
-    return f"{job.fit.label}: {count}" if job.stored else job.fit.label
-
-
-def _mean_map(found: Record) -> str:
-    values = [score.value for score in found.scores if score.metric == "map"]
-    return f", mean mAP {sum(values) / len(values):.4f}" if values else ""
-
-
-def _one_line(record: Record) -> str:
-    if record.failure is not None:
-        return f"{record.spec.label}: FAILED ({record.failure.kind}: {record.failure.message})"
-    value = record.score()
-    flags = f"  [{'; '.join(record.flags)}]" if record.flags else ""
-    score = "no mAP" if value is None else f"mAP {value:.4f}"
-    return f"{record.spec.label}: {score} in {record.timings.total:.1f} s{flags}"

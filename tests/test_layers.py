@@ -49,6 +49,8 @@ LAYERS = (
     "suites",
     "planning",
     "forecast",
+    "stopping",
+    "outcomes",
     "runner",
     "provenance",
     "status",

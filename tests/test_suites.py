@@ -76,3 +76,7 @@ def test_the_forecast_counts_a_shared_fit_once_and_learns_from_records(tmp_path:
     assert (after.fits, after.to_run, after.measured) == (1, 1, 1)
     expected = record.timings.total + 9 * record.timings.train
     assert after.seconds == pytest.approx(expected)
+    plans = [plan(sweep(bits=(8,), epochs=2, views=("clean", "corruption:fog@1")), store, None)]
+    assert plans[0].cells[0].extend
+    (views,) = forecast(plans, store, {"digits": 1797})
+    assert (views.fits, views.to_run, views.seconds) == (1, 0, 0)

@@ -19,7 +19,8 @@ from benchmark.errors import InputError, unknown
 @click.option("--near/--no-near", default=True, help="Look for near duplicates too.  [yes]")
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--format", "form", metavar="text|json", default="text", show_default=True)
-def command(targets: tuple[str, ...], form: str, **flags: Any) -> int:
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+def command(targets: tuple[str, ...], form: str, skip_bad_images: bool, **flags: Any) -> int:
     """Report what query, database and training part share, by id and by pixels, and their labels.
 
     A target is a data set, a protocol (audited on each of its data sets that is at hand), or list files: a folder
@@ -27,7 +28,10 @@ def command(targets: tuple[str, ...], form: str, **flags: Any) -> int:
     """
     if form not in ("text", "json"):
         raise unknown("--format", form, ("text", "json"))
-    audits = _audits(targets, flags)
+    from benchmark import datastore
+
+    with datastore.skipping_bad_images(skip_bad_images):
+        audits = _audits(targets, flags)
     if form == "json":
         click.echo(json.dumps([one.model_dump(mode="json") for one in audits], indent=2))
         return 0

@@ -25,7 +25,8 @@ import click
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--results", metavar="DIR", default="results/runs", show_default=True, help="Where results go.")
 @click.option("--again", is_flag=True, help="Repeat searches that are recorded already.")
-def command(methods: str, **flags: Any) -> int:
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+def command(methods: str, skip_bad_images: bool, **flags: Any) -> int:
     """Search METHODS (comma-separated) with an equal number of trials each, on a tuning split.
 
     The split is a tenth of the training images; the test queries are never read. Results are recorded under
@@ -34,7 +35,10 @@ def command(methods: str, **flags: Any) -> int:
     names = list(dict.fromkeys(part.strip() for part in methods.split(",") if part.strip()))
     if not names:
         raise click.UsageError("name at least one method")
-    return _tune(names, flags)
+    from benchmark import datastore
+
+    with datastore.skipping_bad_images(skip_bad_images):
+        return _tune(names, flags)
 
 
 def _tune(names: list[str], flags: dict[str, Any]) -> int:

@@ -16,7 +16,10 @@ import click
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True)
 @click.option("--weights", "weights_file", metavar="FILE", default="", help="The weights file that it used.")
-def command(fit_id: str, results: str, data_root: str | None, device: str, weights_file: str) -> int:
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+def command(
+    fit_id: str, results: str, data_root: str | None, device: str, weights_file: str, skip_bad_images: bool
+) -> int:
     """Run the fit whose id begins with ID again, in a temporary folder, and compare its codes bit for bit.
 
     Ends with 0 when they are the same, 1 when not; nothing in the results folder is changed.
@@ -31,7 +34,8 @@ def command(fit_id: str, results: str, data_root: str | None, device: str, weigh
     store, where = Store(Path(results)), resolve_device(device)
     record = provenance.find(store, fit_id)
     root = datastore.data_root(Path(data_root) if data_root else None)
-    with tempfile.TemporaryDirectory(prefix="benchmark-verify-") as scratch:
+    skipping = datastore.skipping_bad_images(skip_bad_images)
+    with skipping, tempfile.TemporaryDirectory(prefix="benchmark-verify-") as scratch:
         verdict = provenance.verify(store, record, root, Path(scratch), where, weights_file)
     for note in verdict.notes:
         click.echo(f"  note: {note}")

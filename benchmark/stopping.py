@@ -1,0 +1,43 @@
+"""A request to stop, by signal: the first asks, the second ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@dataclass
+class Stop:
+    """The signal that asked the run to stop, if any. A second one ends it at once."""
+
+    name: str = ""
+    event: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def listening(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Turn SIGINT, SIGTERM and SIGHUP into a request to stop; outside the main thread do nothing.
+
+        Inside, a second signal raises KeyboardInterrupt. The handlers of before are put back at the end.
+        """
+
+        def handle(number: int, frame: object) -> None:
+            if self.event.is_set():
+                raise KeyboardInterrupt
+            self.name = signal.Signals(number).name
+            self.event.set()
+            note(f"{self.name}: saving what is running; once more to end at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handle) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
