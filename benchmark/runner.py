@@ -255,10 +255,11 @@ class _Run:
         if self.stop.name:  # leave at once, but for what was held back
             held = [one for one in self.records if self.cells[one.fit_id].views]
             records = {one.fit_id: one for one in held} | self.viewed
-            catch_up(tracker, records.values(), self.claims, lambda: False)
+            catch_up(tracker, records.values(), self.claims)
             return
         tracker.resume()
-        if catch_up(tracker, self.results(), self.claims, lambda: bool(self.stop.name)):
+        stop, note = self.stop.event.is_set, self.display.note
+        if catch_up(tracker, self.results(), self.claims, stop, note):
             tracker.close_sweep(self.runtime.sweep)
 
     def results(self) -> list[Record]:

@@ -23,6 +23,8 @@ EXPERIMENT = "coophash-benchmark"
 PAUSE = 60.0
 #: Seconds for one request: training waits for it, a `sync` has time.
 _TIMEOUT, _SYNC_TIMEOUT = "10", "60"
+#: Fits that are sent without a word; each takes about a tenth of a second.
+_FEW = 20
 #: Seconds that another driver is given to send what it holds.
 _MOMENT = 10.0
 _WHOLE = ("FINISHED", "FAILED")
@@ -225,13 +227,21 @@ class Tracker:
         return client
 
 
-def catch_up(tracker: Tracker, records: Iterable[Record], claims: Claims, stop: Callable[[], bool]) -> bool:
+def catch_up(
+    tracker: Tracker,
+    records: Iterable[Record],
+    claims: Claims,
+    stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda text: None,
+) -> bool:
     """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
 
     A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
     or `stop` said so.
     """
     left, deadline = deque(tracker.missing(records)), time.monotonic() + _MOMENT
+    if len(left) > _FEW:
+        note(f"sending {len(left)} fits to MLflow")
     while left and not stop():
         record = left.popleft()
         try:
@@ -256,7 +266,7 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
     records = [*store.records()]
     with Claims(store.root) as claims:
-        catch_up(tracker, tracker.missing(records, ask=True), claims, lambda: False)
+        catch_up(tracker, tracker.missing(records, ask=True), claims)
     missing = [record for record in records if not tracker.is_sent(record)]
     for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
         tracker.close_sweep(sweep, ask=True)
