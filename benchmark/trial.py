@@ -23,7 +23,7 @@ from benchmark.datastore import LoadedDataset
 from benchmark.devices import device_title, resolve_precision
 from benchmark.evaluation import Evaluator, health_flags, score
 from benchmark.protocol import Protocol, Split
-from benchmark.records import Artifacts, Failure, FailureKind, ProtocolFacts, Record, Timings
+from benchmark.records import Artifacts, CurvePoint, Failure, FailureKind, ProtocolFacts, Record, Timings
 from benchmark.spec import FitSpec, Job, seed_stream
 from benchmark.watch import Progress, Runtime, WatchedContext, dismiss, equip, seed_everything
 
@@ -71,9 +71,10 @@ def run_job(
             measured, artifacts = _measure(spec, data, runtime, workdir, progress, stop)
         except (Interrupted, KeyboardInterrupt):
             raise
+        except _Broken as broken:
+            measured, artifacts = _failed(spec, broken.error, broken.curve), broken.artifacts
         except Exception as error:  # noqa: BLE001 - a failure is a result
-            log.error("%s failed: %s", spec.label, error)
-            measured, artifacts = {"state": "failed", "failure": describe_failure(error)}, Artifacts()
+            measured, artifacts = _failed(spec, error), Artifacts()
     precision = resolve_precision(spec.precision, runtime.device)
     record = Record(
         fit_id=spec.fit_id,
@@ -88,6 +89,30 @@ def run_job(
         **measured,
     )
     return Outcome(record, replace(artifacts, log=text.getvalue()))
+
+
+class _Broken(Exception):
+    """Training ended in `error`; its curve so far and, when every value is finite, its state are kept."""
+
+    def __init__(self, error: Exception, method: HashMethod, ctx: WatchedContext) -> None:
+        super().__init__(str(error))
+        self.error, self.curve = error, tuple(ctx.curve)
+        rows = [{"step": step, **scalars} for step, scalars in ctx.scalars]
+        self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=ctx.samples)
+
+
+def _last_good(method: HashMethod) -> dict[str, torch.Tensor]:
+    """The method's state, or nothing when it has none yet or holds a value that is not finite."""
+    try:
+        state = dict(method.state())
+        return state if all(bool(torch.isfinite(tensor).all()) for tensor in state.values()) else {}
+    except Exception:  # noqa: BLE001 - a method that broke may not have built what `state` reads
+        return {}
+
+
+def _failed(spec: FitSpec, error: Exception, curve: tuple[CurvePoint, ...] = ()) -> dict[str, Any]:
+    log.error("%s failed: %s", spec.label, error)
+    return {"state": "failed", "failure": describe_failure(error), "curve": curve}
 
 
 def _measure(
@@ -118,7 +143,12 @@ def _measure(
     desk = equip(ctx, method, evaluator, progress, stop)
     training = evaluator.training_data(ctx.task)
     clock.lap("load")
-    _train(method, training, ctx)
+    try:
+        _train(method, training, ctx)
+    except Interrupted:
+        raise
+    except Exception as error:
+        raise _Broken(error, method, ctx) from error
     clock.lap("train")
     progress(Progress("encode"))
     codes, encode_seconds = evaluator.codes(method)

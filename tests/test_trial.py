@@ -159,6 +159,28 @@ def test_a_diverging_loss_names_itself() -> None:
     assert "loss" in record.failure.message or "pairwise" in record.failure.message
 
 
+def test_a_fit_that_diverges_keeps_its_last_good_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CoopHash refuses a step whose loss is not finite before a parameter moves: that state and curve stay."""
+    from methods.coophash.method import CoopHash
+
+    descend = CoopHash._descend
+
+    def poisoned(self: CoopHash, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        self.steps_seen = getattr(self, "steps_seen", 0) + 1
+        if self.steps_seen == 6:
+            terms = {**terms, "class": terms["class"] * float("inf")}
+        return descend(self, terms)
+
+    monkeypatch.setattr(CoopHash, "_descend", poisoned)
+    outcome = trial(methods=("coophash",), epochs=1)
+    assert outcome.record.failure is not None
+    assert outcome.record.failure.kind == "not-finite"
+    assert "class" in outcome.record.failure.message
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in outcome.artifacts.weights.values())
+    assert len(outcome.artifacts.weights) > 0
+    assert len(outcome.artifacts.curve) == 5
+
+
 def test_validation_never_touches_the_queries() -> None:
     outcome = trial(selection="val")
     assert {point.part for point in outcome.record.curve} == {"tuning"}
