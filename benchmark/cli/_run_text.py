@@ -100,6 +100,9 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
     click.echo(
         f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
     )
+    left = sum(cell.state == "failed" and not cell.run for cell in plan.cells)
+    if left:
+        click.echo(f"{left} had failed before and were left; --retry failed runs them again")
     for note in plan.notes:
         click.echo(f"  note: {note}")
     if summary.viewed:
