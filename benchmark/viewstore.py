@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -38,8 +39,9 @@ def extend(
     """Add evaluated views to a finished fit's record; a view that it has already is replaced.
 
     The arrays are written first, then the record, each by rename: a kill leaves the old record or the new one,
-    and every view of a record has its codes. What training said is untouched. Raises OSError when it cannot be
-    written, InputError when the record is gone or was made anew meanwhile.
+    and every view of a record has its codes: a view that is replaced leaves the record first. What training said
+    is untouched. Raises OSError when it cannot be written, InputError when the record is gone or was made anew
+    meanwhile.
     """
     now = store.get(record.spec)
     mine, theirs = ((one.finished, one.source_digest) if one else None for one in (record, now))
@@ -55,20 +57,26 @@ def extend(
         if slug not in slugs
         for name, array in parts.items()
     }
+    other_scores = tuple(score for score in now.scores if score.view not in new)
+    other_views = tuple(facts for facts in now.views if facts.view not in new)
+    without = now.model_copy(update={"scores": other_scores, "views": other_views})
     merged = now.model_copy(
-        update={
-            "scores": (*(score for score in now.scores if score.view not in new), *scores),
-            "views": (*(facts for facts in now.views if facts.view not in new), *views),
-        }
+        update={"scores": (*other_scores, *scores), "views": (*other_views, *views)},
     )
     content = Artifacts(views={**kept, **arrays}).files()[_FILE]
     folder = store.folder(record.spec)
+    if len(other_views) < len(now.views):  # else a kill between the files left old scores beside new codes
+        _write(folder, without)
     if content is not None:
         write_file(folder / _FILE, content)
-    write_file(folder / "record.json", (merged.model_dump_json(indent=1) + "\n").encode())
+    _write(folder, merged)
     for leftover in folder.glob(".*.tmp"):  # of runs that were killed here
         leftover.unlink(missing_ok=True)
     return merged
+
+
+def _write(folder: Path, record: Record) -> None:
+    write_file(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
 
 
 def _stored(store: Store, spec: FitSpec) -> dict[str, dict[str, np.ndarray]]:

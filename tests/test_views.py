@@ -216,6 +216,32 @@ def test_a_crash_between_codes_and_record_loses_nothing(
     assert json.loads(path.read_bytes())["views"][0]["view"] == "corruption:fog@1"
 
 
+def test_a_crash_while_a_view_is_replaced_leaves_no_old_scores_beside_new_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fog = {"views": ("corruption:fog@1", "corruption:fog@2"), **ITQ}
+    execute(tmp_path, **fog)
+    (path,) = tmp_path.rglob("record.json")
+    before, write = json.loads(path.read_bytes()), viewstore.write_file
+    for facts in before["views"]:
+        facts["version"] -= facts["view"] == "corruption:fog@2"
+    path.write_text(json.dumps(before))
+
+    def dies(target: Path, content: bytes) -> None:
+        write(target, content)
+        if target.name == "views.npz":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(viewstore, "write_file", dies)
+    execute(tmp_path, **fog)
+    assert [facts["view"] for facts in json.loads(path.read_bytes())["views"]] == ["corruption:fog@1"]
+    monkeypatch.undo()
+    assert execute(tmp_path, **fog)[1].viewed == 1
+    after = json.loads(path.read_bytes())
+    assert {score["view"] for score in after["scores"]} == {"clean", *fog["views"]}
+    assert {facts["version"] for facts in after["views"]} == {parse_view("corruption:fog@1").version}
+
+
 def test_a_stale_fit_is_not_extended_but_on_request(tmp_path: Path) -> None:
     execute(tmp_path, **ITQ)
     (path,) = tmp_path.rglob("record.json")
