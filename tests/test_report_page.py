@@ -314,6 +314,7 @@ def test_points_of_bars_heat_maps_and_long_lines() -> None:
         axes.set_xticks([0, 1], ["fog", "snow"])
         axes.set_yticks([0, 1], ["itq", "lsh"])
 
+    assert _drawn("c", lambda axes: axes.imshow([[0.1, 0.2], [0.3, 0.4]]) and axes.axis("off")).points == ()
     assert [text for _, _, text in _drawn("a", bars).points] == ["itq: mAP 0.25", "lsh: mAP 0.75"]
     assert [text for _, _, text in _drawn("b", heat).points] == [
         *("itq, fog: 0.1", "itq, snow: 0.2", "lsh, fog: 0.3", "lsh, snow: no value")

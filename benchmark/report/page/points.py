@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -71,24 +71,26 @@ def _bars(axes: Any, horizontal: str, vertical: str) -> Iterator[Point]:
 
 
 def _cells(axes: Any, image: Any) -> Iterator[Point]:
-    """The cells of a heat map; a picture (colours in the last axis) has none."""
+    """The cells of a heat map: a grid whose rows and columns have names. A picture has none."""
     if image.get_array() is None or image.get_array().ndim != 2 or image.get_array().size > 5000:
         return
-    grid = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
-    rows, columns = grid.shape
-    for row in range(rows):
-        for column in range(columns):
-            value = float(grid[row, column])
-            names = [_tick(axes.yaxis, row), _tick(axes.xaxis, column)]
-            left, up = axes.transData.transform((column, row))
-            said = "no value" if math.isnan(value) else f"{value:.4g}"
-            yield float(left), float(up), ": ".join([", ".join(one for one in names if one), said])
+    grid: Any = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
+    rows, columns = (
+        [_tick(axis, n) for n in range(size)] for axis, size in zip((axes.yaxis, axes.xaxis), grid.shape)
+    )
+    if not all(rows) or not all(columns):
+        return
+    for (row, column), value in np.ndenumerate(grid):
+        left, up = axes.transData.transform((column, row))
+        said = "no value" if math.isnan(value) else f"{value:.4g}"
+        yield float(left), float(up), f"{rows[row]}, {columns[column]}: {said}"
 
 
 def _tick(axis: Any, place: float) -> str:
     """The label of the tick at a place; empty without one."""
-    labels: Iterable[Any] = axis.get_ticklabels()
-    for at, label in zip(axis.get_ticklocs(), labels):
+    if not axis.get_visible() or not axis.axes.axison:
+        return ""
+    for at, label in zip(axis.get_ticklocs(), axis.get_ticklabels()):
         if abs(at - place) < 1e-6:
             return _plain(label.get_text())
     return ""
