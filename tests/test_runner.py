@@ -76,7 +76,9 @@ def test_a_changed_method_is_stale_until_rerun(plugin: Plugin, tmp_path: Path) -
     assert collect(tmp_path)["counts"]["stale"] == 1
     _, rerun, _ = execute(tmp_path, retry=frozenset({"stale"}), methods=("moving",), bits=(8,))
     assert rerun.ran == 1
-    assert collect(tmp_path)["counts"] == {"done": 1, "stale": 0, "failed": 0, "planned": 0, "unreadable": 0}
+    counts = collect(tmp_path)["counts"]
+    assert counts.pop("done") == 1
+    assert not any(counts.values())
 
 
 def test_retry_all_runs_everything_again(tmp_path: Path) -> None:
