@@ -22,7 +22,7 @@ from benchmark.report.page.embed import Pool, cell_json, script_json
 from benchmark.report.page.points import MAX_PER_LINE, points
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, text_cell
 from benchmark.report.style import COLOURS, drawing, encode, style
-from benchmark.report.write import collect, render
+from benchmark.report.write import check, collect, render
 from tests.test_spec import SPEC
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1> | 5 % & \\input{x} \"'"
@@ -139,8 +139,8 @@ class Outline(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def embedded(text: str) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+def embedded(text: str, name: str = "data") -> dict[str, Any]:
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)
     assert found is not None
     content: dict[str, Any] = json.loads(found[1])
     return content
@@ -199,7 +199,7 @@ def test_nothing_is_fetched_and_only_the_pages_own_script_may_run(report: Path) 
         digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
         assert source
         assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert len(outline.all("script")) == 2
+    assert len(outline.all("script")) == 3
     assert "unsafe" not in policy
 
 
@@ -255,6 +255,17 @@ def test_the_same_records_give_the_same_bytes(results: Path, report: Path, tmp_p
     command = [sys.executable, "-c", script, str(results), str(tmp_path), ARTIFACTS]
     subprocess.run(command, check=True, env=environment, timeout=250)
     assert (tmp_path / "report.html").read_bytes() == report.read_bytes()
+
+
+def test_a_committed_page_is_checked_but_for_its_drawings(results: Path, tmp_path: Path) -> None:
+    committed, name = tmp_path / "report", "report.html"
+    render(results, committed, "scarcity")
+    text = (committed / name).read_text()
+    assert "<svg " in text
+    (committed / name).write_text(re.sub(r"<svg .*?</svg>", "<svg ></svg>", text, flags=re.DOTALL))
+    assert check(results, committed, tmp_path / "again") == []
+    (committed / name).write_text(text.replace("0.8210", "0.9210"))
+    assert check(results, committed, tmp_path / "again") == [f"{name}: differs"]
 
 
 def test_json_cannot_end_its_script() -> None:
@@ -487,7 +498,7 @@ def test_a_records_link_opens_it(browser: Any, report: Path) -> None:
 def test_figures_show_values(browser: Any, report: Path) -> None:
     visit = Visit(browser, report)
     page = visit.page
-    data = embedded(report.read_text())["points"]
+    data = embedded(report.read_text(), "hover")
     stage = page.locator(".stage").first
     shown = data[stage.get_attribute("data-figure")]
     x, y, _ = shown[0]

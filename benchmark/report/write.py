@@ -16,12 +16,12 @@ from benchmark.report.artifact import Artifact, choose
 from benchmark.report.context import Context
 from benchmark.report.export import cells_parquet, records_parquet
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
-from benchmark.report.page import Picture, page_html, picture
+from benchmark.report.page import Picture, page_html, picture, words
 from benchmark.report.sheet import Drawn, Figure, Sheet
 from benchmark.report.style import drawing, encode
 from benchmark.status import stale_fits
 
-MANIFEST = "report.json"
+MANIFEST, PAGE = "report.json", "report.html"
 _TEXT = (".md", ".tex", ".csv", ".txt")
 
 
@@ -88,7 +88,7 @@ def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
     written.append(_write(out / "records.parquet", records_parquet(ctx.records)))
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
-    written.append(_write(out / "report.html", html.encode(errors="replace")))
+    written.append(_write(out / PAGE, html.encode(errors="replace")))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written)))
     return written
 
@@ -140,6 +140,7 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path]) -> byt
         "stale": sorted(ctx.stale & known),
         "inexact": sorted(inexact),
         "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in _TEXT},
+        "page": PAGE,
         "images": sorted(p.name for p in written if p.suffix in (".png", ".pdf")),
     }
     return (json.dumps(content, indent=1) + "\n").encode()
@@ -171,12 +172,22 @@ def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02
             problems.append(f"{name}: {'not made any more' if there is None else 'not in the report'}")
         elif here.read_bytes() != there.read_bytes():
             problems.append(f"{name}: differs")
+    if manifest.get("page"):
+        problems += _page_problems(committed / PAGE, made[PAGE])
     for name in sorted(n for n in images if n.endswith(".png") and n[:-4] not in inexact):
         if name not in made or not (committed / name).is_file():
             problems.append(f"{name}: missing")
         elif _unlike(committed / name, made[name]) > tolerance:
             problems.append(f"{name}: its picture differs")
     return problems
+
+
+def _page_problems(committed: Path, made: Path) -> list[str]:
+    """The page must say the same; its drawings are the pictures that are compared as such."""
+    if not committed.is_file():
+        return [f"{PAGE}: missing"]
+    same = words(committed.read_text(errors="replace")) == words(made.read_text(errors="replace"))
+    return [] if same else [f"{PAGE}: differs"]
 
 
 def _unlike(one: Path, other: Path) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,7 +39,6 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             for section in views
             for view in section.sheets
         ],
-        "points": {one.name: one.points for one in shown if one.points},
         "behind": {
             figure.name: points_json(figure.data)
             for view in views
@@ -46,6 +46,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             if figure.data is not None
         },
     }
+    hover = {one.name: one.points for one in shown if one.points}
     style, script = _source("page.css") + _styles(shown), _source("page.js")
     return (
         _environment()
@@ -55,6 +56,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             sections=views,
             pictures=pictures,
             data=Markup(script_json(data)),
+            hover=Markup(script_json(hover)),
             style=Markup(style),
             script=Markup(script),
             style_digest=_digest(style),
@@ -63,6 +65,19 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             markup=Markup,
         )
     )
+
+
+#: What a drawing leaves in the page: itself, its values' places, its styles and their digest.
+_DRAWN = re.compile(
+    r'<svg .*?</svg>|<img class="paper"[^>]*>|<script type="application/json" id="hover">.*?</script>'
+    r"|<style>.*?</style>|style-src '[^']*'",
+    re.DOTALL,
+)
+
+
+def words(html: str) -> str:
+    """A page without its drawings, whose coordinates may differ by a hair between machines."""
+    return _DRAWN.sub("", html)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const hover = JSON.parse(document.getElementById("hover").textContent);
   const { pool, rows, scores: scoreNames, root } = data.records;
   const $ = (id) => document.getElementById(id);
   const order = new Intl.Collator("en", { numeric: true });
@@ -355,7 +356,7 @@
   // ---- Values of a figure, under the pointer or by arrow keys -------------------------------------------------------
   const tip = $("tip");
   for (const stage of document.querySelectorAll(".stage")) {
-    const points = data.points[stage.dataset.figure];
+    const points = hover[stage.dataset.figure];
     if (!points) continue;
     const dot = make("span", { class: "dot", hidden: true });
     stage.append(dot);
