@@ -51,7 +51,7 @@ def collect(root: Path) -> dict[str, Any]:
             for name in index.unfinished()
         ],
         "unreadable": problems,
-        "seconds_left": _seconds_left(planned, done),
+        **_time_left(planned, done),
     }
 
 
@@ -105,16 +105,17 @@ def _wanted_views(root: Path) -> dict[str, frozenset[str]]:
     return found
 
 
-def _seconds_left(planned: dict[str, str], done: list[Row]) -> float | None:
-    """Planned fits times what fits of the same method and data set took here; None when nothing is planned."""
-    if not planned or not done:
-        return None
+def _time_left(planned: dict[str, str], done: list[Row]) -> dict[str, Any]:
+    """Planned fits times what fits of the same method and data set took here on average.
+
+    Fits of which none is finished are counted apart: another method's times say nothing of them.
+    """
     measured: dict[tuple[str, ...], list[float]] = {}
     for row in done:
         measured.setdefault((row.method, row.dataset), []).append(row.seconds)
-    overall = statistics.fmean(row.seconds for row in done)
     means = {key: statistics.fmean(times) for key, times in measured.items()}
-    total = 0.0
-    for label in planned.values():
-        total += means.get(tuple(label.split()[:2]), overall)
-    return round(total, 1)
+    known = [means[key] for label in planned.values() if (key := tuple(label.split()[:2])) in means]
+    return {
+        "seconds_left": round(sum(known), 1) if known else None,
+        "planned_unmeasured": len(planned) - len(known),
+    }

@@ -144,7 +144,9 @@ def test_status_counts_what_sweeps_still_plan(tmp_path: Path) -> None:
     execute(tmp_path, methods=("lsh",), bits=(8,))
     found = collect(tmp_path)
     assert (found["counts"]["done"], found["counts"]["planned"]) == (1, 3)
-    assert found["seconds_left"] >= 0
+    (record,) = store.records()
+    assert found["seconds_left"] == round(record.timings.total, 1), "of the fit of the same method"
+    assert found["planned_unmeasured"] == 2
 
 
 def _start(results: Path, log: Path, *extra: str) -> subprocess.Popen[bytes]:

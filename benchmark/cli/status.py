@@ -40,5 +40,13 @@ def _print(found: dict[str, Any]) -> None:
             click.echo(plain(f"  {title}: {row['label']} ({row['fit_id']}){reason}"))
     for text in found["unreadable"]:
         click.echo(plain(f"  unreadable: {text}"))
-    if found["seconds_left"] is not None:
-        click.echo(f"about {found['seconds_left'] / 60:.0f} min left for what the sweeps here still plan")
+    unmeasured, seconds = found["planned_unmeasured"], found["seconds_left"]
+    if seconds is not None:
+        left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+        click.echo(
+            f"about {left} left for {counts['planned'] - unmeasured} planned fits, by what such fits took here"
+        )
+    if unmeasured:
+        click.echo(
+            f"{unmeasured} planned fits are of methods and data sets that nothing finished here has timed"
+        )
