@@ -62,6 +62,21 @@ def test_the_training_curve_is_there(store: Store) -> None:
     assert [point.step for point in history] == list(range(7))
 
 
+def test_views_that_come_later_reach_the_fits_run(tmp_path: Path) -> None:
+    store, fog = Store(tmp_path), "corruption:fog@3"
+    execute(tmp_path, methods=("itq",), bits=(8,))
+    uri = f"sqlite:///{tmp_path / 'views.db'}"
+    assert sync(store, Tracker(uri, store)) == (1, 0)
+    plan = runner.plan(sweep(methods=("itq",), bits=(8,), views=("clean", fog)), store, None)
+    tracker = Tracker(uri, store)
+    summary = runner.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
+    assert (summary.viewed, summary.untracked) == (1, 0)
+    (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
+    (record,) = store.records()
+    assert run.data.metrics["corruption:fog.3.map"] == pytest.approx(record.score("map", fog))
+    assert run.data.metrics["clean.map"] == pytest.approx(record.score())
+
+
 def test_a_lost_ledger_makes_no_second_run(store: Store) -> None:
     uri = default_uri(store.root)
     sync(store, Tracker(uri, store))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,6 +256,68 @@ def test_a_stale_fit_is_not_extended_but_on_request(tmp_path: Path) -> None:
     assert "--retry stale" in plan.cells[0].reason
     _, summary, _ = execute(tmp_path, retry=frozenset({"stale"}), views=("corruption:fog@1",), **ITQ)
     assert (summary.ran, summary.viewed) == (1, 1)
+
+
+@pytest.mark.slow
+def test_kills_leave_the_old_record_or_the_new_one(tmp_path: Path) -> None:
+    both = {
+        "methods": ("itq",),
+        "bits": (8, 12),
+        "views": ("clean", "corruption:weather@1-2", "corruption:noise@1"),
+    }
+    execute(tmp_path / "undisturbed", **both)
+    results, log, choose = tmp_path / "r", tmp_path / "log", random.Random(0)
+    execute(results, methods=both["methods"], bits=both["bits"])
+    old = {path: path.read_bytes() for path in results.rglob("record.json")}
+    flags = [
+        "--methods",
+        "itq",
+        "--bits",
+        "8,12",
+        "--views",
+        ",".join(both["views"]),
+        "--results",
+        str(results),
+    ]
+    command = [sys.executable, "-m", "benchmark", "run", *flags, "--epochs", "4", "--device", "cpu"]
+    command += ["--tracking-uri", "none"]
+    for _ in range(3):
+        with log.open("w") as file:
+            driver = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 120
+        while "views" not in log.read_text() and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(choose.uniform(0, 1.5))
+        driver.kill()
+        driver.wait(60)
+        for path, before in old.items():
+            if path.read_bytes() != before:
+                assert _whole(Store(results), json.loads(path.read_bytes())["fit_id"])
+    rest = subprocess.run(
+        [*command, "--executor", "processes", "--workers", "2"], capture_output=True, text=True, check=False
+    )
+    assert rest.returncode == 0, rest.stderr
+    assert not list(results.rglob(".*.tmp"))
+    for record in Store(tmp_path / "undisturbed").records():
+        assert _whole(Store(results), record.fit_id)
+        assert set(Store(results).by_id(record.fit_id).scores) == set(record.scores)
+
+
+def _whole(store: Store, fit_id: str) -> bool:
+    """Whether every view that the record has, and all that were asked for, has codes that give its score again."""
+    record = store.by_id(fit_id)
+    codes, views = store.codes(record.spec), viewstore.read_views(store, record.spec)
+    facts_of = [facts for facts in record.views if facts.view != "clean"]
+    assert len(facts_of) == 14
+    for facts in facts_of:
+        value = mean_average_precision(
+            unpack_codes(views[parse_view(facts.view).slug]["query_codes"], record.spec.bits),
+            unpack_codes(codes["database_codes"], record.spec.bits),
+            codes["query_labels"],
+            codes["database_labels"],
+        )
+        assert record.score("map", facts.view) == pytest.approx(value, abs=1e-12)
+    return True
 
 
 def test_unseen_classes_alone_train_class_splits_alone() -> None:
