@@ -428,7 +428,7 @@ def test_a_broken_package_is_listed_and_stops_no_other(
 ) -> None:
     plugin("snapped", "raise ImportError('its library is missing')")
     kept = [entry for entry in registry.entries("methods") if entry.name in ("lsh", "pcah") or entry.error]
-    monkeypatch.setattr(registry, "entries", lambda kind: kept)
+    monkeypatch.setattr(registry, "entries", lambda *_: kept)
     code, out, _ = run_cli("check", "--all", "--quiet")
     assert code == 1
     assert "BROKEN: ImportError: its library is missing" in out

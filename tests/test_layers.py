@@ -72,7 +72,7 @@ def _imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "benchmark":
-            found |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names} - {"__version__"}  # lies in the package itself
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmark."):
             found.add(str(node.module).split(".")[1])
         elif isinstance(node, ast.Import):

@@ -107,7 +107,7 @@ def test_a_lost_worker_and_a_time_limit_cost_one_fit_each(tmp_path: Path, plugin
         "endless", method_source("endless", fit="import time; time.sleep(0 if ctx.task.bits == 16 else 600)")
     )
     changes = {"methods": ("lsh", "mortal", "endless"), "bits": (8, 16)}
-    summary = run(tmp_path / "runs", LocalProcesses(1, time_limit=12), **changes)
+    summary = run(tmp_path / "runs", LocalProcesses(1, time_limit=25), **changes)
     kinds = sorted(record.failure.kind for record in summary.records if record.failure)
     assert (summary.ran, kinds) == (6, ["lost", "timeout"])
     lost = next(r for r in summary.records if r.failure and r.failure.kind == "lost")

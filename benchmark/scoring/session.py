@@ -16,7 +16,9 @@ from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import Convention, score_conventions
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
-HEALTH = tuple(name for name in METRICS if name not in RETRIEVAL + GRADED)
+#: Metrics of `run --views` alone: they need a second data set's queries.
+FOREIGN = ("auroc",)
+HEALTH = tuple(name for name in METRICS if name not in RETRIEVAL + GRADED + FOREIGN)
 _PAIRED = 2000  # resamples of a paired test where no number is asked for
 
 
@@ -91,8 +93,8 @@ def _split(metrics: Sequence[str] | None) -> tuple[list[str] | None, list[str]]:
     if metrics is None:
         return None, list(HEALTH)
     for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+        if name not in METRICS or name in FOREIGN:
+            raise unknown("metric", name, [known for known in METRICS if known not in FOREIGN])
     return [name for name in metrics if name not in HEALTH], [name for name in metrics if name in HEALTH]
 
 
