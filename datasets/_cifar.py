@@ -12,7 +12,7 @@ from benchmark.contracts import Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._archives import unpack
 from datasets._download import Remote, fetch_all
-from datasets._files import first_existing, one_hot, read_cifar_batch, require_root
+from datasets._files import first_existing, join_parts, read_cifar_batch, require_root
 
 PIXELS = 3072
 
@@ -48,14 +48,8 @@ class CIFAR(HashDataset):
 
     def decode(self, root: Path | None) -> Decoded:
         """Read the batches in order."""
-        images, labels, names = [], [], []
-        for path in self.sources(root):
-            read = self._read_binary if path.suffix == ".bin" else self._read_python
-            pixels, classes = read(path)
-            images.append(pixels)
-            labels.append(one_hot(classes, len(self.info.classes), path))
-            names += [f"{path.stem}/{index:05d}" for index in range(len(pixels))]
-        return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
+        files = self.sources(root)
+        return join_parts(((path.stem, *self._read(path), path) for path in files), len(self.info.classes))
 
     def prepare(self, root: Path | None) -> None:
         """Unpack an archive that is there already, or download it with torchvision's address and MD5 sum."""
@@ -68,8 +62,8 @@ class CIFAR(HashDataset):
             there = fetch_all(self.info.name, root, [remote], self.wanted())
         unpack(there[0], there[0].parent)
 
-    def _read_python(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        return read_cifar_batch(path, self.label_key)
+    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        return self._read_binary(path) if path.suffix == ".bin" else read_cifar_batch(path, self.label_key)
 
     def _read_binary(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         raw = np.fromfile(path, dtype=np.uint8)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.contracts import Decoded
 from benchmark.errors import InputError
 
 #: What counts as an image in a folder of images.
@@ -126,6 +127,20 @@ def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
     return np.eye(classes, dtype=np.uint8)[labels]
+
+
+def join_parts(parts: Iterable[tuple[str, np.ndarray, np.ndarray, Path]], classes: int) -> Decoded:
+    """Files read one after another, as one data set; image names are `<part>/<index in the part>`.
+
+    parts: a part's name, its images, uint8 (n, channels, height, width), their class indices (n,), and the
+    file that holds the indices. Raises InputError, naming that file, for an index outside 0 .. classes - 1.
+    """
+    images, labels, names = [], [], []
+    for part, pixels, ids, source in parts:
+        images.append(pixels)
+        labels.append(one_hot(ids, classes, source))
+        names += [f"{part}/{index:05d}" for index in range(len(pixels))]
+    return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
 
 
 def class_folders(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._download import Remote, fetch_all
-from datasets._files import first_existing, one_hot, read_idx, require_root
+from datasets._files import first_existing, join_parts, read_idx, require_root
 
 _WANTED = "the four idx files (train-images-idx3-ubyte and its siblings, plain or .gz)"
 
@@ -47,17 +47,10 @@ class MNIST(HashDataset):
     def decode(self, root: Path | None) -> Decoded:
         """Read the idx files."""
         files = self.sources(root)
-        images, labels, names = [], [], []
-        for part, image_file, label_file in (("train", *files[:2]), ("test", *files[2:])):
-            pixels, classes = read_idx(image_file), read_idx(label_file)
-            if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or classes.shape != pixels.shape[:1]:
-                raise InputError(
-                    f"{str(image_file)!r} and {label_file.name} do not match: {pixels.shape}, {classes.shape}"
-                )
-            images.append(pixels[:, None])
-            labels.append(one_hot(classes, 10, label_file))
-            names += [f"{part}/{index:05d}" for index in range(len(pixels))]
-        return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
+        parts = (("train", *files[:2]), ("test", *files[2:]))
+        return join_parts(
+            ((part, *_read(images, labels), labels) for part, images, labels in parts), len(self.info.classes)
+        )
 
     def prepare(self, root: Path | None) -> None:
         """Download the four files from torchvision's mirrors, with its MD5 sums."""
@@ -69,3 +62,13 @@ class MNIST(HashDataset):
             for name, md5 in facts.resources
         ]
         fetch_all(self.info.name, root, remotes, f"{self.folder}: {_WANTED}")
+
+
+def _read(image_file: Path, label_file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, 1, 28, 28) and class indices (n,) of one part."""
+    pixels, classes = read_idx(image_file), read_idx(label_file)
+    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or classes.shape != pixels.shape[:1]:
+        raise InputError(
+            f"{str(image_file)!r} and {label_file.name} do not match: {pixels.shape}, {classes.shape}"
+        )
+    return pixels[:, None], classes

@@ -10,7 +10,7 @@ from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._archives import unpack
 from datasets._download import Remote, fetch_all
-from datasets._files import one_hot, require_root
+from datasets._files import join_parts, require_root
 
 _FOLDER = "stl10_binary"
 _WANTED = "stl10_binary (train_X.bin, train_y.bin, test_X.bin, test_y.bin)"
@@ -48,18 +48,10 @@ class STL10(HashDataset):
     def decode(self, root: Path | None) -> Decoded:
         """Read the files: planes of columns, labels from 1."""
         files = self.sources(root)
-        images, labels, names = [], [], []
-        for part, image_file, label_file in (("train", *files[:2]), ("test", *files[2:])):
-            pixels, classes = np.fromfile(image_file, np.uint8), np.fromfile(label_file, np.uint8)
-            if pixels.size == 0 or pixels.size != len(classes) * _IMAGE:
-                raise InputError(
-                    f"{str(image_file)!r} is truncated or does not match {label_file.name}: "
-                    f"{pixels.size} bytes, {len(classes)} labels need {len(classes) * _IMAGE}"
-                )
-            images.append(pixels.reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2))
-            labels.append(one_hot(classes.astype(np.int64) - 1, 10, label_file))
-            names += [f"{part}/{index:05d}" for index in range(len(classes))]
-        return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
+        parts = (("train", *files[:2]), ("test", *files[2:]))
+        return join_parts(
+            ((part, *_read(images, labels), labels) for part, images, labels in parts), len(self.info.classes)
+        )
 
     def prepare(self, root: Path | None) -> None:
         """Unpack the archive, downloaded with torchvision's address and MD5 sum where it is not there."""
@@ -68,3 +60,14 @@ class STL10(HashDataset):
         remote = Remote((Source.url,), Source.filename, Source.tgz_md5)
         (archive,) = fetch_all(self.info.name, root, [remote], _WANTED)
         unpack(archive, archive.parent)
+
+
+def _read(image_file: Path, label_file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (n, 3, 96, 96), kept as planes of columns, and class indices (n,), kept from 1, of one part."""
+    pixels, classes = np.fromfile(image_file, np.uint8), np.fromfile(label_file, np.uint8)
+    if pixels.size == 0 or pixels.size != len(classes) * _IMAGE:
+        raise InputError(
+            f"{str(image_file)!r} is truncated or does not match {label_file.name}: "
+            f"{pixels.size} bytes, {len(classes)} labels need {len(classes) * _IMAGE}"
+        )
+    return pixels.reshape(-1, 3, 96, 96).transpose(0, 1, 3, 2), classes.astype(np.int64) - 1

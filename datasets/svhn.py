@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._download import Remote, fetch_all
-from datasets._files import first_file, one_hot, require_root
+from datasets._files import first_file, join_parts, require_root
 
 _WANTED = "SVHN/train_32x32.mat and SVHN/test_32x32.mat (or both directly in the data folder)"
 _PARTS = ("train", "test")
@@ -44,13 +44,8 @@ class SVHN(HashDataset):
 
     def decode(self, root: Path | None) -> Decoded:
         """Read `X` (32, 32, 3, n) and `y` (n, 1), where 10 stands for the digit 0."""
-        images, labels, names = [], [], []
-        for part, path in zip(_PARTS, self.sources(root), strict=True):
-            pixels, digits = _read(path)
-            images.append(pixels)
-            labels.append(one_hot(digits, 10, path))
-            names += [f"{part}/{index:05d}" for index in range(len(pixels))]
-        return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
+        parts = zip(_PARTS, self.sources(root), strict=True)
+        return join_parts(((part, *_read(path), path) for part, path in parts), len(self.info.classes))
 
     def prepare(self, root: Path | None) -> None:
         """Download both files with torchvision's addresses and MD5 sums."""

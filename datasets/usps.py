@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from datasets._download import Remote, fetch_all
-from datasets._files import first_file, one_hot, require_root
+from datasets._files import first_file, join_parts, require_root
 
 _WANTED = "USPS/usps.bz2 and USPS/usps.t.bz2 (or both directly in the data folder)"
 _PARTS = {"train": "usps.bz2", "test": "usps.t.bz2"}
@@ -46,13 +46,8 @@ class USPS(HashDataset):
 
     def decode(self, root: Path | None) -> Decoded:
         """Read lines `label 1:value ... 256:value`: labels from 1 (the digit 0), values from -1 to 1."""
-        images, labels, names = [], [], []
-        for part, path in zip(_PARTS, self.sources(root), strict=True):
-            pixels, digits = _read(path)
-            images.append(pixels)
-            labels.append(one_hot(digits, 10, path))
-            names += [f"{part}/{index:05d}" for index in range(len(pixels))]
-        return Decoded(np.concatenate(images), np.concatenate(labels), np.array(names))
+        parts = zip(_PARTS, self.sources(root), strict=True)
+        return join_parts(((part, *_read(path), path) for part, path in parts), len(self.info.classes))
 
     def prepare(self, root: Path | None) -> None:
         """Download both files with torchvision's addresses and MD5 sums."""
