@@ -59,7 +59,7 @@ def finish(arguments: list[str]) -> None:
 def finished(results: Path) -> dict[Path, int]:
     """The records of finished fits and when each was written; a lost worker's failed ones are not among them."""
     found = {}
-    for path in results.glob("*/*/*/record.json"):
+    for path in results.glob("*/*/*b-*-s*-*/record.json"):  # MLflow keeps copies elsewhere below
         with contextlib.suppress(OSError):
             content = json.loads(path.read_bytes())
             if content["state"] == "done":
