@@ -31,8 +31,8 @@ from benchmark.records import Store
 from benchmark.status import collect
 from benchmark.tracking import EXPERIMENT, default_uri
 
-#: Twelve fits: gradient training with training states every half second, and closed forms between them.
-SWEEP = ["--methods", "hashnet,itq,dpsh", "--bits", "8,16", "--seeds", "0,1", "--device", "cpu"]
+#: Twenty-four fits: gradient training with training states every half second, and closed forms between them.
+SWEEP = ["--methods", "hashnet,itq,dpsh", "--bits", "8,16", "--seeds", "0,1,2,3", "--device", "cpu"]
 #: Kinds of moments and how often each is drawn: while the driver starts; somewhere in the fits; when a claim is
 #: taken; while a result's files are written; just after a record, while MLflow is written; a worker alone.
 MOMENTS = {"start": 3, "fits": 6, "claim": 2, "record": 5, "mlflow": 4}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -65,3 +67,39 @@ def surroundings(item: int, link: Link) -> dict[str, str | None]:
 
 def unpicklable(item: int, link: Link) -> object:
     return lambda: item
+
+
+def listening(item: int, link: Link) -> list[str]:
+    """Addresses on which the processes of this worker's Ray accept connections; Linux alone."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    ray = {parents[parents[os.getpid()]]}  # the driver: it started the raylet, which started this worker
+    while more := {pid for pid, parent in parents.items() if parent in ray} - ray:
+        ray |= more
+    sockets = {_target(fd) for pid in ray for fd in Path(f"/proc/{pid}/fd").glob("*")}
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.append(_address(fields[1].split(":")[0]))
+    return found
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:  # it ended meanwhile
+        return 0
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed meanwhile
+        return ""
+
+
+def _address(words: str) -> str:
+    """An address of /proc/net/tcp: 32-bit words, each written as the machine holds it."""
+    raw = b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
+    return str(ipaddress.ip_address(raw))

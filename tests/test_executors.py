@@ -154,6 +154,30 @@ def test_ray_starts_the_item_of_a_lost_worker_again(tmp_path: Path) -> None:
     assert "trying again" in notes[0]
 
 
+@ray_only
+@pytest.mark.slow
+def test_a_ray_started_here_answers_on_the_loopback_address_alone() -> None:
+    """In a process of its own: Ray reads its switch when it is imported, and this process has done that."""
+    script = (
+        "from benchmark.executors import RayCluster, Watch\n"
+        "from tests import _jobs\n"
+        "if __name__ == '__main__':\n"
+        "    (found,) = RayCluster(workers=1).run(_jobs.listening, [0], Watch())\n"
+        "    print(*found.value)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    addresses = done.stdout.split()
+    assert len(addresses) >= 4, "the servers of a Ray: its control store, its raylet, an agent, workers"
+    assert set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1", "::1"}, addresses
+
+
 def test_workers_share_cores_and_see_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -29,6 +29,9 @@ RETRIES = 3
 #: Packages of this project that are sent to the machines of a cluster.
 _PACKAGES = ("benchmark", "methods", "datasets")
 _FORWARDED = ("BENCHMARK_CACHE", "BENCHMARK_DATA", "MLFLOW_DISABLE_TELEMETRY")
+#: Ray's own switch, read when it is imported: "0" keeps a Ray of one machine on the loopback address. Without it a
+#: Ray started on Linux answers on every interface, without asking who calls.
+_SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 #: Seconds between two questions for a running item's progress.
 _ASK_EVERY = 1.0
 
@@ -64,6 +67,8 @@ class RayCluster:
         self, function: Callable[[T, Link], R], items: Iterable[T | Later], watch: Watch
     ) -> Iterator[Outcome[T, R]]:
         """Yield outcomes as they come. Raises InputError when the cluster cannot be reached."""
+        if not self.address:
+            os.environ.setdefault(_SEVERAL_MACHINES, "0")
         ray = importlib.import_module("ray")
         with _connected(ray, self.address, self.workers):
             found = ray.cluster_resources()
