@@ -23,7 +23,8 @@ class DatasetInfo(Value):
     """Facts about a data set.
 
     `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
-    names the draws, so that two encodings of one image collection share their splits.
+    names the draws, so that two encodings of one image collection share their splits. `images` is how many
+    images the released collection gives, for forecasts where its files are not at hand.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -40,6 +41,7 @@ class DatasetInfo(Value):
     crop_padding: int = Field(default=0, ge=0)
     flip: bool = False
     split_key: str = ""
+    images: int | None = Field(default=None, ge=1)
     k: int | None = Field(
         default=None, ge=1, description="mAP cut-off that the set's own lists were published with"
     )

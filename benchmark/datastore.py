@@ -86,32 +86,33 @@ def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
         dataset.prepare(root)
 
 
-def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
-    """The fingerprint alone; reads pixels only when the set was never decoded here."""
-    for _, meta in _cached(dataset, root):
-        return meta.fingerprint
-    return load(dataset, root).fingerprint
+@dataclass(frozen=True)
+class Glance:
+    """What a plan needs of a data set: `labels` uint8 (n, classes), the rest as in `LoadedDataset`."""
+
+    fingerprint: str
+    labels: np.ndarray
+    parts: Mapping[str, np.ndarray] | None
 
 
-def labels_of(dataset: HashDataset, root: Path | None) -> np.ndarray:
-    """The labels alone, uint8 (n, classes), from the decoded cache when there is one."""
-    for folder, _ in _cached(dataset, root):
+def glance(dataset: HashDataset, root: Path | None) -> Glance:
+    """Fingerprint, labels and fixed parts; reads pixels only when the set was never decoded here.
+
+    Raises InputError when files are missing or unreadable.
+    """
+    for folder, meta in _cached(dataset, root):
         try:
             labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
-            return labels
+            return Glance(meta.fingerprint, labels, cachefiles.read_parts(folder))
         except (OSError, ValueError, EOFError):
             continue
-    return load(dataset, root).labels
+    data = load(dataset, root)
+    return Glance(data.fingerprint, data.labels, data.parts)
 
 
-def parts_of(dataset: HashDataset, root: Path | None) -> Mapping[str, np.ndarray] | None:
-    """The fixed parts alone (`Decoded.parts`), from the decoded cache when there is one."""
-    for folder, _ in _cached(dataset, root):
-        try:
-            return cachefiles.read_parts(folder)
-        except (OSError, ValueError, EOFError):
-            continue
-    return load(dataset, root).parts
+def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
+    """The fingerprint alone."""
+    return glance(dataset, root).fingerprint
 
 
 def _cached(dataset: HashDataset, root: Path | None) -> Iterator[tuple[Path, cachefiles.Meta]]:
@@ -158,7 +159,7 @@ def _stat(path: Path) -> tuple[str, int, int]:
     """Name inside its folders, size and time of one source file; never where the data folder lies."""
     name = "/".join(path.parts[-3:])
     try:
-        facts = path.stat()
+        facts = os.stat(path)
     except FileNotFoundError:  # a listed image that is not there
         return name, -1, 0
     return name, facts.st_size, facts.st_mtime_ns

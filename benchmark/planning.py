@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,16 +11,20 @@ from typing import Any, Literal
 
 import tomli_w
 
-from benchmark import datastore, protocol, registry
-from benchmark.contracts import DatasetInfo, HashDataset
+from benchmark import registry
+from benchmark.contracts import DatasetInfo
 from benchmark.errors import InputError
 from benchmark.index import Index
+from benchmark.lookup import Facts, Lookup, weights_identity
 from benchmark.records import RESUMED, Store
 from benchmark.spec import Cell, FitSpec, Job, Sweep, digest
-from benchmark.viewing.wanted import sources_of, views_of_fit
-from benchmark.views import ParsedView, expand_views
+from benchmark.viewing.wanted import views_of_fit
+from benchmark.views import ParsedView
 
-State = Literal["planned", "done", "failed", "stale", "skipped"]
+__all__ = ["RETRY", "Plan", "Planned", "State", "count_views", "plan", "save_sweep", "weights_identity"]
+
+#: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
+State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
 RETRY = ("failed", "stale", "all")
 
 
@@ -63,14 +66,22 @@ class Plan:
         return Counter(cell.state for cell in self.cells)
 
 
-def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[str] = frozenset()) -> Plan:
+def plan(
+    sweep: Sweep,
+    store: Store,
+    data_root: Path | None,
+    retry: frozenset[str] = frozenset(),
+    known: Lookup | None = None,
+) -> Plan:
     """Resolve every cell of a sweep to a fit and its state in the store.
 
     Names, parameters, protocols and data folders are all checked here, before anything runs or is written.
-    Raises InputError for anything the user must mend; cells that a method does not support are skipped
-    with the reason.
+    known: what earlier plans of the same data folder looked up. Raises InputError for anything the user must mend;
+    cells that a method does not support are skipped with the reason, and with a `known` that tolerates missing
+    data, cells of data sets without files are `absent`.
     """
-    facts, index = _look_up(sweep, data_root), Index(store)
+    known = known or Lookup(data_root)
+    facts, index = known.facts(sweep), Index(store)
     reasons, notes = dict[tuple[str, str, int], str](), dict[str, None]()
     wanted = _wanted_views(sweep, facts)
     cells = []
@@ -81,75 +92,16 @@ def plan(sweep: Sweep, store: Store, data_root: Path | None, retry: frozenset[st
             reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
-        cells.append(_cell(spec, reasons[key], entry.digest, index, retry, views))
+        if cell.dataset in known.absent and not reasons[key]:
+            cells.append(Planned(spec.label, "absent", "files missing", Job(fit=spec), views=views))
+        else:
+            cells.append(_cell(spec, reasons[key], entry.digest, index, retry, views))
     index.keep()
     return Plan(sweep, tuple(cells), tuple(notes))
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What the names of a sweep stand for, looked up once; every map is keyed by such a name."""
-
-    methods: dict[str, registry.Entry]
-    params: dict[str, dict[str, Any]]
-    datasets: dict[str, DatasetInfo]
-    protocols: dict[str, protocol.Protocol]
-    fingerprints: dict[str, str]
-    weights: str
-    views: tuple[ParsedView, ...]
-    others: dict[str, DatasetInfo]
-    class_splits: tuple[int | None, ...]
-
-
-def _look_up(sweep: Sweep, data_root: Path | None) -> _Facts:
-    """Check every name, parameter, protocol and data folder of a sweep. Raises InputError for a bad one."""
-    for name in sweep.params:
-        if name not in sweep.methods:
-            registry.find("methods", name)  # a misspelt name gets its suggestions
-            raise InputError(
-                f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
-            )
-    methods = {name: registry.find("methods", name) for name in sweep.methods}
-    params = {
-        name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
-        for name in sweep.methods
-    }
-    weights = weights_identity(sweep.weights)
-    infos = {name: registry.find("datasets", name, data_root).dataset_info for name in sweep.datasets}
-    protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
-    fingerprints = {
-        name: datastore.fingerprint_of(registry.dataset(name, data_root), data_root)
-        for name in sweep.datasets
-    }
-    for name, rule in protocols.items():
-        _check_draws(rule, registry.dataset(name, data_root), data_root, sweep)
-        registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
-    views = expand_views(sweep.views)
-    others = {name: _other_info(name, data_root, sweep.seeds[0]) for name in sources_of(views)}
-    splits = _class_splits(sweep, views, infos)
-    return _Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits)
-
-
-def _class_splits(
-    sweep: Sweep, views: tuple[ParsedView, ...], infos: dict[str, DatasetInfo]
-) -> tuple[int | None, ...]:
-    """None for the fits on every class, unless unseen classes are all that is asked for; then the class splits."""
-    unseen = [view for view in views if view.kind == "unseen-classes"]
-    for info in infos.values() if unseen else ():
-        protocol.seen_classes(info, sweep.class_splits[0])
-    return (*((None,) if len(views) > len(unseen) else ()), *(sweep.class_splits if unseen else ()))
-
-
-def _other_info(name: str, data_root: Path | None, seed: int) -> DatasetInfo:
-    """The facts of a data set that a view reads, once it is known that its files are there and its parts drawn."""
-    info, dataset = registry.find("datasets", name, data_root).dataset_info, registry.dataset(name, data_root)
-    labels, parts = datastore.labels_of(dataset, data_root), datastore.parts_of(dataset, data_root)
-    protocol.draw(protocol.resolve("default", info), info, labels, seed, parts=parts)
-    return info
-
-
 def _wanted_views(
-    sweep: Sweep, facts: _Facts
+    sweep: Sweep, facts: Facts
 ) -> dict[tuple[str, bool], tuple[tuple[ParsedView, ...], tuple[str, ...]]]:
     """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
     return {
@@ -159,7 +111,7 @@ def _wanted_views(
     }
 
 
-def _fit(sweep: Sweep, facts: _Facts, cell: Cell) -> FitSpec:
+def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
     """The identity of one cell's fit."""
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
     gradient = entry.info["trained_by"] == "updates"
@@ -186,14 +138,6 @@ def _fit(sweep: Sweep, facts: _Facts, cell: Cell) -> FitSpec:
         selection=sweep.selection,
         precision=sweep.precision,
     )
-
-
-def _check_draws(rule: protocol.Protocol, dataset: HashDataset, data_root: Path | None, sweep: Sweep) -> None:
-    """Try every label share once: whether a class has enough images does not depend on the seed."""
-    labels, parts = datastore.labels_of(dataset, data_root), datastore.parts_of(dataset, data_root)
-    for labels_shown in dict.fromkeys(one.model_copy(update={"noise": 0.0}) for one in sweep.label_rules()):
-        seed, tuning = sweep.seeds[0], sweep.selection == "val"
-        protocol.draw(rule, dataset.info, labels, seed, labels_shown, parts=parts, tuning=tuning)
 
 
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
@@ -240,20 +184,6 @@ def _cell(
 def count_views(views: Sequence[ParsedView]) -> str:
     """`1 view` or `75 views`."""
     return f"{len(views)} view{'' if len(views) == 1 else 's'}"
-
-
-def weights_identity(weights: str) -> str:
-    """`none`, `imagenet`, or the digest of a weights file: identity never holds a path."""
-    if weights in ("none", "imagenet"):
-        return weights
-    path = Path(weights)
-    if not path.is_file():
-        raise InputError(f"weights {weights!r}: no such file; allowed: none, imagenet, or a file")
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
-    return f"file-{hasher.hexdigest()[:16]}"
 
 
 def save_sweep(plan_: Plan, store: Store) -> Path:

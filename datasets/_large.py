@@ -17,6 +17,7 @@ def photographs(
     protocol: str,
     *,
     multi: bool = True,
+    images: int | None = None,
     notes: str = "",
 ) -> DatasetInfo:
     """The facts of a set of photographs at 224 px."""
@@ -34,6 +35,7 @@ def photographs(
         crop_padding=16,
         flip=True,
         split_key=name,
+        images=images,
         notes=notes,
     )
 
@@ -57,7 +59,10 @@ class Photographs(ImageDataset):
                 f"data set {self.info.name!r} needs a data folder: give --data-root or set BENCHMARK_DATA"
             )
         if not root.is_dir():
-            raise InputError(f"data set {self.info.name!r}: the data folder {str(root)!r} does not exist")
+            raise InputError(
+                f"data set {self.info.name!r}: the data folder {str(root)!r} does not exist; put into "
+                f"{str(root / self.places[0])!r}: {self.wanted}"
+            )
         for place in self.places:
             if (root / place).is_dir():
                 return root / place

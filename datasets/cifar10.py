@@ -24,6 +24,7 @@ class CIFAR10(CIFAR):
         crop_padding=4,
         flip=True,
         split_key="cifar10",
+        images=60_000,
     )
     stems = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
     python_folder = "cifar-10-batches-py"

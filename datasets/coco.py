@@ -59,6 +59,7 @@ class COCO(Photographs):
         "Lin et al.: Microsoft COCO: common objects in context, ECCV 2014",
         CATEGORIES,
         "coco-117k",
+        images=122_218,
         notes="train and validation images together, images without a category left out",
     )
     places = ("coco", "COCO", "mscoco")

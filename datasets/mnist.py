@@ -30,6 +30,7 @@ class MNIST(HashDataset):
         epochs=8,
         crop_padding=2,
         split_key="mnist",
+        images=70_000,
     )
     #: The folder below the data folder, and torchvision's class, which knows addresses and checksums.
     folder: ClassVar[str] = "MNIST/raw"

@@ -92,6 +92,7 @@ class NUSWIDE21(NUSWIDE81):
         _SOURCE,
         FREQUENT,
         "nuswide-tc21",
+        images=195_834,
         notes="the names of the 21 concepts are checked against the counts when all official files are there",
     )
 

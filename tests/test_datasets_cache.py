@@ -146,7 +146,7 @@ class TestBadImages:
         picture(bad[0], 3, (9, 7))  # one is mended
         with datastore.skipping_bad_images(True):
             assert datastore.fingerprint_of(registry.dataset("pets", pets), pets) != data.fingerprint
-            assert len(datastore.labels_of(registry.dataset("pets", pets), pets)) == IMAGES - 2
+            assert len(datastore.glance(registry.dataset("pets", pets), pets).labels) == IMAGES - 2
             assert load(pets).facts["skipped_images"] == 2
 
     def test_parts_point_at_the_same_images(self) -> None:

@@ -47,6 +47,7 @@ LAYERS = (
     "tracking",
     "progress",
     "suites",
+    "lookup",
     "planning",
     "forecast",
     "stopping",

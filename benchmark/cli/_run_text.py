@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -15,47 +16,71 @@ def grid(config: Any) -> str:
     return "; ".join(parts if config.selection != "last" else parts[:2])
 
 
-def print_plans(configs: tuple[Any, ...], retry: frozenset[str]) -> None:
-    """One line for each grid of a suite, then what all of them will take, shared fits counted once."""
-    from benchmark import datastore, planning
+def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool, without_data: bool) -> None:
+    """One line a grid, its fits where they are to be `listed`, then what all take, shared fits counted once.
+
+    without_data: count the fits of data sets whose files are missing as well, and say what belongs where.
+    """
+    from benchmark import datastore
     from benchmark.errors import InputError
+    from benchmark.lookup import Lookup
+    from benchmark.planning import plan
     from benchmark.records import Store
 
-    plans, store = [], Store(Path(configs[0].results))
+    plans, unplanned, store = [], list[InputError](), Store(Path(configs[0].results))
+    given = configs[0].data_root or os.environ.get("BENCHMARK_DATA")
     root = datastore.data_root(Path(configs[0].data_root) if configs[0].data_root else None)
+    without_data = without_data and not (
+        given and not (root and root.is_dir())
+    )  # a mistyped folder is a mistake
+    known = Lookup(root, without_data=without_data)
     for number, config in enumerate(configs, 1):
         head = f"[{number}/{len(configs)}] {config.title}: {grid(config)}"
         try:
-            plan = planning.plan(config.sweep, store, root, retry)
+            found = plan(config.sweep, store, root, retry, known)
         except InputError as error:
-            click.echo(
-                f"{head}: {len(list(config.sweep.cells()))} fits cannot be planned here: {str(error)[:100]}"
-            )
+            unplanned.append(error)
+            if len(configs) > 1:
+                click.echo(f"{head}: {len([*config.sweep.cells()])} fits cannot be planned here: {error}")
             continue
-        plans.append(plan)
-        counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
-        click.echo(f"{head}: {len(plan.cells)} fits: {counts}")
-    print_forecast(plans, store, root)
+        plans.append(found)
+        if len(configs) > 1:
+            click.echo(f"{head}: {len(found.cells)} fits: {_counts(found)}")
+        if listed:
+            print_plan(found)
+    if not plans:
+        raise unplanned[0]
+    for message in known.absent.values():
+        click.echo(f"files missing: {message}")
+    print_forecast(plans, store, known)
 
 
-def print_forecast(plans: list[Any], store: Any, root: Path | None) -> None:
+def _counts(plan: Any) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
+
+
+def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
     """What the plans take together: fits, hours and disk by data set, then all."""
-    from benchmark import datastore, registry
-    from benchmark.forecast import forecast
+    from benchmark.forecast import decoded_size, forecast
 
     names = {cell.job.fit.dataset for plan in plans for cell in plan.cells if cell.job is not None}
-    images = {name: len(datastore.labels_of(registry.dataset(name, root), root)) for name in names}
-    rows = forecast(plans, store, images, root)
+    images = {name: known.images(name) for name in names}
+    rows = forecast(plans, store, images, known.root)
     for row in rows:
         basis = f"{row.measured} of them by records here" if row.measured else "by a table of one CPU core"
+        absent = row.dataset in known.absent
+        decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(
-            f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; about {row.seconds / 3600:.1f} "
-            f"hours of one worker ({basis}), {row.size / 1e9:.2f} GB on disk"
+            f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; about {row.seconds / 3600:,.1f} "
+            f"hours of one worker ({basis}), {row.size / 1e9:,.2f} GB on disk"
+            + (f", and {decoded / 1e9:,.2f} GB of decoded images once" if decoded else "")
+            + ("; its files are missing" if absent else "")
         )
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
     click.echo(
-        f"all: {sum(row.fits for row in rows)} different fits, {sum(row.to_run for row in rows)} to run; about "
-        f"{seconds / 3600:.1f} hours of one worker, {size / 1e9:.2f} GB; extra views and curves not counted; "
+        f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
+        f"{sum(row.to_run for row in rows)} to run; about "
+        f"{seconds / 3600:,.1f} hours of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted; "
         "the table is of a CPU core, a GPU takes a fraction of it that was not measured"
     )
 
@@ -68,10 +93,10 @@ def print_plan(plan: Any) -> None:
         click.echo(f"{state:<18} {cell.label}{': ' + cell.reason if cell.reason else ''}")
     for note in plan.notes:
         click.echo(f"note: {note}")
-    counts = ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
     views = sum(len(cell.views) for cell in plan.cells if cell.run)
     click.echo(
-        f"{len(plan.cells)} fits: {counts}; {len(plan.jobs)} would run"
+        f"{len(plan.cells)} fits: {_counts(plan)}; {len(plan.jobs)} would run"
+        + (f", {plan.counts()['absent']} more once their files are there" if plan.counts()["absent"] else "")
         + (f", {views:,} views to evaluate at most" if views else "")
     )
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from benchmark.cli._run_text import grid, print_forecast, print_plan, print_plans, print_summary
-from benchmark.errors import unknown
+from benchmark.cli._run_text import grid, print_plans, print_summary
+from benchmark.errors import InputError, unknown
 
 
 @click.command(name="run")
@@ -94,19 +94,23 @@ def command(
     if tuned is not None:
         configs = tuple(_with_tuned(config, Path(tuned)) for config in configs)
     with datastore.skipping_bad_images(skip_bad_images):
-        return _run_all(configs, _retry(retries), plan_only)
+        if plan_only:
+            for config in configs:
+                _check_how(config)
+            listed = suite is None or not suites.stands_for_others(suite)
+            print_plans(configs, _retry(retries), listed=listed, without_data=suite is not None)
+            return 0
+        return _run_all(configs, _retry(retries))
 
 
-def _run_all(configs: tuple[Any, ...], retry: frozenset[str], plan_only: bool) -> int:
-    """Every grid of the sweep, or what they would do; the worst exit code."""
-    if plan_only and len(configs) > 1:
-        print_plans(configs, retry)
-        return 0
+def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
+    """Every grid of the sweep; the worst exit code. Data of all of them must be there before any fit begins."""
+    _ensure_data(configs)
     worst = 0
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             click.echo(f"[{number}/{len(configs)}] {config.title}: {grid(config)}")
-        code = _run(config, retry, plan_only)
+        code = _run(config, retry)
         worst = max(worst, code)
         if code >= 128:  # stopped by a signal: the rest waits for the next time
             break
@@ -132,7 +136,40 @@ def _retry(given: tuple[str, ...]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
+def _check_how(config: Any) -> None:
+    """Raise InputError for a device, executor or tracker that a run would refuse."""
+    from benchmark.cli._executor import choose
+    from benchmark.tracking import check_uri
+
+    choose(config)
+    if config.tracking_uri not in ("", "none"):
+        check_uri(config.tracking_uri)
+
+
+def _ensure_data(configs: tuple[Any, ...]) -> None:
+    """Download what can be downloaded. Raises InputError naming every data set that is not there."""
+    from benchmark import datastore, registry
+
+    wanted: dict[tuple[str, str], None] = {}
+    for config in configs:
+        root = datastore.data_root(Path(config.data_root) if config.data_root else None)
+        wanted |= dict.fromkeys((config.data_root, name) for name in config.datasets)
+        wanted |= dict.fromkeys((config.data_root, name) for name in _other_sets(config, root))
+    missing, there = dict[str, None](), []
+    for folder, name in wanted:
+        root = datastore.data_root(Path(folder) if folder else None)
+        dataset = registry.dataset(name, root)
+        try:
+            datastore.ensure(dataset, root, given=bool(folder or os.environ.get("BENCHMARK_DATA")))
+            there.append(name)
+        except InputError as error:
+            missing[str(error)] = None
+    if missing:
+        left = f"; without them: --datasets {','.join(dict.fromkeys(there))}" if there else ""
+        raise InputError("; ".join(missing) + left)
+
+
+def _run(config: Any, retry: frozenset[str]) -> int:
     from rich.console import Console
 
     from benchmark import datastore, registry, runner
@@ -147,17 +184,9 @@ def _run(config: Any, retry: frozenset[str], plan_only: bool) -> int:
     executor, device = choose(config)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
-    if not plan_only:
-        given = bool(config.data_root or os.environ.get("BENCHMARK_DATA"))
-        for name in dict.fromkeys((*config.datasets, *_other_sets(config, data_root))):
-            datastore.ensure(registry.dataset(name, data_root), data_root, given=given)
     plan = runner.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    if plan_only:
-        print_plan(plan)
-        print_forecast([plan], store, data_root)
-        return 0
     if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
