@@ -295,3 +295,29 @@ def test_missing_seeds_come_with_their_command(tmp_path: Path) -> None:
         "--methods csq --datasets digits --bits 32 --seeds 1 --protocol digits-20-50 --epochs 45"
         in gap.command
     )
+
+
+def test_table_1_draws_multi_label_sets_beside_single_label_ones(tmp_path: Path) -> None:
+    execute(tmp_path, methods=("itq", "lsh"), datasets=("digits", "multi-digits"), bits=(8, 16))
+    store = Store(tmp_path)
+    drawn = main_artifact.build(Context(store, list(store.records()), set()))
+    assert [table.facts["dataset"] for table in drawn.sheets] == ["digits", "multi-digits"]
+    for table in drawn.sheets:
+        assert table.head[1:] == ("8 bits", "16 bits")
+        assert all(0 < cell.mean < 1 for _, _, cell in table.cells() if cell.mean is not None)
+        assert len(table.rows) == 2
+    assert drawn.gaps == ()
+
+
+def test_table_1_keeps_backbones_and_the_papers_three_sets_apart() -> None:
+    wanted = [("cifar10", "cifar10-59k", "compact"), ("cifar10", "cifar10-59k", "alexnet")]
+    wanted += [("nuswide-21", "nuswide-tc21", "alexnet"), ("coco", "coco-117k", "alexnet")]
+    records = [
+        made(0.1 * place, dataset=name, protocol=rule, backbone=backbone, method=method)
+        for place, (name, rule, backbone) in enumerate(wanted, 1)
+        for method in ("hashnet", "coophash")
+    ]
+    drawn = main_artifact.build(Context(Store(Path("/nonexistent")), records, set()))
+    found = {(one.facts["dataset"], one.facts["backbone"]): one for one in drawn.sheets}
+    assert sorted(found) == sorted((name, backbone) for name, _, backbone in wanted)
+    assert rows(found["coco", "alexnet"])["hashnet"] == ["0.4000"]

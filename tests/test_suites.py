@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,77 @@ def test_the_forecast_counts_a_shared_fit_once_and_learns_from_records(tmp_path:
     assert plans[0].cells[0].extend
     (views,) = forecast(plans, store, {"digits": 1797})
     assert (views.fits, views.to_run, views.seconds) == (1, 0, 0)
+
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder without any data set."""
+    monkeypatch.delenv("BENCHMARK_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_main_suite_is_planned_without_its_data(no_data: Path, run_cli: Cli) -> None:
+    code, out, err = run_cli("run", "--suite", "paper-main", "--plan")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    for name, place in (("cifar10", "cifar-10-batches-py"), ("nuswide-21", "NUS-WIDE"), ("coco", "coco")):
+        (missing,) = [line for line in lines if line.startswith(f"files missing: data set {name!r}")]
+        assert place in missing
+        (expected,) = [line for line in lines if line.startswith(f"{name}: ")]
+        assert "204 to run" in expected or "408 to run" in expected
+        assert " 0.0 hours" not in expected
+        assert "decoded images once; its files are missing" in expected
+    assert "absent             coophash coco 64b s2: files missing" in lines
+    assert lines[-1].startswith("all: 1020 different fits on 4 data sets, 1020 to run")
+    assert list(no_data.iterdir()) == []
+
+
+def test_a_set_that_is_there_is_planned_beside_those_that_are_not(no_data: Path, run_cli: Cli) -> None:
+    suite = written(no_data, "two", 'methods = ["itq"]\nbits = [8]\ndatasets = ["digits", "coco"]\n')
+    code, out, _ = run_cli("run", "--suite", suite, "--plan")
+    assert code == 0
+    assert "2 fits: 1 absent, 1 planned; 1 would run, 1 more once their files are there" in out
+
+
+def test_a_run_without_its_data_names_every_missing_set_before_any_fit(no_data: Path, run_cli: Cli) -> None:
+    text = 'methods = ["itq"]\nbits = [8]\n[[parts]]\ndatasets = ["digits"]\n'
+    suite = written(no_data, "two", text + '[[parts]]\ndatasets = ["coco", "nuswide-21"]\n')
+    code, _, err = run_cli("run", "--suite", suite, "--results", no_data / "runs")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "data set 'coco'" in err
+    assert "data set 'nuswide-21'" in err
+    assert err.rstrip().endswith("without them: --datasets digits")
+    assert not (no_data / "runs").exists()
+
+
+def test_a_mistyped_data_folder_is_refused_in_a_plan_too(no_data: Path, run_cli: Cli) -> None:
+    code, _, err = run_cli("run", "--suite", "paper-main", "--plan", "--data-root", "nowhere")
+    assert code == 2
+    assert "'nowhere' does not exist" in err.splitlines()[-1]
+
+
+def test_the_flag_datasets_picks_from_a_suites_grids_or_replaces_them(tmp_path: Path) -> None:
+    text = (
+        '[[parts]]\ndatasets = ["mnist", "digits"]\nbits = [8]\n[[parts]]\ndatasets = ["coco"]\nbits = [16]\n'
+    )
+    suite = written(tmp_path, "two", text)
+
+    def found(flag: str) -> list[tuple[tuple[str, ...], int]]:
+        configs = suites.resolve_all(suite, {"datasets": flag})
+        return [(config.datasets, config.bits[0]) for config in configs]
+
+    assert found("digits") == [(("digits",), 8)]
+    assert found("coco,mnist") == [(("mnist",), 8), (("coco",), 16)]
+    assert found("usps") == [(("usps",), 8), (("usps",), 16)]
+    assert found("coco,usps") == [(("coco", "usps"), 8), (("coco", "usps"), 16)]
+
+
+def test_the_papers_multi_label_sets_are_in_its_suites_with_a_pretrained_backbone() -> None:
+    for name in ("paper-main", "paper-scarcity", "paper-corruption", "paper-ood"):
+        found = [one for one in suites.resolve_all(name, {}) if {"nuswide-21", "coco"} <= {*one.datasets}]
+        assert {(one.backbone, one.weights) for one in found} == {("alexnet", "imagenet")}, name

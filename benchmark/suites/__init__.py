@@ -79,6 +79,11 @@ def read(name_or_file: str) -> dict[str, Any]:
     return normalise(raw)
 
 
+def stands_for_others(name_or_file: str) -> bool:
+    """Whether a suite is a list of other suites."""
+    return "include" in read(name_or_file)
+
+
 def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Hyphens to underscores, comma-separated text to lists, `set` to `params`."""
     keys = {str(key).replace("-", "_"): value for key, value in raw.items()}
@@ -150,11 +155,28 @@ def resolve_all(suite: str | None, flags: Mapping[str, Any]) -> tuple[RunConfig,
     """The configurations of a run, in the order in which they run: one for each grid of the suite.
 
     A suite is one grid; or `[[parts]]`, whose keys come over the suite's own; or `include = [...]`, the
-    suites that it stands for. Flags win over all of them. Raises InputError for a mistake in any.
+    suites that it stands for. Flags win over all of them; only the flag `datasets` picks, when the suite has all
+    that it names: each grid keeps its own of them, and grids without one are left out. Raises InputError for a
+    mistake in any.
     """
     if not suite:
         return (_resolve({}, flags, "run"),)
-    return tuple(_resolve(keys, flags, what) for what, keys in _grids(suite, ()))
+    grids = _grids(suite, ())
+    wanted = normalise({"datasets": flags.get("datasets") or ()})["datasets"]
+    theirs = [[name for name in wanted if name in _datasets(keys)] for _, keys in grids]
+    if not wanted or set(wanted) - {name for names_ in theirs for name in names_}:
+        return tuple(_resolve(keys, flags, what) for what, keys in grids)
+    return tuple(
+        _resolve(keys, {**flags, "datasets": picked}, what)
+        for (what, keys), picked in zip(grids, theirs, strict=True)
+        if picked
+    )
+
+
+def _datasets(keys: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The data sets that a grid's keys name; the usual ones where they name none."""
+    named = keys.get("datasets", Sweep().datasets)
+    return tuple(named) if isinstance(named, list | tuple) else ()
 
 
 def _grids(suite: str, outer: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
@@ -198,4 +220,5 @@ __all__ = [
     "read",
     "resolve",
     "resolve_all",
+    "stands_for_others",
 ]
