@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task
+from methods._generators import to_pixels
 from methods._images import to_float
 from methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
 from methods.coophash.networks import Descriptor, FixedProjection, Generator
@@ -32,9 +33,10 @@ class CoopHash(StepwiseMethod):
     revised pair gives every loss; (4) one backward pass moves descriptor and generator together.
 
     Where gradients go: the revised pair is data, without a graph, so the sampler teaches the generator only
-    through L_VAE; of all losses L_VAE alone reaches the generator (in the GAN counterpart: the adversarial
-    loss alone, through a frozen descriptor); L_VAE reaches the inference head and the base through the
-    reparameterised z; the base receives the sum of every head's gradient.
+    through L_VAE and by `teaching`, the regression of the revised pair from the z that began it; no other loss
+    reaches the generator (in the GAN counterpart: the adversarial loss alone, through a frozen descriptor);
+    L_VAE reaches the inference head and the base through the reparameterised z; the base receives the sum of
+    every head's gradient.
 
     What the paper's summary states and what was reconstructed is told apart in `docs/coophash.md`.
     """
@@ -46,7 +48,7 @@ class CoopHash(StepwiseMethod):
         "Variational MCMC Teaching for Supervised Image Hashing",
         year=2022,
         venue="arXiv",
-        version=2,
+        version=3,
         labels=("single", "multi"),
         supervision="generative",
         notes="hyper-parameters chosen here: the public summary states none",
@@ -157,8 +159,7 @@ class CoopHash(StepwiseMethod):
         latent = torch.randn(len(own), p.latent, generator=ctx.generator("latent", batch.step))
         latent = latent.to(ctx.device).repeat(2, 1)
         labels = torch.cat([own, other])
-        # The generator learns from this very output only where L_VAE does not teach it.
-        with torch.set_grad_enabled(p.weight_vae == 0), ctx.autocast():
+        with torch.set_grad_enabled(p.adversarial or p.teaches), ctx.autocast():
             initial = self.generator(latent, labels).float()
         images, chain = initial.detach(), None
         if p.revises:
@@ -272,10 +273,10 @@ class CoopHash(StepwiseMethod):
         with torch.no_grad(), self.ctx.autocast():
             before = self.generator(latent, labels).float()
         if not self.params.revises:
-            return _to_pixels(before), _to_pixels(before)
+            return to_pixels(before), to_pixels(before)
         seed = int(torch.randint(2**62, (1,), generator=generator))
         noise = torch.Generator(self.ctx.device).manual_seed(seed)
-        return _to_pixels(before), _to_pixels(self.revise(before, labels, noise).images)
+        return to_pixels(before), to_pixels(self.revise(before, labels, noise).images)
 
     def facts(self) -> dict[str, str | int | float]:
         """Facts of the base class; `parameters` counts the retrieval path alone."""
@@ -288,7 +289,3 @@ def _numbers(scalars: Mapping[str, Tensor]) -> dict[str, float]:
     """Every scalar as a float, with a single transfer from the device."""
     values = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
     return dict(zip(scalars, values, strict=True))
-
-
-def _to_pixels(images: Tensor) -> Tensor:
-    return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)

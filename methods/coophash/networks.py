@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmark.contracts import Task
 from methods._backbones import SLOPE, build_backbone, initialise
+from methods._generators import cropped, doublings
 from methods._stepwise import CalibratedNetwork
 
 
@@ -176,9 +177,9 @@ class Generator(nn.Module):
     def __init__(self, task: Task, latent: int, width: int) -> None:
         super().__init__()
         self.size = (task.height, task.width)
-        doublings = _doublings(min(self.size))
-        self.start = tuple(-(-side // 2**doublings) for side in self.size)
-        channels = [min(width * 2 ** (doublings - i), 4 * width) for i in range(doublings + 1)]
+        count = doublings(min(self.size))
+        self.start = tuple(-(-side // 2**count) for side in self.size)
+        channels = [min(width * 2 ** (count - i), 4 * width) for i in range(count + 1)]
         self.first = channels[0]
         self.embedding = nn.Parameter(torch.randn(task.classes, latent))
         self.project = nn.Linear(2 * latent, channels[0] * self.start[0] * self.start[1], bias=False)
@@ -193,20 +194,12 @@ class Generator(nn.Module):
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         """z (n, latent), labels (n, classes; may be soft) to images (n, channels, height, width)."""
         joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
-        images = self.layers(self.project(joint).view(-1, self.first, *self.start))
-        top, left = ((have - want) // 2 for have, want in zip(images.shape[-2:], self.size, strict=True))
-        return cast(Tensor, images[:, :, top : top + self.size[0], left : left + self.size[1]])
+        return cropped(self.layers(self.project(joint).view(-1, self.first, *self.start)), self.size)
 
 
 def mean_rows(labels: Tensor, embedding: Tensor) -> Tensor:
     """The label-weighted mean of embedding rows, (n, width); a row without labels gives zeros."""
     return (labels @ embedding) / labels.sum(1, keepdim=True).clamp(min=1e-6)
-
-
-def _doublings(side: int) -> int:
-    """How often to double a map of 4 to 8 px so as to cover `side` with the least to crop (28 px: 7, 2)."""
-    choices = [count for count in range(1, 5) if 4 <= -(-side // 2**count) <= 8] or [1 if side < 8 else 4]
-    return min(choices, key=lambda count: (-(-side // 2**count) * 2**count, -count))
 
 
 def _density(task: Task, width: int) -> nn.Module:

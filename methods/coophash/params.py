@@ -60,6 +60,12 @@ class CoopHashParams(StepwiseParams):
     generator_width: int = Field(default=32, ge=4, le=512, description="channels at full resolution")
     generator_lr: float | None = Field(default=None, gt=0, description="null: the descriptor's")
     reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
+    teaching: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="weight of the revised pair regressed from its own z; not stated",
+    )
     pairs: int | None = Field(
         default=16, ge=1, description="contrastive pairs per update; null: one per image"
     )
@@ -82,6 +88,8 @@ class CoopHashParams(StepwiseParams):
             raise ValueError("at least one of the four loss weights must be above 0")
         if self.weight_tr and not self.makes_images and not self.real_triplets:
             raise ValueError("real_triplets must be above 0 when nothing generates pairs")
+        if self.makes_images and not (self.weight_vae or self.adversarial or self.teaches):
+            raise ValueError("nothing teaches the generator: weight_vae or teaching must be above 0")
         return self
 
     @property
@@ -98,6 +106,11 @@ class CoopHashParams(StepwiseParams):
     def revises(self) -> bool:
         """Whether Langevin dynamics revises the pair: only where there is an energy to sample."""
         return self.weight_nll > 0 and not self.adversarial and self.langevin_steps > 0
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the generator regresses the revised pair from the very z that began it."""
+        return self.revises and self.teaching > 0
 
     def langevin(self) -> LangevinSettings:
         """The sampler's settings."""

@@ -107,7 +107,7 @@ class Update:
         self.watched["class_accuracy"] = right.float().mean()
 
     def _generation(self, pair: Pair) -> None:
-        """What teaches the generator: L_VAE as a rule, the variants' own losses where it is off."""
+        """What teaches the generator: L_VAE, and what the chain made of its own output; or the discriminator."""
         p = self.params
         if p.weight_vae:
             # Without a density nothing revises the pair, so only real images have anything to teach.
@@ -121,12 +121,12 @@ class Update:
             self.terms |= {"vae_reconstruction": error, "vae_kl": kl}
             if self.unseen is not None:
                 self._infer_unseen(self.unseen)
-        elif p.adversarial:
+        if p.adversarial:
             with frozen(self.descriptor):
                 self.terms["adversarial"] = losses.adversarial(self.log_density(pair.labels, pair.initial))
-        else:
+        elif p.teaches:
             gap = losses.reconstruction(pair.images, pair.initial, p.reconstruction_std)
-            self.terms["teaching"] = gap.mean() / pair.images[0].numel()
+            self.terms["teaching"] = p.teaching * gap.mean() / pair.images[0].numel()
 
     def _variational(
         self, features: Tensor, images: Tensor, labels: Tensor, purpose: str
