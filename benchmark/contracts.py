@@ -67,7 +67,10 @@ class Params(Value):
 
 
 class Variant(Value):
-    """A declared variant of a method: another name for the same class with some parameters preset."""
+    """A declared variant of a method: another name for the same class with some parameters preset.
+
+    title: for tables. params: the preset parameters by name. note: what a reader of its numbers should know.
+    """
 
     name: str = Field(pattern=NAME_PATTERN)
     title: str
@@ -128,6 +131,10 @@ class FitContext:
     The base class is usable as it is (in a notebook or a test): it logs nothing and never stops early.
     `updates` is the number of gradient steps every method gets: epochs x (training images // batch size),
     where hidden-label images count, so that fewer labels never means fewer steps.
+
+    device: where networks and images live. root_seed: of the whole fit; draw from `seed` and `generator`.
+    workdir: where the harness keeps checkpoints and samples, or None.
+    scalars: what `log` was given, (step, values by name).
     """
 
     task: Task

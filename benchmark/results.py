@@ -23,7 +23,11 @@ FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
 
 
 class Score(Value):
-    """One number: what was measured, under which view and cut-off. `k` None means the whole database."""
+    """One number: what was measured, under which view and cut-off.
+
+    view: the canonical name, `clean` for the plain protocol. metric: a name of `benchmark.metrics.METRICS`.
+    k: the cut-off; None means the whole database, or a metric that has none. value: in the metric's unit.
+    """
 
     view: str
     metric: str
@@ -35,10 +39,12 @@ class CurvePoint(Value):
     """The model during training: on the queries for the record only, never used for selection unless
     `selection` says so. `part` names what `map` was scored on. None: not asked for, or no such ability.
 
-    accuracy: of the class head on the queries; label_f1: the same for label sets, micro-averaged F1.
-    fd_*: Fréchet distance in the features of the data set's own classifier, not Inception FID; fid_*: FID.
-    *_generated: the generator's images; *_revised: the same after MCMC. The record's `facts` named `curve_*` say
-    how many images, against which reference, in which features.
+    step: the updates made; seconds: the training time up to there, looking left out. map: in 0..1.
+    accuracy: of the class head on the queries, in 0..1; label_f1: the same for label sets, micro-averaged F1.
+    fd_generated, fd_revised: Fréchet distance of the generator's images, and of the same after MCMC, in the
+    features of the data set's own classifier, not Inception's. fid_generated, fid_revised: FID proper.
+
+    The record's `facts` named `curve_*` say how many images, against which reference, in which features.
     """
 
     step: int
@@ -56,9 +62,12 @@ class CurvePoint(Value):
 class ProtocolFacts(Value):
     """The protocol as it was applied: part of every number.
 
-    Sizes are in images. `dropped` are training images that nobody was handed, `wrong_labels` how many training
-    labels noise made wrong, `overlaps` how many images two parts share by row number; `definition` holds the
-    protocol itself, `notes` what else a reader must know.
+    text: the protocol in a line; rules, rules_text: the rules of scoring, by name and as a sentence.
+    queries, database, labelled, hidden, tuning, dropped: sizes in images; `hidden` were handed over without a
+    label, `tuning` held out for the selection, `dropped` handed to nobody. label_rule, noise_rule: which labels
+    were shown, and how some were made wrong. wrong_labels: how many training labels noise made wrong.
+    selection_text: which model was scored. overlaps: how many images two parts share by row number.
+    definition: the protocol itself. notes: what else a reader must know.
     """
 
     text: str
@@ -121,7 +130,12 @@ class Timings(Value):
 
 
 class Environment(Value):
-    """Where and with what a fit ran."""
+    """Where and with what a fit ran.
+
+    versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
+    differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
+    could use; threads: those that the fit used. device, precision: what it ran on and in. memory_gib: main memory.
+    """
 
     versions: dict[str, str]
     commit: str
@@ -147,7 +161,10 @@ class Failure(Value):
 class Record(Value):
     """One fit: what was asked for, what came out, and everything needed to judge and repeat it.
 
-    `sweep` names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
+    spec: its identity, and `fit_id` the digest of that. health: of the database codes, by
+    `benchmark.metrics.code_health`; flags: in words, when codes have collapsed. updates: gradient steps made;
+    selected_step: what the selection chose, None without one. source_digest: of the method's code alone.
+    sweep: names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
     """
 
     record_schema: int = RECORD_SCHEMA

@@ -26,6 +26,7 @@ GRADED = ("ndcg", "acg", "wap")
 class Evaluation:
     """What was measured, under which rules.
 
+    queries, database: how many items of each. engine: which implementation counted.
     values: score key -> mean over queries ("map", "precision@100", "ndcg", ...); NaN where every
         query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped.
     curves: `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,)

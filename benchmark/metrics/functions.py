@@ -55,7 +55,11 @@ class _Further(TypedDict, total=False):
 
 
 class Options(_Further, total=False):
-    """What every metric function takes besides codes and labels; see `Rules` and `evaluate`."""
+    """What every metric function takes besides codes and labels, beside `sign_zero`, `query_ids`, `database_ids`,
+    `threads` and `device`.
+
+    k, ties, normaliser, no_hit, empty_ball, relevance: as in `Rules`. engine: as in `evaluate`.
+    """
 
     k: int | None
     ties: str

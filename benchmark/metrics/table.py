@@ -15,7 +15,11 @@ _ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: how to print it, compare it and look it up."""
+    """One metric: how to print it, compare it and look it up.
+
+    label: for table headers. format: a format specification such as `.4f`. multi_label_only: whether it is defined
+    for label sets alone. description: what it measures, in a line; source: where it was defined.
+    """
 
     name: str
     label: str

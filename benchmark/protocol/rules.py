@@ -98,11 +98,13 @@ def _none() -> np.ndarray:
 class Split:
     """Row numbers into the decoded data set: int64, sorted, each part without repeats.
 
-    `labelled`, `hidden`, `tuning` and `dropped` together are the training part: images with a label, images that
-    are handed over without one, the tuning split (empty unless asked for), and images that nobody is given.
-    `changed` are the rows among `labelled` and `tuning` whose label was made wrong, `changed_labels` (uint8, one
-    row each) what they now say, `moved` how many labels that are. `seen` holds the classes that training was
-    confined to; empty means all.
+    `labelled`, `hidden`, `tuning` and `dropped` together are the training part.
+
+    labelled: images with a label. hidden: images that are handed over without one. tuning: the tuning split,
+    empty unless asked for. dropped: images that nobody is given.
+    changed: the rows among `labelled` and `tuning` whose label was made wrong. changed_labels: uint8, one row
+    each, what they now say. moved: how many labels that are.
+    seen: the classes that training was confined to; empty means all.
     """
 
     query: np.ndarray

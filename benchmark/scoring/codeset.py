@@ -21,6 +21,8 @@ _SIDES = ("query", "database")
 class CodeSet:
     """Query and database codes with labels. Pairs are (query, database).
 
+    name: the file's. labels: class indices (items,) or multi-hot (items, classes); ids: for leaving a query's
+    own entry out, None where there are none.
     matrices: values of shape (items, bits) as they were stored, or unpacked 0/1; outputs: real-valued
     outputs, where the file holds any; notes: what a reader of the numbers should know.
     """

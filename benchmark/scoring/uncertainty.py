@@ -17,7 +17,11 @@ _EXACT = 16  # up to this many differing queries, all sign patterns are counted
 
 @dataclass(frozen=True)
 class Paired:
-    """Two sets of codes on the same queries: mean difference (first minus second) and its uncertainty."""
+    """Two sets of codes on the same queries: mean difference (first minus second) and its uncertainty.
+
+    low, high: the bootstrap interval of the difference. p_value: of the sign-flip test, in 0..1; see `paired`.
+    better, equal, worse: queries by the sign of their difference; skipped: those that either side leaves out.
+    """
 
     difference: float
     low: float

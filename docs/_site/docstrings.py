@@ -85,13 +85,11 @@ def split(text: str, names: Iterable[str]) -> tuple[str, list[tuple[list[str], s
 
 
 def _unsaid(member: griffe.Object | griffe.Alias) -> bool:
-    """Whether this is an attribute that `__init__` assigns and nothing says a word of."""
-    return (
-        isinstance(member, griffe.Attribute)
-        and member.labels == {"instance-attribute"}
-        and member.annotation is None
-        and member.docstring is None
-    )
+    """Whether this is an attribute that `__init__` assigns and nothing says a word of, or pydantic's own."""
+    if not isinstance(member, griffe.Attribute) or member.docstring is not None:
+        return False
+    assigned = member.labels == {"instance-attribute"} and member.annotation is None
+    return assigned or member.name == "model_config"
 
 
 def _row(name: str, attribute: griffe.Attribute, text: str) -> griffe.DocstringAttribute:
