@@ -10,6 +10,8 @@ import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
+from benchmark.registry.catalogue import _scan_elsewhere
+from benchmark.registry.scan import scan
 
 GOOD = """
     import torch
@@ -33,11 +35,15 @@ GOOD = """
 """
 
 
-def test_listing_imports_no_torch_once_indexed() -> None:
+def test_listing_imports_no_torch_indexed_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path))
     code = "import sys\nfrom benchmark.cli import main\nassert main(['list', 'methods']) == 0\n"
     light = "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
-    for command in (code, code + light):  # the first may have to scan
-        subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    first, second = (
+        subprocess.run([sys.executable, "-c", code + light], check=True, capture_output=True)
+        for _ in range(2)
+    )
+    assert first.stdout == second.stdout
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -120,6 +126,21 @@ def test_a_bad_plugin_is_listed_with_its_reason(
     assert f"BROKEN: {found[0].error}" in out
     assert "itq" in registry.names("methods"), "one bad plug-in stops no other"
     assert registry.find("methods", "hashnet").origin == "methods/hashnet.py"
+
+
+def test_a_scan_in_another_process_finds_the_same(plugin: Callable[..., Path]) -> None:
+    plugin("packaged", "\n    print('noise on stdout')" + GOOD.format(cls="Packaged", name="packaged"))
+    plugin("broken", "import does_not_exist_anywhere")
+    plugin("quits", "raise SystemExit('no licence')")
+    found = _scan_elsewhere()
+    assert found == scan()
+    assert {entry.name for entry in found if entry.error} == {"throwaway-broken", "throwaway-quits"}
+
+
+def test_a_plugin_that_ends_the_scan_is_one_clear_line(plugin: Callable[..., Path]) -> None:
+    plugin("kills", "import os, sys\nprint('licence server gone', file=sys.stderr, flush=True)\nos._exit(3)")
+    with pytest.raises(InputError, match="could not be listed: licence server gone"):
+        _scan_elsewhere()
 
 
 def test_asking_for_a_broken_plugin_says_why(plugin: Callable[..., Path]) -> None:

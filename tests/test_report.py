@@ -234,8 +234,11 @@ def test_records_of_an_uninstalled_method_still_report(plugin: Callable[..., Pat
     assert method_source("x")
 
 
-def test_the_report_needs_no_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cold", [False, True])
+def test_the_report_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, cold: bool) -> None:
     registry.entries("methods")
+    if cold:  # nothing is known of any plug-in
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
     Store(tmp_path).save(made(0.4), Artifacts())
     code = (
         "import sys\nfrom benchmark.cli import main\n"

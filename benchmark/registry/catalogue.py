@@ -6,16 +6,25 @@ import functools
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import benchmark
 from benchmark.datastore import cache_root
+from benchmark.errors import InputError
 from benchmark.registry.entry import KINDS, Entry
 from benchmark.registry.scan import scan
 from benchmark.registry.sources import entry_point_sources, entry_points, package_folder, tree
+
+#: A scan in a process of its own, with this one's import path: a file for the result, the path as JSON.
+_SCAN = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from benchmark.registry.catalogue import scan_into; scan_into(sys.argv[1])"
+)
 
 #: The harness's own files that decide what a scan finds.
 _OWN = (
@@ -30,21 +39,52 @@ _OWN = (
 
 @functools.cache
 def catalogue() -> tuple[Entry, ...]:
-    """Every plug-in of every kind, broken ones included; scans when a source has changed."""
+    """Every plug-in of every kind, broken ones included; scans when a source has changed.
+
+    A scan imports every plug-in and torch with them. Unless torch is here already, another process does it: a
+    report or a list stays without torch. Raises InputError when that process dies.
+    """
     path = cache_root() / "index" / f"{_sources_digest()}.json"
     try:
-        return tuple(Entry(**row) for row in json.loads(path.read_text()))
+        return _read(path)
     except (OSError, ValueError, TypeError):
         pass
-    found = scan()
+    found = scan() if "torch" in sys.modules else _scan_elsewhere()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps([asdict(entry) for entry in found]))
+        _write(scratch, found)
         scratch.replace(path)
     except OSError:
         pass  # a read-only home only makes the next listing slower
     return found
+
+
+def scan_into(file: str) -> None:
+    """Scan, and write what was found into a file."""
+    _write(Path(file), scan())
+
+
+def _scan_elsewhere() -> tuple[Entry, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "found.json"
+        command = [sys.executable, "-c", _SCAN, str(file), json.dumps(sys.path)]
+        # What plug-ins print while they are imported must not stand among a command's own output.
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        sys.stderr.write(done.stderr if file.is_file() else "")
+        try:
+            return _read(file)
+        except (OSError, ValueError, TypeError):
+            last = " ".join(done.stderr.split("\n")[-2:]).strip()[:500] or f"exit status {done.returncode}"
+            raise InputError(f"the methods and data sets could not be listed: {last}") from None
+
+
+def _read(file: Path) -> tuple[Entry, ...]:
+    return tuple(Entry(**row) for row in json.loads(file.read_text()))
+
+
+def _write(file: Path, found: tuple[Entry, ...]) -> None:
+    file.write_text(json.dumps([asdict(entry) for entry in found]))
 
 
 def refresh() -> None:
