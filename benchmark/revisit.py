@@ -18,16 +18,10 @@ from benchmark.curves.quiet import isolated_generators
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.evaluation import ENCODE_BATCH, Evaluator
+from benchmark.failures import captured_log, describe_failure
 from benchmark.records import Artifacts, Record, Store
 from benchmark.spec import FitSpec, Job
-from benchmark.trial import (
-    Interrupted,
-    Outcome,
-    captured_log,
-    describe_failure,
-    make_context,
-    make_method,
-)
+from benchmark.trial import Interrupted, Outcome, make_context, make_method
 from benchmark.viewing.evaluate import Bench, evaluate_views
 from benchmark.views import parse_view
 from benchmark.watch import Progress, Runtime, seed_everything

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +19,9 @@ from benchmark.curves.quiet import isolated_generators
 from benchmark.datastore import LoadedDataset
 from benchmark.devices import device_title, resolve_precision
 from benchmark.evaluation import Evaluator, health_flags, score
+from benchmark.failures import captured_log, describe_failure
 from benchmark.protocol import Protocol, Split
-from benchmark.records import Artifacts, CurvePoint, Failure, FailureKind, ProtocolFacts, Record, Timings
+from benchmark.records import Artifacts, CurvePoint, ProtocolFacts, Record, Timings
 from benchmark.spec import FitSpec, Job, seed_stream
 from benchmark.watch import Progress, Runtime, WatchedContext, dismiss, equip, seed_everything
 
@@ -280,35 +278,5 @@ def _gpu_peak(device: torch.device) -> float | None:
     return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
 
 
-def describe_failure(error: Exception) -> Failure:
-    """An exception as a result: its kind, one line, its traceback."""
-    kind: FailureKind = "error"
-    if isinstance(error, FloatingPointError):
-        kind = "not-finite"
-    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(
-        error
-    ):
-        kind = "out-of-memory"  # on the CPU torch raises a plain RuntimeError
-    message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-    return Failure(kind=kind, message=message, traceback="".join(traceback.format_exception(error))[-8000:])
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@contextlib.contextmanager
-def captured_log(into: io.StringIO) -> Iterator[None]:
-    """Keep what is logged or warned during a fit, for its `log.txt`."""
-    handler = logging.StreamHandler(into)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    logging.captureWarnings(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            yield
-    finally:
-        root.removeHandler(handler)
-        logging.captureWarnings(False)

@@ -39,6 +39,7 @@ LAYERS = (
     "viewing",
     "curves",
     "watch",
+    "failures",
     "trial",
     "revisit",
     "executors",
