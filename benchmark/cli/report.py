@@ -14,7 +14,13 @@ import click
 @click.option("--out", metavar="DIR", help="Where to write.  [<results>/report]")
 @click.option("--only", metavar="A,B", help="These artifacts alone, such as table1,figure3.  [all]")
 @click.option("--list", "list_only", is_flag=True, help="Name the artifacts and what each needs.")
-@click.option("--check", metavar="DIR", help="Make the report in DIR again and say what differs.")
+@click.option(
+    "--check",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value="",
+    help="Make the report in DIR again and say what differs.  [<results>/report]",
+)
 def command(results: str, out: str | None, only: str | None, list_only: bool, check: str | None) -> int:
     """Render tables and figures from a results folder."""
     from benchmark.errors import InputError
@@ -28,7 +34,7 @@ def command(results: str, out: str | None, only: str | None, list_only: bool, ch
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     if check is not None:
-        return _check(Path(results), Path(check))
+        return _check(Path(results), Path(check) if check else Path(results) / "report")
     from benchmark.report import render
 
     for path in render(Path(results), Path(out) if out else Path(results) / "report", only):

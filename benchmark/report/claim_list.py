@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from benchmark.records import Record
-from benchmark.report.artifacts.ablation import variant_pairs, variants_of
+from benchmark.report.artifacts.ablation import variant_pairs
 from benchmark.report.artifacts.corruption import mean_drop
 from benchmark.report.artifacts.ood import ood_views
 from benchmark.report.artifacts.scarcity import share_groups, shares
@@ -15,6 +15,7 @@ from benchmark.report.claims import SUBJECT, Claim, Unit, seeds_lacking
 from benchmark.report.compare import Comparison, Queries, paired_bootstrap
 from benchmark.report.context import Context, rows_of
 from benchmark.report.frame import group_records, is_plain, is_variant
+from benchmark.report.known import variants_of
 from benchmark.suites import read
 
 _SUMMARY = "the public summary of arXiv 2210.04288"

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmark import registry
 from benchmark.records import Record, Store
 from benchmark.report.compare import Queries
 from benchmark.report.frame import Group, group_records, row_name
+from benchmark.report.known import known
 from benchmark.report.published import DEFAULT
 from benchmark.report.sheet import Gap
 from benchmark.spec import FitSpec, Sweep
@@ -137,7 +137,8 @@ def _assignments(record: Record) -> list[str]:
     """`--set` flags of the parameters that are off their defaults."""
     if row_name(record) == record.spec.method:
         return []
-    defaults = registry.find("methods", record.spec.method).defaults
+    declared = known(record.spec.method)
+    defaults = {} if declared is None else declared.defaults
     flags: list[str] = []
     for key, value in sorted(record.spec.params.items()):
         if defaults.get(key) != value:

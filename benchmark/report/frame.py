@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmark import registry
-from benchmark.errors import InputError
 from benchmark.records import Record
+from benchmark.report.known import known
 from benchmark.spec import FitSpec, digest
 from benchmark.summary import captions
 
@@ -130,10 +128,10 @@ def _group(
 
 def row_name(record: Record) -> str:
     """The method as a row of a table: its name (with an older version), and parameters off their defaults."""
-    spec = record.spec
-    defaults, current = _known(spec.method)
-    if defaults is None:  # a method that is not installed here
+    spec, declared = record.spec, known(record.spec.method)
+    if declared is None:  # a method that is not installed here
         return spec.method
+    current, defaults = declared.version, declared.defaults
     name = spec.method if spec.method_version == current else f"{spec.method} v{spec.method_version}"
     changed = [f"{key}={value}" for key, value in sorted(spec.params.items()) if defaults.get(key) != value]
     return f"{name} ({', '.join(changed)})" if changed else name
@@ -143,25 +141,13 @@ def is_plain(record: Record) -> bool:
     """Whether every parameter stands at its default. The defaults of an older version are not known any more:
     there it is whether the command set none.
     """
-    current = _known(record.spec.method)[1]
-    if record.spec.method_version != current:
+    declared = known(record.spec.method)
+    if declared is None or record.spec.method_version != declared.version:
         return f"{record.spec.method}." not in record.command
     return "(" not in row_name(record)
 
 
-@functools.cache
-def _known(method: str) -> tuple[dict[str, object] | None, int]:
-    try:
-        entry = registry.find("methods", method)
-        return dict(entry.defaults), int(entry.info["version"])
-    except (InputError, KeyError):
-        return None, 0
-
-
-@functools.cache
 def is_variant(method: str) -> bool:
     """Whether a method is a declared variant (an ablation, a baseline) of another one."""
-    try:
-        return bool(registry.find("methods", method).preset)
-    except InputError:
-        return False
+    declared = known(method)
+    return declared is not None and bool(declared.base)

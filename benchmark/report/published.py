@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import re
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.records import Record
+from benchmark.report.known import known
 
 COLUMNS = ("method", "dataset", "protocol", "bits", "metric", "value", "backbone", "source")
 #: The file of this repository; a wheel has none.
@@ -81,8 +81,9 @@ def _plain(name: str) -> str:
 def same_method(ours: str, theirs: Published) -> bool:
     """Whether a published number is of a method of ours, by its name or title; variants in brackets are not."""
     names = {_plain(ours)}
-    with contextlib.suppress(InputError, KeyError):
-        names.add(_plain(str(registry.find("methods", ours).info["title"])))
+    declared = known(ours)
+    if declared is not None:
+        names.add(_plain(declared.title))
     return _plain(theirs.method) in names
 
 

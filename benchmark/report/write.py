@@ -13,8 +13,10 @@ from typing import Any
 from benchmark.errors import InputError
 from benchmark.records import Store
 from benchmark.report.artifact import Artifact, choose
+from benchmark.report.claims import SUBJECT
 from benchmark.report.context import Context
 from benchmark.report.export import cells_parquet, records_parquet
+from benchmark.report.known import remembering, snapshot
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.page import Picture, page_html, picture, words
 from benchmark.report.sheet import Drawn, Figure, Sheet
@@ -138,6 +140,7 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path]) -> byt
         "artifacts": [one.artifact.name for one in sections],
         "fits": len(known),
         "stale": sorted(ctx.stale & known),
+        "methods": snapshot([SUBJECT, *(record.spec.method for record in ctx.records)]),
         "inexact": sorted(inexact),
         "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in _TEXT},
         "page": PAGE,
@@ -154,17 +157,21 @@ def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02
     """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
 
     Text must be equal byte for byte; of an image's pixels at most a share of `tolerance` may differ by more than a
-    tenth of the range, and its size must agree. Which fits were stale is taken from the committed manifest, so
-    that a method's later change does not count. Raises InputError when there is no manifest.
+    tenth of the range, and its size must agree. Which artifacts were chosen, which fits were stale and how the
+    methods were declared is taken from the committed manifest: a method's later change does not count. Raises
+    InputError when there is no manifest.
     """
     try:
         manifest = json.loads((committed / MANIFEST).read_text())
         names = ",".join(manifest["artifacts"])
         stale, texts, images = set(manifest["stale"]), dict(manifest["text"]), set(manifest["images"])
-        inexact = set(manifest["inexact"])
+        inexact, methods = set(manifest["inexact"]), dict(manifest.get("methods", {}))
+        with remembering(methods):
+            pass
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(committed / MANIFEST)!r} cannot be read: {error}") from error
-    made = {path.name: path for path in render(results, scratch, names, stale)}
+    with remembering(methods):
+        made = {path.name: path for path in render(results, scratch, names, stale)}
     problems = []
     for name in sorted({*texts, *(n for n, p in made.items() if p.suffix in _TEXT)}):
         here, there = committed / name, made.get(name)

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from benchmark import registry
-from benchmark.errors import InputError
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.frame import Group, is_plain, is_variant, row_name
+from benchmark.report.known import known, variants_of
 from benchmark.report.lines import draw_bars
 from benchmark.report.mapsheet import common_notes, group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell
@@ -20,21 +19,8 @@ from benchmark.report.style import COLUMN
 
 def base_of(method: str) -> str | None:
     """The method that a declared variant is a variant of; None for one that is none."""
-    try:
-        entry = registry.find("methods", method)
-    except InputError:
-        return None
-    if not entry.preset:
-        return None
-    alike = [
-        e for e in registry.entries("methods") if (e.module, e.qualname) == (entry.module, entry.qualname)
-    ]
-    return next((e.name for e in alike if not e.preset and not e.error), None)
-
-
-def variants_of(base: str) -> list[str]:
-    """Every declared variant of a method."""
-    return [entry.name for entry in registry.entries("methods") if base_of(entry.name) == base]
+    declared = known(method)
+    return declared.base or None if declared is not None else None
 
 
 def build(ctx: Context) -> Drawn:
@@ -113,10 +99,8 @@ def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str,
 
 
 def _title(method: str) -> str:
-    try:
-        return str(registry.find("methods", method).info["title"])
-    except (InputError, KeyError):
-        return method
+    declared = known(method)
+    return method if declared is None else declared.title
 
 
 def _figure(group: Group, sheet: Sheet, base: str, bits: int) -> Figure:
