@@ -13,13 +13,15 @@ from benchmark.errors import InputError
 def describe(method: str, dataset: str, bits: int, backbone: str = "compact") -> dict[str, Any]:
     """Build a method's networks for a data set and list them; nothing is trained and no image is read.
 
-    Returns {method, dataset, bits, backbone, networks: [{name, parts: [{name, layers: [text], parameters}]}]}.
+    Returns {method, dataset, bits, backbone, parameters (the method's own, by name),
+    networks: [{name, parts: [{name, layers: [text], parameters (how many)}]}]}.
     Raises InputError for unknown names and for methods that do not build networks with `build(task)`.
     """
     info = registry.find("datasets", dataset).dataset_info
     task = info.task(bits, backbone, "none")
     cls = registry.method_class(method)
-    built = cls(registry.method_params(method, {}))
+    params = registry.method_params(method, {})
+    built = cls(params)
     build = getattr(built, "build", None)
     if build is None:
         raise InputError(f"method {method!r} builds no networks: there is no architecture to draw")
@@ -30,6 +32,7 @@ def describe(method: str, dataset: str, bits: int, backbone: str = "compact") ->
         "dataset": dataset,
         "bits": bits,
         "backbone": backbone,
+        "parameters": params.model_dump(mode="json"),
         "networks": [{"name": name, "parts": _parts(network)} for name, network in networks.items()],
     }
 

@@ -1,4 +1,4 @@
-"""Figure 1: the architecture, drawn from the built model's own parts."""
+"""Figure 1: the architecture, drawn from the built model's own parts and parameters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
+from benchmark.report.flow import Flow, draw_flow, flow_of
 from benchmark.report.sheet import Drawn, Figure, Gap
 from benchmark.report.style import COLOURS, PAGE
 
@@ -23,14 +24,18 @@ def build(ctx: Context) -> Drawn:
             if path.stat().st_size > _MAX_BYTES:
                 continue
             facts = json.loads(path.read_text())
+            flow = flow_of(facts)
             networks = [(str(n["name"]), [_part(p) for p in n["parts"]]) for n in facts["networks"]]
             title = (
                 f"{facts['method']}, {facts['dataset']}, {facts['bits']} bits, {facts['backbone']} backbone"
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if flow is not None:
+            figures.append(_flow_figure(path.stem, title, flow))
         if networks:
-            figures.append(_figure(path.stem, title, networks))
+            name = f"figure1-{path.stem}" if flow is None else f"figure1-parts-{path.stem}"
+            figures.append(_figure(name, path.stem, title, networks))
     command = f"python -m benchmark describe coophash --results {ctx.store.root}"
     return Drawn((), tuple(figures), () if figures else (Gap("no description of a built model", command),))
 
@@ -39,7 +44,24 @@ def _part(raw: dict[str, Any]) -> tuple[str, list[str], int]:
     return str(raw["name"]), [str(one) for one in raw["layers"]], int(raw["parameters"])
 
 
-def _figure(stem: str, title: str, networks: list[tuple[str, list[tuple[str, list[str], int]]]]) -> Figure:
+def _flow_figure(stem: str, title: str, flow: Flow) -> Figure:
+    revised = (
+        f"Langevin dynamics revises it in {flow.steps} steps" if flow.steps else "no dynamics revises it"
+    )
+    pair = f"the generator makes a contrastive pair and {revised}; " if flow.generates else ""
+    return Figure(
+        name=f"figure1-{stem}",
+        title=f"One update of {stem}",
+        caption=f"One update of the built model: {title}. {pair}one base serves every head, and each loss stands "
+        "below the head that it attaches to, with its weight. Dashed: what the generator learns from. Numbers are "
+        "parameters of the built parts.",
+        draw=lambda: draw_flow(flow),
+    )
+
+
+def _figure(
+    name: str, stem: str, title: str, networks: list[tuple[str, list[tuple[str, list[str], int]]]]
+) -> Figure:
     def draw() -> Any:
         from matplotlib import pyplot
 
@@ -69,7 +91,7 @@ def _figure(stem: str, title: str, networks: list[tuple[str, list[tuple[str, lis
         return figure
 
     return Figure(
-        name=f"figure1-{stem}",
+        name=name,
         title=f"Architecture of {stem}",
         caption=f"The parts of the built model: {title}. Each box is a top-level part with its layers "
         f"(weight shapes) and its "
