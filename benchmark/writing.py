@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,11 +25,7 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
     All are written beside before any is touched, so that a full disk leaves every old file as it was. Makes the
     folders that are missing. Raises OSError when that or the writing fails.
     """
-    scratches = {
-        path: path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        for path, content in contents.items()
-        if content is not None
-    }
+    scratches = {path: _scratch(path) for path, content in contents.items() if content is not None}
     try:
         for path, scratch in scratches.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +40,40 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
                 scratches[path].replace(path)
             else:
                 path.unlink(missing_ok=True)
+        for path in scratches:
+            _remove_leftovers(path)
     except BaseException:
         for scratch in scratches.values():
             with contextlib.suppress(OSError):
                 scratch.unlink()
         raise
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", socket.gethostname())[:64]
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What killed processes of this machine left beside a file; another machine's may still be at work."""
+    start = f".{path.name}.{_host()}-"
+    for found in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = found.name.removeprefix(start).removesuffix(".tmp")
+        if found.name.startswith(start) and process.isdigit() and not _alive(int(process)):
+            with contextlib.suppress(OSError):
+                found.unlink()
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # where signal 0 is no question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
