@@ -228,6 +228,23 @@ def test_plain_teaching_moves_the_generator_and_not_the_energy(name):
     assert not any(gradients(made.descriptor).values())
 
 
+def test_noise_reaches_every_head_while_there_is_a_density_and_never_encoding():
+    def features(**params):
+        made, batch = ready(digits(), **params)
+        pair, _ = made._pair(batch)
+        return made, made._features(batch, pair, None)[0].detach()
+
+    noisy, clean = features(density_noise=0.5), features(density_noise=0)
+    assert not torch.allclose(noisy[1], clean[1])
+    torch.testing.assert_close(features(density_noise=0.5)[1], noisy[1])
+    images = digits().images
+    torch.testing.assert_close(noisy[0].encode(images), clean[0].encode(images))
+    without = {"weight_nll": 0.0}
+    torch.testing.assert_close(
+        features(density_noise=0.5, **without)[1], features(density_noise=0, **without)[1]
+    )
+
+
 def test_adversarial_loss_goes_through_the_descriptor_without_moving_it():
     made, batch = ready(digits(), **VARIANTS["coophash-gan"])
     terms = losses_without_step(made, batch)

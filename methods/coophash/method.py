@@ -192,15 +192,23 @@ class CoopHash(StepwiseMethod):
         return Hidden(self.augmented(self.unlabelled, images[rows], "hidden-augment", step), candidates)
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
-        """Base features of the batch (b, width), pair (2m, width) and hidden images (u, width), in one pass."""
+        """Base features of the batch (b, width), pair (2m, width) and hidden images (u, width), in one pass.
+
+        While there is a density, all of them carry `density_noise`: a background that is exactly black, which no
+        generator draws, would otherwise tell real images apart without a look at what they show.
+        """
         none = batch.images[:0]
         parts = [
             batch.images,
             none if pair is None else pair.images,
             none if unseen is None else unseen.images,
         ]
+        images = torch.cat(parts)
+        if self.params.weight_nll and self.params.density_noise:
+            eps = torch.randn(images.shape, generator=self.ctx.generator("density-noise", batch.step))
+            images = images + self.params.density_noise * eps.to(images.device)
         with self.ctx.autocast():
-            features = self.descriptor.base(self._place(torch.cat(parts)))
+            features = self.descriptor.base(self._place(images))
         return torch.split(features.float(), [len(part) for part in parts])
 
     def _descend(self, terms: Terms) -> Tensor:

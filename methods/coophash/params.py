@@ -45,6 +45,12 @@ class CoopHashParams(StepwiseParams):
         default="energy", description="`discriminator` is the GAN counterpart: real against fake, no MCMC"
     )
     energy_penalty: float = Field(default=0.1, ge=0, le=100, description="weight of mean f^2 inside L_NLL")
+    density_noise: float = Field(
+        default=0.1,
+        ge=0,
+        le=2,
+        description="deviation of noise on real images and the pair, while there is a density",
+    )
     spectral_norm: bool = Field(default=False, description="on the base and the density head")
 
     # Langevin dynamics
