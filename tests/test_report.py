@@ -21,9 +21,10 @@ from benchmark.report.artifacts import main_table as main_artifact
 from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
 from benchmark.report.frame import group_records
+from benchmark.report.lines import draw_lines
 from benchmark.report.markup import latex, to_csv, to_latex, to_markdown
 from benchmark.report.sheet import Cell, Sheet
-from benchmark.report.style import place, style
+from benchmark.report.style import COLUMN, drawing, legend_below, place, style
 from tests.helpers import execute, method_source
 from tests.test_spec import SPEC
 
@@ -253,6 +254,26 @@ def test_a_method_keeps_its_colour() -> None:
     assert style("some-new-method") == style("some-new-method")
     looks = {tuple(map(str, style(entry.name).values())) for entry in registry.entries("methods")}
     assert len(looks) == len({place(entry.name) for entry in registry.entries("methods")})
+
+
+def test_methods_are_told_apart_without_colours() -> None:
+    looks = [style(entry.name) for entry in registry.entries("methods")]
+    assert len({(look["marker"], str(look["linestyle"])) for look in looks}) == len(looks)
+    figure4 = [style(name) for name in suites.read("paper-curves")["methods"]]
+    assert len({look["marker"] for look in figure4}) == len(figure4)
+
+
+def test_a_legend_of_long_names_stays_inside_its_figure() -> None:
+    with drawing() as pyplot:
+        figure, axes = pyplot.subplots(figsize=(COLUMN, 2.6), layout="constrained")
+        draw_lines(axes, {f"a-method-with-a-long-name-{n}": {1.0: [0.1], 2.0: [0.2]} for n in range(9)})
+        legend_below(figure, [axes])
+        figure.canvas.draw()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert box.y1 < axes.get_window_extent().y0
+        assert len(legend.get_texts()) == 9
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here: tables are not compiled")

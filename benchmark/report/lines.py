@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.sheet import Cell
-from benchmark.report.style import COLOURS, style
+from benchmark.report.style import COLOURS, place, style
 
 #: x -> the values there, one for each seed.
 Points = Mapping[float, Sequence[float]]
 
 
 def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True) -> None:
-    """One line per name: means, with a band of one standard deviation where there are several seeds."""
+    """One line per name: means, with a band of one standard deviation where there are several seeds.
+
+    markers: on every point; else on a few, in turn, which tell the lines apart without their colours.
+    """
     for name, points in sorted(curves.items()):
-        look = style(name) if markers else {**style(name), "marker": ""}
+        look = style(name) if markers else {**style(name), "markevery": (0.03 * (place(name) % 5), 0.15)}
         xs = sorted(points)
         means = [statistics.fmean(points[x]) for x in xs]
         axes.plot(xs, means, label=name, **look)
@@ -29,14 +32,14 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
 
 def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
     """Horizontal bars with standard deviations; a gap is a dash where its bar would begin."""
-    for place, (name, cell) in enumerate(zip(names, cells, strict=True)):
+    for row, (name, cell) in enumerate(zip(names, cells, strict=True)):
         if cell.mean is None:
-            axes.text(0, place, " –", va="center")
+            axes.text(0, row, " –", va="center")
             continue
         look = style(name)
-        axes.barh(place, cell.mean, 0.72, color=look["color"], xerr=cell.deviation, error_kw={"lw": 0.7})
+        axes.barh(row, cell.mean, 0.72, color=look["color"], xerr=cell.deviation, error_kw={"lw": 0.7})
         edge = cell.mean + (cell.deviation or 0.0)
-        axes.text(edge, place, f" {cell.mean:.3f}", va="center", fontsize=6)
+        axes.text(edge, row, f" {cell.mean:.3f}", va="center", fontsize=6)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.margins(x=0.16)
@@ -62,7 +65,7 @@ def draw_heat(
     for row in range(len(rows)):
         for column in range(len(columns)):
             value = grid[row, column]
-            text = "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
+            text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("0.", ".", 1)
             colour = "black" if np.isnan(value) or value > middle else "white"
             axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
     bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)

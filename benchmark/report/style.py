@@ -24,6 +24,13 @@ _PLACES = (
     *("coophash-hash-only", "coophash-class-only", "coophash-generation-only", "cross-entropy"),
     *("bihalf-u", "greedyhash-u"),
 )
+#: The methods of Figure 4, which share panels: apart without their colours too.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "coophash-gan": {"color": "#56B4E9", "marker": "D", "linestyle": "--"},
+    "coophash-hash-only": {"color": "#009E73", "marker": "X", "linestyle": ":"},
+    "coophash-class-only": {"color": "#E69F00", "marker": "*", "linestyle": (0, (5, 1))},
+    "coophash-generation-only": {"color": "#000000", "marker": "<", "linestyle": "-."},
+}
 #: One column of a two-column page, and both, in inches.
 COLUMN, PAGE = 3.3, 6.9
 
@@ -61,12 +68,16 @@ def place(method: str) -> int:
 
 def style(method: str) -> dict[str, Any]:
     """Colour, marker and line of a method; parameters in brackets and versions behind the name do not count."""
-    number = place(method)
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": LINES[number % len(LINES)],
-    }
+    number, chosen = place(method), _LOOKS.get(method.split(" ")[0])
+    return (
+        dict(chosen)
+        if chosen is not None
+        else {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linestyle": LINES[number % len(LINES)],
+        }
+    )
 
 
 @contextmanager
@@ -98,10 +109,15 @@ def encode(figure: Any) -> dict[str, bytes]:
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
-    """One legend for all axes, below them."""
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher."""
     handles: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels()):
             handles.setdefault(label, handle)
-    if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
+    for number in range(columns, 0, -1) if handles else ():
+        legend = figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=number)
+        if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            rows = -(-len(handles) // number)
+            figure.set_figheight(figure.get_figheight() + 0.13 * max(0, rows - 3))
+            return
+        legend.remove()

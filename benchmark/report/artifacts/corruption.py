@@ -12,7 +12,7 @@ from benchmark.report.frame import Group
 from benchmark.report.lines import draw_heat
 from benchmark.report.mapsheet import common_notes, group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
-from benchmark.report.style import COLUMN
+from benchmark.report.style import COLUMN, PAGE
 from benchmark.views import COMMON, FAMILIES, corruption_cells, mean_corruption_score, relative_drop
 from benchmark.views.robustness import Cells
 
@@ -105,12 +105,12 @@ def _figure(group: Group, records: tuple[Record, ...], bits: int, title: str) ->
     def draw() -> Any:
         from matplotlib import pyplot
 
-        height = 1.55 + 0.17 * len(rows)
-        figure, axes = pyplot.subplots(figsize=(COLUMN, height), layout="constrained")
+        # Corruptions downwards: nineteen columns of numbers would touch each other.
+        size = (COLUMN if len(rows) <= 12 else PAGE, 0.9 + 0.14 * len(names))
+        figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         shown = [_SHORT.get(name, name).replace("_", " ") for name in names]
-        draw_heat(
-            axes, sorted(rows), shown, [[value(r, c) for c in names] for r in sorted(rows)], "relative drop"
-        )
+        grid = [[value(row, name) for row in sorted(rows)] for name in names]
+        draw_heat(axes, shown, sorted(rows), grid, "relative drop")
         return figure
 
     caption = f"Relative drop of mAP by corruption, mean over severities and seeds: {title}. Lower is better."
