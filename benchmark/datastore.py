@@ -47,10 +47,10 @@ def cache_root() -> Path:
     return Path(given) if given else Path(platformdirs.user_cache_dir("coophash-benchmark"))
 
 
-def data_root(given: Path | None) -> Path | None:
-    """The data folder: the flag, else BENCHMARK_DATA, else `data` in the working folder if it exists."""
-    if given is not None:
-        return given
+def data_root(given: Path | str | None) -> Path | None:
+    """The data folder: the flag (empty: not given), else BENCHMARK_DATA, else `data` in the working folder."""
+    if given:
+        return Path(given)
     if os.environ.get("BENCHMARK_DATA"):
         return Path(os.environ["BENCHMARK_DATA"])
     return Path("data")

@@ -29,7 +29,7 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
 
     plans, unplanned, store = [], list[InputError](), Store(Path(configs[0].results))
     given = configs[0].data_root or os.environ.get("BENCHMARK_DATA")
-    root = datastore.data_root(Path(configs[0].data_root) if configs[0].data_root else None)
+    root = datastore.data_root(configs[0].data_root)
     without_data = without_data and not (
         given and not (root and root.is_dir())
     )  # a mistyped folder is a mistake

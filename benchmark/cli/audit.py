@@ -69,7 +69,7 @@ def _audits(targets: tuple[str, ...], flags: dict[str, Any]) -> list[Any]:
 def _data(name: str, protocol_name: str, flags: dict[str, Any]) -> Any:
     from benchmark import audit, datastore, protocol, registry
 
-    root = datastore.data_root(Path(flags["data_root"]) if flags["data_root"] else None)
+    root = datastore.data_root(flags["data_root"])
     dataset = registry.dataset(name, root)
     rule = protocol.resolve(protocol_name, dataset.info)
     data = datastore.load(dataset, root)

@@ -44,7 +44,7 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
     """
     from benchmark import datastore, declaring
 
-    root = datastore.data_root(Path(data_root) if data_root else None)
+    root = datastore.data_root(data_root)
     keys = {key: value for key, value in given.items() if value is not None}
     file, info, files = declaring.declare(name, keys, root or Path("data"))
     parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (files.parts or {}).items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ def command(names: str, data_root: str | None, skip_bad_images: bool) -> int:
     from benchmark import datastore, registry
     from benchmark.errors import InputError
 
-    root = datastore.data_root(Path(data_root) if data_root else None)
+    root = datastore.data_root(data_root)
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if not wanted:
         raise click.UsageError("name at least one data set")

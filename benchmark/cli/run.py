@@ -152,12 +152,12 @@ def _ensure_data(configs: tuple[Any, ...]) -> None:
 
     wanted: dict[tuple[str, str], None] = {}
     for config in configs:
-        root = datastore.data_root(Path(config.data_root) if config.data_root else None)
+        root = datastore.data_root(config.data_root)
         wanted |= dict.fromkeys((config.data_root, name) for name in config.datasets)
         wanted |= dict.fromkeys((config.data_root, name) for name in _other_sets(config, root))
     missing, there = dict[str, None](), []
     for folder, name in wanted:
-        root = datastore.data_root(Path(folder) if folder else None)
+        root = datastore.data_root(folder)
         dataset = registry.dataset(name, root)
         try:
             datastore.ensure(dataset, root, given=bool(folder or os.environ.get("BENCHMARK_DATA")))
@@ -180,7 +180,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark.watch import Runtime
 
     store = Store(Path(config.results))
-    data_root = datastore.data_root(Path(config.data_root) if config.data_root else None)
+    data_root = datastore.data_root(config.data_root)
     executor, device = choose(config)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)

@@ -74,7 +74,7 @@ def _setting(flags: dict[str, Any]) -> Any:
     from benchmark.spec import parse
     from benchmark.tuning import Setting
 
-    data_root = datastore.data_root(Path(flags["data_root"]) if flags["data_root"] else None)
+    data_root = datastore.data_root(flags["data_root"])
     info = registry.find("datasets", flags["dataset"], data_root).dataset_info
     values = {
         "dataset": flags["dataset"],

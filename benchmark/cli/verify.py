@@ -33,7 +33,7 @@ def command(
         raise InputError(f"results folder {results!r} does not exist")
     store, where = Store(Path(results)), resolve_device(device)
     record = provenance.find(store, fit_id)
-    root = datastore.data_root(Path(data_root) if data_root else None)
+    root = datastore.data_root(data_root)
     skipping = datastore.skipping_bad_images(skip_bad_images)
     with skipping, tempfile.TemporaryDirectory(prefix="benchmark-verify-") as scratch:
         verdict = provenance.verify(store, record, root, Path(scratch), where, weights_file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from benchmark.report.artifacts.scarcity import share_groups, shares
 from benchmark.report.claims import SUBJECT, Claim, Unit, seeds_lacking
 from benchmark.report.compare import Comparison, Queries, paired_bootstrap
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import group_records, is_plain, is_variant
+from benchmark.report.frame import Group, group_records, is_plain, is_variant
 from benchmark.report.known import variants_of
 from benchmark.suites import read
 
@@ -24,16 +24,21 @@ _SUMMARY = "the public summary of arXiv 2210.04288"
 def _full(ctx: Context) -> list[Unit]:
     """The subject against each baseline, per data set, budget and bits; selection `last` or `val` alone."""
     units = []
-    for group in ctx.main_groups:
-        if group.selection == "peek":
-            continue
-        for bits in sorted({record.spec.bits for record in group.records}):
-            mine, others = _sides(group.at(bits))
-            for name, theirs in others.items() if mine else ():
-                found = ctx.queries.compare(mine, theirs)
-                what = f"{group.title}, {bits} bits: against {name}"
-                units.append(Unit(what, found, _needed(ctx, mine, theirs, found)))
+    for group, bits in _fair(ctx.main_groups):
+        mine, others = _sides(group.at(bits))
+        for name, theirs in others.items() if mine else ():
+            found = ctx.queries.compare(mine, theirs)
+            what = f"{group.title}, {bits} bits: against {name}"
+            units.append(Unit(what, found, _needed(ctx, mine, theirs, found)))
     return units
+
+
+def _fair(groups: Iterable[Group]) -> Iterator[tuple[Group, int]]:
+    """Each group with each of its code lengths; those that chose their model on the test queries are left out."""
+    for group in groups:
+        if group.selection != "peek":
+            for bits in sorted({record.spec.bits for record in group.records}):
+                yield group, bits
 
 
 def _sides(records: Iterable[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
@@ -135,34 +140,28 @@ def over_seeds(
 def _corrupted(ctx: Context) -> list[Unit]:
     """How much less of its mAP the subject loses than each baseline, mean over the common corruptions."""
     units = []
-    for group in ctx.main_groups:
-        if group.selection == "peek":
-            continue
-        for bits in sorted({record.spec.bits for record in group.records}):
-            mine, others = _sides(record for record in group.at(bits) if mean_drop(record) is not None)
-            for name, theirs in others.items() if mine else ():
-                found = over_seeds(theirs, mine, mean_drop)
-                needed = _needed(ctx, mine, theirs, found, ["clean", "corruption:common"])
-                units.append(
-                    Unit(f"{group.title}, {bits} bits: relative drop of {name} minus own", found, needed)
-                )
+    for group, bits in _fair(ctx.main_groups):
+        mine, others = _sides(record for record in group.at(bits) if mean_drop(record) is not None)
+        for name, theirs in others.items() if mine else ():
+            found = over_seeds(theirs, mine, mean_drop)
+            needed = _needed(ctx, mine, theirs, found, ["clean", "corruption:common"])
+            what = f"{group.title}, {bits} bits: relative drop of {name} minus own"
+            units.append(Unit(what, found, needed))
     return units
 
 
 def _foreign(ctx: Context) -> list[Unit]:
     """The subject's out-of-distribution mAP minus each baseline's, for every such view but novelty."""
     units = []
-    fair = [r for r in ctx.records if r.spec.selection != "peek" and not r.spec.label_noise]
-    full = [record for record in fair if record.spec.label_rule.full]
-    for group in group_records(full, vary=("class_split",)):
-        for bits in sorted({record.spec.bits for record in group.records}):
-            views = sorted({view for r in group.at(bits) for view, metric in ood_views(r) if metric == "map"})
-            for view in views:
-                mine, others = _sides(r for r in group.at(bits) if r.score("map", view) is not None)
-                for name, theirs in others.items() if mine else ():
-                    found = over_seeds(mine, theirs, _view_map(view))
-                    needed = _needed(ctx, mine, theirs, found, [view])
-                    units.append(Unit(f"{group.title}, {bits} bits, {view}: against {name}", found, needed))
+    full = [r for r in ctx.records if r.spec.label_rule.full and not r.spec.label_noise]
+    for group, bits in _fair(group_records(full, vary=("class_split",))):
+        views = sorted({view for r in group.at(bits) for view, metric in ood_views(r) if metric == "map"})
+        for view in views:
+            mine, others = _sides(r for r in group.at(bits) if r.score("map", view) is not None)
+            for name, theirs in others.items() if mine else ():
+                found = over_seeds(mine, theirs, _view_map(view))
+                needed = _needed(ctx, mine, theirs, found, [view])
+                units.append(Unit(f"{group.title}, {bits} bits, {view}: against {name}", found, needed))
     return units
 
 
@@ -174,15 +173,12 @@ def _ablated(ctx: Context) -> list[Unit]:
     """The subject minus itself without each loss: the variants that the ablation's suite names."""
     wanted = [name for name in variants_of(SUBJECT) if name in read("paper-ablation")["methods"]]
     units = []
-    for group in ctx.main_groups:
-        if group.selection == "peek":
-            continue
-        for bits in sorted({record.spec.bits for record in group.records}):
-            for name, (mine, theirs) in variant_pairs(group.at(bits)).items():
-                if theirs[0].spec.method in wanted:
-                    found = ctx.queries.compare(mine, theirs)
-                    what = f"{group.title}, {bits} bits: whole minus {name}"
-                    units.append(Unit(what, found, _needed(ctx, mine, theirs, found)))
+    for group, bits in _fair(ctx.main_groups):
+        for name, (mine, theirs) in variant_pairs(group.at(bits)).items():
+            if theirs[0].spec.method in wanted:
+                found = ctx.queries.compare(mine, theirs)
+                what = f"{group.title}, {bits} bits: whole minus {name}"
+                units.append(Unit(what, found, _needed(ctx, mine, theirs, found)))
     return units
 
 
