@@ -101,9 +101,7 @@ def encode(figure: Any) -> dict[str, bytes]:
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix[1:], dpi=200, metadata=metadata)
-        figure.set_layout_engine(
-            "none"
-        )  # laid out once: every format shows the same, and later ones cost less
+        figure.set_layout_engine(None)  # laid out once, for every format alike
         found[suffix] = buffer.getvalue()
     return found
 
