@@ -25,6 +25,8 @@ from benchmark.status import stale_fits
 
 MANIFEST, PAGE = "report.json", "report.html"
 _TEXT = (".md", ".tex", ".csv", ".txt")
+#: From so many figures on, other processes (each takes seconds to start and some 200 MB) draw them, at most so many.
+_MANY, _PROCESSES = 12, 4
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def render(results: Path, out: Path, only: str | None = None, stale: set[str] | 
 def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
     written: list[Path] = []
     page = ["# Report", "", *_contents(sections)]
-    pictures: dict[str, Picture] = {}
+    drawings = _draw_all([figure for section in sections for figure in section.drawn.figures])
     for section in sections:
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
@@ -78,8 +80,7 @@ def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
-            files, pictures[figure.name] = _write_figure(figure, section.artifact.name, out)
-            written += files
+            written += _write_figure(figure, drawings[figure.name].images, section.artifact.name, out)
             page += [f"![{markdown(figure.title)}]({figure.name}.png)", "", markdown(figure.caption), ""]
         page += _gap_lines(section.drawn)
     named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
@@ -89,6 +90,7 @@ def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
     written.append(_write(out / "cells.parquet", cells_parquet(named)))
     written.append(_write(out / "records.parquet", records_parquet(ctx.records)))
     written.append(_write(out / "report.md", "\n".join(page).encode()))
+    pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
     written.append(_write(out / PAGE, html.encode(errors="replace")))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written)))
@@ -114,16 +116,37 @@ def _gap_lines(drawn: Drawn) -> list[str]:
     return lines
 
 
-def _write_figure(figure: Figure, artifact: str, out: Path) -> tuple[list[Path], Picture]:
+@dataclass(frozen=True)
+class _Drawing:
+    """A figure's files by suffix, and what the page shows of it."""
+
+    images: dict[str, bytes]
+    shown: Picture
+
+
+def _draw_all(figures: list[Figure]) -> dict[str, _Drawing]:
+    """Every figure by name; many are drawn in several processes, for drawing is most of a report's time."""
+    if len(figures) < _MANY:
+        return {figure.name: _draw(figure) for figure in figures}
+    from joblib import Parallel, cpu_count, delayed
+
+    drawn = Parallel(n_jobs=min(cpu_count(), _PROCESSES))(delayed(_draw)(figure) for figure in figures)
+    return dict(zip((figure.name for figure in figures), drawn, strict=True))
+
+
+def _draw(figure: Figure) -> _Drawing:
     with drawing():
         drawn = figure.draw()
         images = encode(drawn)
-        shown = picture(figure.name, drawn, images[".png"])
+        return _Drawing(images, picture(figure.name, drawn, images[".png"]))
+
+
+def _write_figure(figure: Figure, images: dict[str, bytes], artifact: str, out: Path) -> list[Path]:
     written = [_write(out / f"{figure.name}{suffix}", content) for suffix, content in images.items()]
     written.append(_write(out / f"{figure.name}.txt", (figure.caption + "\n").encode()))
     if figure.data is not None:
         written.append(_write(out / f"{figure.name}.csv", to_csv([(artifact, figure.data)]).encode()))
-    return written, shown
+    return written
 
 
 def _write(path: Path, content: bytes) -> Path:
