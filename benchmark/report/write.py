@@ -25,7 +25,7 @@ from benchmark.status import stale_fits
 
 MANIFEST, PAGE = "report.json", "report.html"
 _TEXT = (".md", ".tex", ".csv", ".txt")
-#: From so many figures on, other processes (each takes seconds to start and some 200 MB) draw them, at most so many.
+#: From so many figures on, other processes draw them, at most so many: each takes seconds to start, and 200 MB.
 _MANY, _PROCESSES = 12, 4
 
 
