@@ -15,6 +15,7 @@ from benchmark.errors import InputError
 from benchmark.records import SAMPLES, Record, Store
 from benchmark.spec import digest
 from benchmark.tracked import metrics_of, params_of, stamp_of, tags_of
+from benchmark.writing import remove_leftovers, scratch_of
 
 log = logging.getLogger(__name__)
 
@@ -214,6 +215,7 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
             logging.getLogger(name).setLevel(logging.WARNING)
+        _make_database(self.uri)
         client = MlflowClient(self.uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
@@ -225,6 +227,28 @@ class Tracker:
             self._experiment = found.experiment_id
         self._client = client
         return client
+
+
+def _make_database(uri: str) -> None:
+    """Make the file of an SQLite tracker whole or not at all: MLflow refuses one that it was killed in making."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or "?" in uri or path.name in ("", ":memory:") or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    scratch = scratch_of(path)
+    try:
+        MlflowClient(f"sqlite:///{scratch}").search_experiments(max_results=1)
+        try:
+            os.link(scratch, path)
+        except FileExistsError:  # another driver was faster
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    remove_leftovers(path)
 
 
 def catch_up(

@@ -25,7 +25,7 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
     All are written beside before any is touched, so that a full disk leaves every old file as it was. Makes the
     folders that are missing. Raises OSError when that or the writing fails.
     """
-    scratches = {path: _scratch(path) for path, content in contents.items() if content is not None}
+    scratches = {path: scratch_of(path) for path, content in contents.items() if content is not None}
     try:
         for path, scratch in scratches.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
             else:
                 path.unlink(missing_ok=True)
         for path in scratches:
-            _remove_leftovers(path)
+            remove_leftovers(path)
     except BaseException:
         for scratch in scratches.values():
             with contextlib.suppress(OSError):
@@ -49,7 +49,8 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
         raise
 
 
-def _scratch(path: Path) -> Path:
+def scratch_of(path: Path) -> Path:
+    """Where this process writes what is to become `path`."""
     return path.with_name(f".{path.name}.{_host()}-{os.getpid()}.tmp")
 
 
@@ -57,11 +58,11 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", socket.gethostname())[:64]
 
 
-def _remove_leftovers(path: Path) -> None:
-    """What killed processes of this machine left beside a file; another machine's may still be at work."""
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes of this machine left beside a file; another machine's may still be at work."""
     start = f".{path.name}.{_host()}-"
-    for found in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = found.name.removeprefix(start).removesuffix(".tmp")
+    for found in path.parent.glob(f".{glob.escape(path.name)}.*.tmp*"):  # a database leaves a journal too
+        process = found.name.removeprefix(start).partition(".tmp")[0]
         if found.name.startswith(start) and process.isdigit() and not _alive(int(process)):
             with contextlib.suppress(OSError):
                 found.unlink()

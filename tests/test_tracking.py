@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -102,6 +105,32 @@ def test_a_dead_server_loses_nothing(store: Store) -> None:
     tracker = Tracker("http://127.0.0.1:9", store)
     assert sync(store, tracker) == (0, 2)
     assert len(list(store.records())) == 2
+
+
+def test_a_kill_while_the_database_is_made_leaves_none(store: Store, tmp_path: Path) -> None:
+    """MLflow makes its tables step by step and refuses what a killed process left of them."""
+    path = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{path}"
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom benchmark.records import Store\n"
+        "from benchmark.tracking import Tracker\n"
+        "store = Store(Path(sys.argv[2]))\n"
+        "Tracker(sys.argv[1], store).send(next(iter(store.records())))\n"
+    )
+    maker = subprocess.Popen([sys.executable, "-c", script, uri, str(store.root)])
+    try:
+        deadline = time.monotonic() + 120
+        while not any(file.stat().st_size for file in tmp_path.glob(".mlflow.db.*.tmp")):
+            assert maker.poll() is None, "it was done before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        maker.kill()
+        maker.wait()
+    assert not path.exists()
+    tracker = Tracker(uri, store)
+    assert all(tracker.send(record) for record in store.records())
+    assert not [*tmp_path.glob(".mlflow.db.*")]
 
 
 def test_uris_are_checked_and_passwords_hidden() -> None:
