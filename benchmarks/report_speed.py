@@ -65,13 +65,15 @@ def template(folder: Path) -> tuple[Record, dict[str, np.ndarray]]:
     return record, store.codes(record.spec)
 
 
-def fill(folder: Path, like: Record, codes: dict[str, np.ndarray], count: int) -> None:
+def fill(folder: Path, like: Record, codes: dict[str, np.ndarray], count: int, datasets: int) -> None:
     """Write `count` records with codes; seeds are added until there are enough."""
     store, rng = Store(folder), np.random.default_rng(0)
     store.open()
     defaults = {name: registry.find("methods", name) for name in METHODS}
     cells = (
-        (seed, *rest) for seed in itertools.count() for rest in itertools.product(METHODS, DATASETS, BITS)
+        (seed, *rest)
+        for seed in itertools.count()
+        for rest in itertools.product(METHODS, DATASETS[:datasets], BITS)
     )
     for seed, method, (dataset, rule), bits in itertools.islice(cells, count):
         entry = defaults[method]
@@ -158,13 +160,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--records", type=int, default=1000)
+    parser.add_argument(
+        "--datasets", type=int, default=len(DATASETS), help="data sets among the records, 1 to 4"
+    )
     parser.add_argument("--no-page", action="store_true")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         record, codes = template(place / "template")
-        fill(place / "many", record, codes, given.records)
+        fill(place / "many", record, codes, given.records, given.datasets)
         time_report(place / "many", place / "report", profile=given.profile)
         if not given.no_page:
             time_page(place, record)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.errors import InputError
 from benchmark.metrics import Rules, evaluate
+from benchmark.metrics.engines import choose_engine
 from benchmark.records import Record, Store
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,7 @@ class Queries:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._found: dict[str, tuple[NDArray[np.int64], Floats] | None] = {}
+        self._pairs = 0
 
     def of(self, record: Record) -> tuple[NDArray[np.int64], Floats] | None:
         """(query ids, average precisions), both (queries,); None without codes that can be read."""
@@ -62,6 +64,8 @@ class Queries:
             rules = Rules(**known)
             ids = np.asarray(codes["query_ids"], dtype=np.int64)
             pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
+            # One record alone may not be worth loading the compiled engine; hundreds of them are.
+            self._pairs += len(codes["query_codes"]) * len(codes["database_codes"])
             scored = evaluate(
                 codes["query_codes"],
                 codes["database_codes"],
@@ -70,6 +74,7 @@ class Queries:
                 codes["database_labels"],
                 rules=rules,
                 metrics=["map"],
+                engine=choose_engine("auto", self._pairs),
                 query_ids=pair[0],
                 database_ids=pair[1],
             )
