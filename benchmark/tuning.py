@@ -27,6 +27,7 @@ from benchmark.evaluation import Evaluator
 from benchmark.protocol import Protocol, Split
 from benchmark.spec import Value, digest, seed_stream
 from benchmark.watch import seed_everything
+from benchmark.writing import write_file
 
 #: The most and the fewest trials that make sense.
 TRIALS = (2, 200)
@@ -217,10 +218,7 @@ def read_study(path: Path) -> Study:
 def write_study(study: Study, path: Path) -> None:
     """Write a study, in one piece."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.tmp")
-        scratch.write_text(study.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        scratch.replace(path)
+        write_file(path, (study.model_dump_json(indent=1) + "\n").encode())
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
 

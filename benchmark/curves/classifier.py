@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from benchmark.datastore import LoadedDataset, cache_root
 from benchmark.spec import seed_stream
+from benchmark.writing import write_file
 
 log = logging.getLogger(__name__)
 
@@ -189,10 +189,7 @@ def _write(path: Path, kept: FeatureNetwork) -> None:
     """Write beside, then rename. A disk that cannot be written costs the next fit the training, no more."""
     facts = {"trained_on": str(kept.trained_on), "accuracy": repr(kept.accuracy), "digest": kept.digest}
     state = {name: tensor.contiguous() for name, tensor in kept.network.state_dict().items()}
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(save(state, metadata=facts))
-        scratch.replace(path)
+        write_file(path, save(state, metadata=facts))
     except OSError as error:
         log.warning("the classifier of the Fréchet distance is not kept: %s", error)

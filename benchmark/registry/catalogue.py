@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +19,7 @@ from benchmark.errors import InputError
 from benchmark.registry.entry import KINDS, Entry
 from benchmark.registry.scan import scan
 from benchmark.registry.sources import entry_point_sources, entry_points, package_folder, tree
+from benchmark.writing import write_file
 
 #: A scan in a process of its own, with this one's import path: a file for the result, the path as JSON.
 _SCAN = (
@@ -50,13 +51,8 @@ def catalogue() -> tuple[Entry, ...]:
     except (OSError, ValueError, TypeError):
         pass
     found = scan() if "torch" in sys.modules else _scan_elsewhere()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        _write(scratch, found)
-        scratch.replace(path)
-    except OSError:
-        pass  # a read-only home only makes the next listing slower
+    with contextlib.suppress(OSError):  # a read-only home only makes the next listing slower
+        _write(path, found)
     return found
 
 
@@ -84,7 +80,7 @@ def _read(file: Path) -> tuple[Entry, ...]:
 
 
 def _write(file: Path, found: tuple[Entry, ...]) -> None:
-    file.write_text(json.dumps([asdict(entry) for entry in found]))
+    write_file(file, json.dumps([asdict(entry) for entry in found]).encode())
 
 
 def refresh() -> None:

@@ -159,6 +159,7 @@ class CoopHash(StepwiseMethod):
         latent = torch.randn(len(own), p.latent, generator=ctx.generator("latent", batch.step))
         latent = latent.to(ctx.device).repeat(2, 1)
         labels = torch.cat([own, other])
+        # A graph only where the generator learns from this very output.
         with torch.set_grad_enabled(p.adversarial or p.teaches), ctx.autocast():
             initial = self.generator(latent, labels).float()
         images, chain = initial.detach(), None
