@@ -3,10 +3,10 @@
     python benchmarks/coophash_step.py [--size 16] [--batch 64] [--backbone compact] [--device cpu] [--json]
 
 The passes are timed bare, on images of the same number and size, in the same process and in turn with whole
-updates: the generator forward; the density forward and back to the pixels, once for each Langevin update;
-the descriptor forward and back over the real batch and the revised pair, its four heads included; the
-generator forward and back. What is left is the method's own overhead: draws, Langevin moves, losses, both
-optimisers, logging. Medians over the rounds.
+updates: the generator forward, and back where it is taught from its own z; the density forward and back to
+the pixels, once for each Langevin update; the descriptor forward and back over the real batch and the revised
+pair, its four heads included; the generator forward and back. What is left is the method's own overhead:
+draws, Langevin moves, losses, both optimisers, logging. Medians over the rounds.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def bare_passes(method: CoopHash, batch: Batch) -> dict[str, Callable[[], None]]
         generator.zero_grad(set_to_none=True)
 
     return {
-        "generator forward": generate,
+        # Taught from its own z, the generator's first pass goes back too.
+        **({"generator forward and back, own z": rebuild} if p.teaches else {"generator forward": generate}),
         f"{p.langevin_steps} x density forward and back to pixels": sample,
         "descriptor forward and back": describe,
         "generator forward and back": rebuild,
