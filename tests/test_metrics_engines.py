@@ -39,7 +39,7 @@ def test_counts_are_equal_to_the_last_bit(data):
     bits = data.draw(st.one_of(st.integers(1, 256), st.sampled_from([64, 128, 700])))
     width = data.draw(st.sampled_from([0, 1, 20, 64, 81, 130]))
     graded, exclude = data.draw(st.booleans()), data.draw(st.booleans())
-    queries, items = data.draw(st.integers(1, 7)), data.draw(st.sampled_from([1, 3, 100, 4097, 5000]))
+    queries, items = data.draw(st.integers(1, 7)), data.draw(st.sampled_from([1, 3, 100, 5000, 9000, 17000]))
     problem, codes, labels, ids = random_problem(rng, bits, queries, items, width, graded, exclude)
     found = [count(problem, 0, queries, engine, 1, "cpu") for engine in ENGINES]
     np.testing.assert_array_equal(found[0], found[1])

@@ -203,7 +203,7 @@ def test_render_writes_everything_from_real_records(tmp_path: Path) -> None:
     assert b"/Type3" not in pdf
     assert check(tmp_path / "runs", tmp_path / "out", tmp_path / "again") == []
     (tmp_path / "out" / "main.csv").write_text("changed\n")
-    (picture,) = [path for path in written if path.name.startswith("curve-8b") and path.suffix == ".png"]
+    (picture,) = [path for path in written if path.name.startswith("curve-8-") and path.suffix == ".png"]
     Image.new("RGB", (10, 10)).save(picture)
     problems = check(tmp_path / "runs", tmp_path / "out", tmp_path / "again")
     assert sorted(problems) == [f"{picture.name}: its picture differs", "main.csv: differs"]

@@ -23,6 +23,7 @@ Counter = Callable[[Problem, int, int], Hist]
 _COMPILED = "benchmark.metrics.kernels"
 _WORTH_LOADING = 200_000_000  # pairs for which numpy takes longer than loading the compiled kernels
 _WORTH_A_GPU = 2_000_000_000  # pairs for which moving the codes to a GPU pays
+_WORTH_A_THREAD = 4_000_000  # pairs that take longer than starting a thread for them
 _CHUNK = 1 << 14  # database rows that numpy handles at a time: the temporaries stay in the cache
 
 
@@ -53,9 +54,10 @@ def count(problem: Problem, low: int, high: int, engine: str, threads: int, devi
         from benchmark.metrics.torch_engine import count_torch
 
         hist = count_torch(problem, low, high, device)
+    elif engine == "numba":
+        hist = _in_threads(_count_numba, problem, low, high, threads)
     else:
-        counter = _count_numba if engine == "numba" else _count_numpy
-        hist = _in_threads(counter, problem, low, high, threads)
+        hist = _count_numpy(problem, low, high)  # one thread: counting in bins keeps the interpreter's lock
     owners, rows = problem.excluded
     for at in range(*np.searchsorted(owners, [low, high])):
         query, row = int(owners[at]), rows[at : at + 1]
@@ -64,16 +66,20 @@ def count(problem: Problem, low: int, high: int, engine: str, threads: int, devi
 
 
 def _in_threads(counter: Counter, problem: Problem, low: int, high: int, threads: int) -> Hist:
-    threads = min(threads, high - low)
+    threads = min(threads, high - low, (high - low) * problem.items // _WORTH_A_THREAD)
     if threads <= 1:
         return counter(problem, low, high)
     edges = np.linspace(low, high, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:  # both engines release the interpreter's lock
+    with ThreadPoolExecutor(threads) as pool:  # the kernels release the interpreter's lock
         parts = pool.map(lambda span: counter(problem, *span), zip(edges[:-1].tolist(), edges[1:].tolist()))
         return np.concatenate(list(parts))
 
 
 def _count_numpy(problem: Problem, low: int, high: int) -> Hist:
+    together = _CHUNK // problem.items
+    if together > 1:
+        blocks = [(at, min(at + together, high)) for at in range(low, high, together)]
+        return np.concatenate([_count_block(problem, *block) for block in blocks])
     bins, levels = problem.bits + 1, problem.levels
     hist = np.zeros((high - low, bins * levels), dtype=np.int64)
     for query in range(low, high):
@@ -91,6 +97,15 @@ def _count_numpy(problem: Problem, low: int, high: int) -> Hist:
                 cells = distance.astype(np.intp) * levels + problem.gains(query, rows)
                 hist[query - low] += np.bincount(cells, minlength=bins * levels)
     return hist.reshape(high - low, bins, levels)
+
+
+def _count_block(problem: Problem, low: int, high: int) -> Hist:
+    """Several queries against a small database at once: one by one, each would cost more than its pairs."""
+    bins, levels, queries = problem.bits + 1, problem.levels, high - low
+    cells = problem.block_distances(low, high) * levels
+    cells += problem.block_gains(low, high)
+    cells += np.arange(queries)[:, None] * (bins * levels)
+    return np.bincount(cells.ravel(), minlength=queries * bins * levels).reshape(queries, bins, levels)
 
 
 def load_kernels() -> Any:

@@ -73,6 +73,25 @@ class Problem:
             total += np.bitwise_count(plane[rows] & word)
         return np.minimum(total, 1) if self.levels == 2 else total
 
+    def block_distances(self, low: int, high: int) -> NDArray[np.intp]:
+        """Hamming distances of queries low:high to every item, (queries, items)."""
+        total = np.zeros((high - low, self.items), dtype=np.intp)
+        for plane, words in zip(self.planes, self.query_words[low:high].T):
+            total += np.bitwise_count(plane ^ words[:, None])
+        return total
+
+    def block_gains(self, low: int, high: int) -> NDArray[Any]:
+        """The relevance level of every item for queries low:high, (queries, items)."""
+        if self.labels.planes is None:
+            assert self.labels.classes is not None
+            assert self.query_labels.classes is not None
+            return np.asarray(self.labels.classes == self.query_labels.classes[low:high, None])
+        assert self.query_labels.planes is not None
+        total = np.zeros((high - low, self.items), dtype=np.uint16)
+        for plane, words in zip(self.labels.planes, self.query_labels.planes[:, low:high]):
+            total += np.bitwise_count(plane & words[:, None])
+        return np.minimum(total, 1) if self.levels == 2 else total
+
     def excluded_rows(self, query: int) -> NDArray[np.int64]:
         """The database rows that query must not see."""
         owners, rows = self.excluded
@@ -109,7 +128,6 @@ def build_problem(
     # the database, and a list of excluded rows, need the order that was given.
     if right.classes is None or left.classes is None or rules.ties == "database-order":
         return Problem(bits, levels, words, to_planes(items), left, right, False, _NONE, excluded)
-    order = np.argsort(right.classes, kind="stable")
     narrow = right.classes.max() < 2**16  # numpy sorts 16-bit values by radix
     order = np.argsort(right.classes.astype(np.uint16) if narrow else right.classes, kind="stable")
     classes = right.classes[order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -111,15 +112,18 @@ def paired_bootstrap(
     known = [change[~np.isnan(change)] for change in changes]
     if any(not len(change) for change in known):
         return None
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(known), (resamples, len(known)))
+    drawn = np.random.default_rng(0).integers(0, len(known), (resamples, len(known)))
+    sizes = np.array([len(change) for change in known])
     means = np.zeros(resamples)
-    for number, change in enumerate(known):
-        times = (drawn == number).sum(axis=1)
-        for low in range(0, int(times.max(initial=0))):
-            rows = np.flatnonzero(times > low)
-            means[rows] += _resampled_means(change, len(rows), rng)
-    means /= len(known)
+    for size in np.unique(sizes):
+        same = np.stack([change for change in known if len(change) == size])
+        among = np.cumsum(sizes == size) - 1  # where a seed of this size stands in `same`
+        for place in range(len(known)):
+            rows = np.flatnonzero(sizes[drawn[:, place]] == size)
+            picked = among[drawn[rows, place]]
+            means[rows] += _resampled_means(same, picked, rows, resamples, place)
+    # Rounded, so that changes that cancel are zero whatever the order of their sum.
+    means = np.round(means / len(known), 12)
     observed = float(np.mean([change.mean() for change in known]))
     low_, high = np.quantile(means, [0.025, 0.975])
     if all((change == 0).all() for change in known):
@@ -130,11 +134,32 @@ def paired_bootstrap(
     return Comparison(observed, float(low_), float(high), p, seeds, sum(len(change) for change in known))
 
 
-def _resampled_means(change: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """Means of `count` resamples, in blocks that bound the memory."""
-    found = np.empty(count)
-    step = max(1, (1 << 20) // len(change))
-    for start in range(0, count, step):
-        size = min(step, count - start)
-        found[start : start + size] = change[rng.integers(0, len(change), (size, len(change)))].mean(axis=1)
+def _resampled_means(
+    changes: Floats, picked: NDArray[np.intp], rows: NDArray[np.intp], resamples: int, place: int
+) -> Floats:
+    """Means of the resamples `rows` of the rows `picked` of `changes` (seeds, queries), in blocks that bound the
+    memory.
+    """
+    queries = changes.shape[1]
+    times = _times_drawn(queries, resamples, place)
+    step = max(1, (1 << 20) // queries)
+    found = np.empty(len(rows))
+    for low in range(0, len(rows), step):
+        part = slice(low, low + step)
+        found[part] = np.einsum("rq,rq->r", times[rows[part]], changes[picked[part]])
+    return np.asarray(found / queries, dtype=np.float64)
+
+
+@functools.lru_cache(maxsize=32)
+def _times_drawn(queries: int, resamples: int, place: int) -> NDArray[np.uint8]:
+    """How often each resample holds each query, (resamples, queries): the same draws for every comparison, so a
+    report of hundreds draws them once. No query is drawn 256 times: that has a chance below 1e-500.
+    """
+    rng = np.random.default_rng([queries, place])
+    found = np.empty((resamples, queries), dtype=np.uint8)
+    step = max(1, (1 << 15) // queries)
+    for low in range(0, resamples, step):
+        rows = found[low : low + step]
+        cells = rng.integers(0, queries, rows.shape) + queries * np.arange(len(rows))[:, None]
+        rows[:] = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.sheet import Cell
-from benchmark.report.style import COLOURS, place, style
+from benchmark.report.style import COLUMN, PAGE, place, style
 
 #: x -> the values there, one for each seed.
 Points = Mapping[float, Sequence[float]]
@@ -30,6 +30,50 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
             axes.fill_between(xs, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
+def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tuple[Any, list[Any]]:
+    """A figure with one panel `height` inches high for each code length, named where there are several; all share
+    their axes, which are labelled `x` and `y` at the edge. One alone is a column wide, several stand in threes.
+    """
+    from matplotlib import pyplot
+
+    rows, columns = -(-len(lengths) // 3), min(3, len(lengths))
+    figure, grid = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(COLUMN if len(lengths) == 1 else PAGE, height * rows),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    panels = list(grid.flat)
+    for number, (axes, bits) in enumerate(zip(panels, lengths)):
+        axes.set(xlabel=x, ylabel=y, title=f"{bits} bits" if len(lengths) > 1 else "")
+        lowest = number + columns >= len(lengths)  # inner panels keep their labels for whoever asks, unseen
+        axes.xaxis.label.set_visible(lowest)
+        axes.tick_params(labelbottom=lowest)
+        axes.yaxis.label.set_visible(number % columns == 0)
+    for axes in panels[len(lengths) :]:
+        axes.set_axis_off()
+    return figure, panels[: len(lengths)]
+
+
+def log_x(axes: Any) -> None:
+    """A logarithmic x axis with its numbers written out; 2 and 5 are marked too where there are few decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def joined(lengths: Sequence[int], mark: str) -> str:
+    """Code lengths in one word: `16, 32` for a mark of `, `."""
+    return mark.join(map(str, lengths))
+
+
 def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
     """Horizontal bars with standard deviations; a gap is a dash where its bar would begin."""
     for row, (name, cell) in enumerate(zip(names, cells, strict=True)):
@@ -41,7 +85,8 @@ def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
         edge = cell.mean + (cell.deviation or 0.0)
         axes.text(edge, row, f" {cell.mean:.3f}", va="center", fontsize=6)
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    if not axes.yaxis_inverted():  # panels that share the axis turn it once
+        axes.invert_yaxis()
     axes.margins(x=0.16)
     axes.grid(axis="y", visible=False)
 
@@ -74,4 +119,4 @@ def draw_heat(
     return image
 
 
-__all__ = ["COLOURS", "Points", "draw_bars", "draw_heat", "draw_lines"]
+__all__ = ["Points", "draw_bars", "draw_heat", "draw_lines", "joined", "length_panels", "log_x"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -34,12 +35,12 @@ class Cell:
     unit: str = ""
     note: str = ""
 
-    @property
+    @functools.cached_property
     def mean(self) -> float | None:
         """Mean over seeds, None without a finished fit."""
         return statistics.fmean(self.values) if self.values else None
 
-    @property
+    @functools.cached_property
     def deviation(self) -> float | None:
         """Standard deviation over seeds (n - 1), None for fewer than two."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None

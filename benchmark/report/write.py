@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ from benchmark.records import Store
 from benchmark.report.artifact import Artifact, choose
 from benchmark.report.claims import SUBJECT
 from benchmark.report.context import Context
+from benchmark.report.draw import Drawing, draw_all
 from benchmark.report.export import cells_parquet, records_parquet
 from benchmark.report.known import remembering, snapshot
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
-from benchmark.report.page import Picture, page_html, picture, words
+from benchmark.report.page import page_html, words
 from benchmark.report.sheet import Drawn, Figure, Sheet
-from benchmark.report.style import drawing, encode
 from benchmark.status import stale_fits
 
 MANIFEST, PAGE = "report.json", "report.html"
 _TEXT = (".md", ".tex", ".csv", ".txt")
-#: From so many figures on, other processes draw them, at most so many: each takes seconds to start, and 200 MB.
-_MANY, _PROCESSES = 12, 4
+#: From so many records on, their figures take longer to draw than other processes to start.
+_MANY = 60
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,17 @@ def collect(
     stale: which fits to mark as measured by an older source (default: those that are). Raises InputError when
     there is no record or `only` names something unknown.
     """
+    ctx, chosen = _open(results, only, stale)
+    return ctx, [Section(artifact, artifact.build(ctx)) for artifact in chosen]
+
+
+def _open(results: Path, only: str | None, stale: set[str] | None) -> tuple[Context, list[Artifact]]:
     chosen = choose(only)
     store = Store(results)
     records = list(store.records())
     if not records:
         raise InputError(f"results folder {str(results)!r} holds no records; run something first")
-    ctx = Context(store, records, stale_fits(records) if stale is None else stale)
-    return ctx, [Section(artifact, artifact.build(ctx)) for artifact in chosen]
+    return Context(store, records, stale_fits(records) if stale is None else stale), chosen
 
 
 def render(results: Path, out: Path, only: str | None = None, stale: set[str] | None = None) -> list[Path]:
@@ -59,20 +63,28 @@ def render(results: Path, out: Path, only: str | None = None, stale: set[str] | 
 
     Raises InputError when there is nothing to report or `out` cannot be written.
     """
-    ctx, sections = collect(results, only, stale)
+    ctx, chosen = _open(results, only, stale)
+    sections: list[Section] = []
+
+    def figures() -> Iterator[Figure]:
+        # From the last artifact on: the claims take longest and draw nothing, so other processes draw meanwhile.
+        for artifact in reversed(chosen):
+            sections.insert(0, Section(artifact, artifact.build(ctx)))
+            yield from sections[0].drawn.figures
+
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return _write_all(ctx, sections, out)
+        drawings = draw_all(figures(), many=len(ctx.records) >= _MANY)
+        return _write_all(ctx, sections, drawings, out)
     except OSError as error:
         raise InputError(
             f"report folder {str(out)!r} cannot be written: {error.strerror or error}"
         ) from error
 
 
-def _write_all(ctx: Context, sections: list[Section], out: Path) -> list[Path]:
+def _write_all(ctx: Context, sections: list[Section], drawings: dict[str, Drawing], out: Path) -> list[Path]:
     written: list[Path] = []
     page = ["# Report", "", *_contents(sections)]
-    drawings = _draw_all([figure for section in sections for figure in section.drawn.figures])
     for section in sections:
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
@@ -114,31 +126,6 @@ def _gap_lines(drawn: Drawn) -> list[str]:
     for gap in drawn.gaps:
         lines += [f"- {markdown(gap.what)}", "", *(f"      {line}" for line in gap.command.splitlines()), ""]
     return lines
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A figure's files by suffix, and what the page shows of it."""
-
-    images: dict[str, bytes]
-    shown: Picture
-
-
-def _draw_all(figures: list[Figure]) -> dict[str, _Drawing]:
-    """Every figure by name; many are drawn in several processes, for drawing is most of a report's time."""
-    if len(figures) < _MANY:
-        return {figure.name: _draw(figure) for figure in figures}
-    from joblib import Parallel, cpu_count, delayed
-
-    drawn = Parallel(n_jobs=min(cpu_count(), _PROCESSES))(delayed(_draw)(figure) for figure in figures)
-    return dict(zip((figure.name for figure in figures), drawn, strict=True))
-
-
-def _draw(figure: Figure) -> _Drawing:
-    with drawing():
-        drawn = figure.draw()
-        images = encode(drawn)
-        return _Drawing(images, picture(figure.name, drawn, images[".png"]))
 
 
 def _write_figure(figure: Figure, images: dict[str, bytes], artifact: str, out: Path) -> list[Path]:

@@ -11,10 +11,9 @@ from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.frame import Group, is_plain, is_variant, row_name
 from benchmark.report.known import known, variants_of
-from benchmark.report.lines import draw_bars
+from benchmark.report.lines import draw_bars, joined, length_panels
 from benchmark.report.mapsheet import common_notes, group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell
-from benchmark.report.style import COLUMN
 
 
 def base_of(method: str) -> str | None:
@@ -24,16 +23,18 @@ def base_of(method: str) -> str | None:
 
 
 def build(ctx: Context) -> Drawn:
-    """One table and one figure for each data set, bits and base method that has variants."""
-    sheets, figures, gaps = [], [], list[Gap]()
+    """For each data set and base method that has variants: one table for each code length, and one figure."""
+    sheets, figures, gaps = list[Sheet](), [], list[Gap]()
     for group in ctx.main_groups:
         wanted = {(base_of(r.spec.method), r.spec.bits) for r in group.records if is_variant(r.spec.method)}
-        for base, bits in sorted((base, bits) for base, bits in wanted if base):
-            records = _members(group, base, bits)
-            sheet = _sheet(ctx, group, records, base, bits)
-            sheets.append(sheet)
-            figures.append(_figure(group, sheet, base, bits))
-            gaps += _gaps(ctx, group, records, base, bits)
+        for base in sorted({base for base, _ in wanted if base}):
+            found: dict[int, Sheet] = {}
+            for bits in sorted(bits for its, bits in wanted if its == base):
+                records = _members(group, base, bits)
+                found[bits] = _sheet(ctx, group, records, base, bits)
+                gaps += _gaps(ctx, group, records, base, bits)
+            sheets += found.values()
+            figures.append(_figure(group, found, base))
     if not sheets:
         gaps.append(ctx.no_records("a method without one of its parts", "paper-ablation"))
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
@@ -103,26 +104,36 @@ def _title(method: str) -> str:
     return method if declared is None else declared.title
 
 
-def _figure(group: Group, sheet: Sheet, base: str, bits: int) -> Figure:
-    def draw() -> Any:
-        from matplotlib import pyplot
+def _figure(group: Group, sheets: dict[int, Sheet], base: str) -> Figure:
+    lengths = list(sheets)
+    cells = {bits: {row[0].text: row[2] for row in sheet.rows} for bits, sheet in sheets.items()}
+    names = list(dict.fromkeys(name for own in cells.values() for name in own))
 
-        names = [row[0].text for row in sheet.rows]
-        figure, axes = pyplot.subplots(figsize=(COLUMN, 0.5 + 0.18 * len(names)), layout="constrained")
-        draw_bars(axes, names, [row[2] for row in sheet.rows])
-        axes.set_xlabel("mAP")
-        axes.set_xlim(0, None)
+    def draw() -> Any:
+        figure, panels = length_panels(lengths, 0.5 + 0.18 * len(names), "mAP", "")
+        for axes, bits in zip(panels, lengths):
+            draw_bars(axes, names, [cells[bits].get(name, Cell()) for name in names])
+            axes.set_xlim(0, None)
         return figure
 
+    shown, name = joined(lengths, ", "), f"figure3-{base}-{joined(lengths, '-')}b-{group.slug}"
     return Figure(
-        name=f"figure3-{base}-{bits}b-{group.slug}",
-        title=f"Ablation of {base}, {group.title}, {bits} bits",
+        name=name,
+        title=f"Ablation of {base}, {group.title}, {shown} bits",
         caption=f"mAP of {base} and of its declared variants (the paper's Figure 3, and the baselines of "
         f"its Figure 4): "
-        f"{group.title}, {bits} bits; mean and standard deviation over seeds. " + "; ".join(group.captions),
+        f"{group.title}, {shown} bits; mean and standard deviation over seeds. " + "; ".join(group.captions),
         draw=draw,
-        data=sheet,
+        data=sheets[lengths[0]] if len(lengths) == 1 else _together(name, sheets),
     )
+
+
+def _together(name: str, sheets: dict[int, Sheet]) -> Sheet:
+    """The tables of several code lengths as one, the length first."""
+    first = next(iter(sheets.values()))
+    rows = [(text_cell(bits), *row) for bits, sheet in sheets.items() for row in sheet.rows]
+    head, keys = ("bits", *first.head), first.keys + 1
+    return Sheet(name, name, head, tuple(rows), keys=keys, metric=first.metric, facts=first.facts)
 
 
 def _gaps(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> list[Gap]:

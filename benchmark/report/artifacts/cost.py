@@ -9,23 +9,24 @@ from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.frame import Group, is_variant
+from benchmark.report.lines import joined, length_panels, log_x
 from benchmark.report.mapsheet import common_notes, group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Sheet, cell_of, text_cell
-from benchmark.report.style import COLUMN, legend_below, style
+from benchmark.report.style import legend_below, style
 
 
 def build(ctx: Context) -> Drawn:
-    """One table and one figure for each data set, protocol, budget and bits."""
-    sheets, figures = [], []
+    """For each data set, protocol and budget: one table for each code length, and one figure."""
+    sheets, figures = list[Sheet](), []
     for group in ctx.main_groups:
-        for bits in sorted(
-            {r.spec.bits for r in group.records if r.state == "done" and not is_variant(r.spec.method)}
-        ):
-            records = tuple(r for r in group.at(bits, variants=False) if r.state == "done")
-            sheet = _sheet(ctx, group, records, bits)
-            sheets.append(sheet)
-            if len(sheet.rows) > 1:
-                figures.append(_figure(group, sheet, bits))
+        found: dict[int, Sheet] = {}
+        done = group.of(lambda r: r.state == "done" and not is_variant(r.spec.method))
+        for bits in sorted({r.spec.bits for r in done}):
+            found[bits] = _sheet(ctx, group, tuple(r for r in done if r.spec.bits == bits), bits)
+        sheets += found.values()
+        several = {bits: sheet for bits, sheet in found.items() if len(sheet.rows) > 1}
+        if several:
+            figures.append(_figure(group, several))
     gaps = () if sheets else (ctx.no_records("a finished fit", "paper-main"),)
     return Drawn(tuple(sheets), tuple(figures), gaps)
 
@@ -77,26 +78,28 @@ def _mean_only(cell: Cell) -> Cell:
     return Cell(values=cell.values, planned=cell.planned, fits=cell.fits, digits=cell.digits, label=text)
 
 
-def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
-    points = [(row[0].text, row[2].mean, row[1].mean) for row in sheet.rows]
-    shown = [(name, x, y) for name, x, y in points if x is not None and y is not None]
+def _figure(group: Group, sheets: dict[int, Sheet]) -> Figure:
+    points = {bits: [(row[0].text, row[2].mean, row[1].mean) for row in sheets[bits].rows] for bits in sheets}
+    lengths = list(sheets)
 
     def draw() -> Any:
-        from matplotlib import pyplot
-
-        rows = -(-len(shown) // 3)
-        figure, axes = pyplot.subplots(figsize=(COLUMN, 2.0 + 0.13 * rows), layout="constrained")
-        for name, x, y in shown:
-            axes.plot([max(x, 1e-3)], [y], label=name, **{**style(name), "linestyle": "none"}, ms=5)
-        axes.set_xscale("log")
-        axes.set(xlabel="training seconds", ylabel="mAP", ylim=(0, 1.02))
-        legend_below(figure, [axes])
+        rows = -(-max(map(len, points.values())) // 3)
+        height = 2.0 + 0.13 * rows if len(lengths) == 1 else 2.0
+        figure, panels = length_panels(lengths, height, "training seconds", "mAP")
+        for axes, bits in zip(panels, lengths):
+            for name, x, y in points[bits]:
+                if x is not None and y is not None:
+                    axes.plot([max(x, 1e-3)], [y], label=name, **{**style(name), "linestyle": "none"}, ms=5)
+        log_x(panels[0])
+        panels[0].set(ylim=(0, 1.02))
+        legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6)
         return figure
 
+    shown = joined(lengths, ", ")
     return Figure(
-        name=f"quality-cost-{bits}b-{group.slug}",
-        title=f"Quality against cost, {group.title}, {bits} bits",
-        caption=f"mAP against training seconds: {group.title}, {bits} bits; means over seeds. "
+        name=f"quality-cost-{joined(lengths, '-')}b-{group.slug}",
+        title=f"Quality against cost, {group.title}, {shown} bits",
+        caption=f"mAP against training seconds: {group.title}, {shown} bits; means over seeds. "
         f"{'; '.join(group.captions)}",
         draw=draw,
     )

@@ -10,8 +10,8 @@ from benchmark.errors import InputError
 from benchmark.records import Record, Store
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group
-from benchmark.report.lines import draw_lines
+from benchmark.report.frame import Group, is_variant
+from benchmark.report.lines import draw_lines, joined
 from benchmark.report.mapsheet import group_facts
 from benchmark.report.sheet import Cell, Drawn, Figure, Sheet, text_cell
 from benchmark.report.style import PAGE, legend_below
@@ -22,13 +22,12 @@ _STRETCHES = 60
 
 
 def build(ctx: Context) -> Drawn:
-    """One figure per data set, protocol, budget and bits."""
+    """One figure per data set, protocol and budget, with a row for each code length."""
     figures = []
     for group in ctx.main_groups:
-        for bits in sorted({r.spec.bits for r in group.records if r.curve}):
-            records = tuple(r for r in group.at(bits, variants=False) if r.curve)
-            if records:
-                figures.append(_figure(ctx, group, records, bits))
+        curved = group.of(lambda r: bool(r.curve) and not is_variant(r.spec.method))
+        if curved:
+            figures.append(_figure(ctx, group, curved))
     return Drawn((), tuple(figures), () if figures else (ctx.no_records("a learning curve", "paper-main"),))
 
 
@@ -48,8 +47,11 @@ def map_curves(records: tuple[Record, ...], field: str = "map", against: str = "
     return found
 
 
-def _figure(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Figure:
-    maps, losses = map_curves(records), _losses(ctx.store, records)
+def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
+    lengths = sorted({record.spec.bits for record in records})
+    at = {bits: tuple(r for r in records if r.spec.bits == bits) for bits in lengths}
+    maps = {bits: map_curves(own) for bits, own in at.items()}
+    losses = {bits: _losses(ctx.store, own) for bits, own in at.items()}
     parts = {point.part for record in records for point in record.curve}
     scored = "the tuning split" if parts == {"tuning"} else "the queries against an evenly thinned database"
     why = "for the record only, never for selection" if group.selection == "last" else "and for selection"
@@ -57,21 +59,33 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) 
     def draw() -> Any:
         from matplotlib import pyplot
 
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(PAGE, 2.9), layout="constrained")
-        draw_lines(left, maps)
-        draw_lines(right, losses, markers=False)
-        left.set(xlabel="updates", ylabel="mAP", ylim=(0, 1))
-        right.set(xlabel="updates", ylabel="training loss (not comparable)", ylim=(0, None))
-        legend_below(figure, [left], columns=6)
+        height = 2.9 if len(lengths) == 1 else 0.4 + 1.6 * len(lengths)
+        figure, grid = pyplot.subplots(
+            len(lengths), 2, figsize=(PAGE, height), layout="constrained", sharex="col", squeeze=False
+        )
+        for (left, right), bits in zip(grid, lengths):
+            draw_lines(left, maps[bits])
+            draw_lines(right, losses[bits], markers=False)
+            left.set(xlabel="updates", ylabel="mAP", ylim=(0, 1))
+            right.set(xlabel="updates", ylabel="training loss (not comparable)", ylim=(0, None))
+            for axes in (left, right):
+                axes.xaxis.label.set_visible(bits == lengths[-1])
+            if len(lengths) > 1:
+                left.set_title(f"{bits} bits")
+                right.set(title=f"{bits} bits", ylabel="training loss")
+        legend_below(figure, grid[:, 0], columns=6)
         return figure
 
+    shown, name = joined(lengths, ", "), f"curve-{joined(lengths, '-')}b-{group.slug}"
+    series = {"map" if len(lengths) == 1 else f"map at {bits} bits": maps[bits] for bits in lengths}
     return Figure(
-        name=f"curve-{bits}b-{group.slug}",
-        title=f"Learning curves, {group.title}, {bits} bits",
-        caption=f"mAP of the sign codes on {scored}, scored during training {why}, and the training loss: "
-        f"{group.title}, {bits} bits; mean over seeds. {'; '.join(group.captions)}",
+        name=name,
+        title=f"Learning curves, {group.title}, {shown} bits",
+        caption=f"mAP of the sign codes on {scored}, scored during training {why}, and the training loss"
+        f"{'' if len(lengths) == 1 else ' (not comparable between methods)'}: "
+        f"{group.title}, {shown} bits; mean over seeds. {'; '.join(group.captions)}",
         draw=draw,
-        data=points_sheet(f"curve-{bits}b-{group.slug}", {"map": maps}, "updates", group),
+        data=points_sheet(name, series, "updates", group),
     )
 
 

@@ -82,33 +82,26 @@ def _figure(
 
     def draw() -> Any:
         from matplotlib import pyplot
-        from matplotlib.patches import Rectangle
 
         images = _cached(group, first)
         if images is None:
             raise InputError(f"the images of {group.dataset} went away")
         rows = [(name, query, top) for name, tops in found.items() for query, top in tops]
-        figure, panels = pyplot.subplots(
-            len(rows), _TOP + 1, figsize=(PAGE, 0.62 * len(rows)), layout="constrained"
-        )
-        for (name, query, top), axes in zip(rows, panels):
-            for place, (row, hit) in enumerate([(query, True), *top]):
-                picture = images[row].transpose(1, 2, 0)
-                axes[place].imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
-                if place:  # a miss is told by its line as well as by its colour
-                    look: dict[str, Any] = (
-                        {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
-                    )
-                    frame = Rectangle(
-                        (0, 0), 1, 1, transform=axes[place].transAxes, fill=False, clip_on=False, **look
-                    )
-                    axes[place].add_patch(frame)
-            axes[0].set_ylabel(name.split(" ")[0], fontsize=6)
-        for axes in panels.flat:
-            axes.set(xticks=[], yticks=[])
-            axes.grid(visible=False)
-            for spine in axes.spines.values():
-                spine.set_visible(False)
+        side = images.shape[2]
+        canvas = _tiles(images, [[query, *(row for row, _ in top)] for _, query, top in rows])
+        height = PAGE * canvas.shape[0] / canvas.shape[1]
+        figure, axes = pyplot.subplots(figsize=(PAGE, height), layout="constrained")
+        axes.imshow(canvas, interpolation="nearest")
+        for row, (_, _, top) in enumerate(rows):
+            for place, (_, hit) in enumerate(top, start=1):
+                axes.add_patch(_frame(*_corner(side, row, place), side, hit))
+        names = [name.split(" ")[0] for name, _, _ in rows]
+        middles = [_corner(side, row, 0)[0] + side / 2 for row in range(len(rows))]
+        axes.set_yticks(middles, names, fontsize=6)
+        axes.tick_params(length=0)
+        axes.set_xticks([])
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
         return figure
 
     spec = first.spec
@@ -122,6 +115,34 @@ def _figure(
         "Examples, not a measurement.",
         draw=draw,
     )
+
+
+def _corner(side: int, row: int, place: int) -> tuple[int, int]:
+    """(top, left) of a tile: a quarter of its side apart, the query (place 0) twice that from the others."""
+    gap = max(2, side // 4)
+    return gap // 2 + row * (side + gap), gap // 2 + place * (side + gap) + (gap if place else 0)
+
+
+def _tiles(images: NDArray[np.uint8], rows: list[list[int]]) -> NDArray[np.uint8]:
+    """Rows of images (n, channels, side, side) as one picture (height, width, 3) on white: one picture draws in a
+    tenth of the time of as many panels.
+    """
+    side = images.shape[2]
+    down, right = _corner(side, len(rows), _TOP + 1)
+    canvas = np.full((down, right, 3), 255, dtype=np.uint8)
+    for row, members in enumerate(rows):
+        for place, member in enumerate(members):
+            top, left = _corner(side, row, place)
+            canvas[top : top + side, left : left + side] = images[member].transpose(1, 2, 0)
+    return canvas
+
+
+def _frame(top: int, left: int, side: int, hit: bool) -> Any:
+    """The frame of a hit or of a miss, told by its line as well as by its colour."""
+    from matplotlib.patches import Rectangle
+
+    look: dict[str, Any] = {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
+    return Rectangle((left - 0.5, top - 0.5), side, side, fill=False, **look)
 
 
 ARTIFACT = Artifact(

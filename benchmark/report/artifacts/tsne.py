@@ -61,19 +61,28 @@ def _codes(ctx: Context, record: Record) -> tuple[NDArray[Any], NDArray[Any]] | 
     return bits[rows], labels[rows]
 
 
+def _embedded(bits: NDArray[Any]) -> NDArray[Any]:
+    """Codes (n, bits) as places (n, 2)."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    perplexity = min(30.0, (len(bits) - 1) / 3)
+    tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=0, max_iter=500)
+    with threadpool_limits(1):  # the other cores are drawing; so few points gain little from them
+        return np.asarray(tsne.fit_transform(bits))
+
+
 def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], first: Record) -> Figure:
+    # Here, not in `draw`: scikit-learn is loaded once, not by every process that draws.
+    embedded = {name: (_embedded(bits), labels) for name, (bits, labels) in codes.items()}
+
     def draw() -> Any:
         from matplotlib import pyplot
-        from sklearn.manifold import TSNE
 
         figure, panels = pyplot.subplots(
             1, len(codes), figsize=(PAGE * len(codes) / 3, 2.5), layout="constrained", squeeze=False
         )
-        for axes, (name, (bits, labels)) in zip(panels[0], codes.items()):
-            perplexity = min(30.0, (len(bits) - 1) / 3)
-            places = TSNE(2, perplexity=perplexity, init="pca", random_state=0, max_iter=500).fit_transform(
-                bits
-            )
+        for axes, (name, (places, labels)) in zip(panels[0], embedded.items()):
             for number in np.unique(labels):
                 own = places[labels == number]
                 look = {"c": COLOURS[int(number) % 7], "marker": MARKERS[int(number) % len(MARKERS)]}

@@ -1,0 +1,167 @@
+"""Figures: panels for code lengths, the font, drawing in other processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import registry
+from benchmark.records import Record, Store
+from benchmark.report import font
+from benchmark.report.artifact import choose
+from benchmark.report.artifacts.retrieval import _corner, _tiles
+from benchmark.report.context import Context
+from benchmark.report.draw import draw_all
+from benchmark.report.font import COPY, ORIGINAL, family
+from benchmark.report.page.points import points
+from benchmark.report.sheet import Figure
+from benchmark.report.style import drawing, encode
+from benchmark.results import CurvePoint, Timings
+from tests.test_report import made
+
+
+def figures(artifact: str, records: list[Record]) -> tuple[Figure, ...]:
+    ctx = Context(Store(Path("/nonexistent")), records, set())
+    return choose(artifact)[0].build(ctx).figures
+
+
+def timed(method: str, bits: int, seed: int = 0, value: float = 0.5) -> Record:
+    """A finished fit that took some time and left a learning curve."""
+    entry = registry.find("methods", method)
+    version = entry.info["version"]
+    record = made(value, method=method, method_version=version, bits=bits, seed=seed)
+    spec = record.spec.model_copy(update={"params": entry.defaults})
+    record = record.model_copy(update={"spec": spec, "fit_id": spec.fit_id})
+    curve = tuple(CurvePoint(step=step, seconds=1.0, map=value, part="query") for step in (1, 2))
+    return record.model_copy(update={"timings": Timings(train=bits / 4), "curve": curve})
+
+
+def line(text: str) -> Figure:
+    """A small figure of one line."""
+
+    def draw() -> object:
+        from matplotlib import pyplot
+
+        figure, axes = pyplot.subplots(figsize=(2, 1), layout="constrained")
+        axes.plot([0, 1], [0, 1], label=text)
+        axes.set(xlabel=text, title="AVATo fi 0.5")
+        return figure
+
+    return Figure(name=text, title=text, caption=text, draw=draw)
+
+
+@pytest.mark.parametrize("artifact", ["cost", "curves", "ablation"])
+@pytest.mark.parametrize("lengths", [(16,), (16, 32), (16, 32, 48, 64)])
+def test_code_lengths_are_panels_of_one_figure(artifact: str, lengths: tuple[int, ...]) -> None:
+    names = ("coophash", "coophash-nll") if artifact == "ablation" else ("hashnet", "csq")
+    records = [timed(name, bits) for bits in lengths for name in names]
+    (figure,) = figures(artifact, records)
+    assert f"-{'-'.join(map(str, lengths))}b-" in figure.name
+    assert f"{', '.join(map(str, lengths))} bits" in figure.title
+    with drawing():
+        drawn = figure.draw()
+        encode(drawn)
+        shown = [axes for axes in drawn.axes if axes.axison]
+        titles = [axes.get_title() for axes in shown]
+        every = [text for _, _, text in points(drawn)]
+        assert all(axes.yaxis_inverted() == (artifact == "ablation") for axes in shown)
+    wanted = [f"{bits} bits" for bits in lengths] if len(lengths) > 1 else [""]
+    assert sorted(set(titles)) == sorted(wanted)
+    assert len(shown) == len(lengths) * (2 if artifact == "curves" else 1)
+    assert len(every) == len(records) * (2 if artifact == "curves" else 1)
+    named = {"cost": "training seconds", "curves": "updates", "ablation": "mAP"}[artifact]
+    assert all(named in text for text in every), "inner panels have names for their values too"
+
+
+def test_a_variant_that_lacks_a_length_leaves_a_dash_there() -> None:
+    records = [
+        timed("coophash", 16),
+        timed("coophash", 32),
+        timed("coophash-nll", 16),
+        timed("coophash-vae", 32),
+    ]
+    (figure,) = figures("ablation", records)
+    assert figure.data is not None
+    keys = [key for key, column, _ in figure.data.cells() if column == "mAP"]
+    assert [(key[0], key[1]) for key in keys] == [
+        ("16", "coophash"),
+        ("16", "coophash-nll"),
+        ("32", "coophash"),
+        ("32", "coophash-vae"),
+    ]
+    with drawing():
+        panels = figure.draw().axes
+        marks = [[text.get_text().strip() for text in axes.texts] for axes in panels[:2]]
+        rows = [label.get_text() for label in panels[0].get_yticklabels()]
+    assert rows == ["coophash", "coophash-nll", "coophash-vae"]
+    assert marks == [["0.500", "0.500", "–"], ["0.500", "–", "0.500"]]
+
+
+def test_retrieved_images_stand_where_their_frames_are() -> None:
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 8, 8), dtype=np.uint8) * 10
+    canvas = _tiles(images, [[0, 1, 2], [3, 4, 0]])
+    for row, members in enumerate([[0, 1, 2], [3, 4, 0]]):
+        for place, member in enumerate(members):
+            top, left = _corner(8, row, place)
+            assert (canvas[top : top + 8, left : left + 8] == member * 10).all()
+            assert (canvas[top - 1, left : left + 8] == 255).all()
+
+
+def test_other_processes_draw_what_this_one_would() -> None:
+    wanted = [line(f"line {number}") for number in range(3)]
+    here, there = draw_all(wanted, many=False), draw_all(iter(wanted), many=True)
+    assert list(here) == list(there) == [figure.name for figure in wanted]
+    assert all(here[name].images == there[name].images for name in here)
+    assert all(here[name].shown == there[name].shown for name in here)
+
+
+def test_a_killed_process_costs_no_figure() -> None:
+    parent, good = os.getpid(), line("good")
+
+    def dies() -> object:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return good.draw()
+
+    drawn = draw_all([Figure(name="dies", title="", caption="", draw=dies), good], many=True)
+    assert drawn["dies"].images[".png"] == drawn["good"].images[".png"]
+
+
+def test_the_copied_font_draws_the_same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert family() == COPY
+    copy = draw_all([line("MNIST, 32 bits ± α")], many=False)
+    monkeypatch.setattr("benchmark.report.style.family", lambda: ORIGINAL)
+    original = draw_all([line("MNIST, 32 bits ± α")], many=False)
+    (one,), (other,) = copy.values(), original.values()
+    pair = [np.asarray(Image.open(io.BytesIO(drawing.images[".png"]))) for drawing in (one, other)]
+    np.testing.assert_array_equal(*pair)
+    assert b"ReportSans" in one.images[".pdf"]
+    assert b"/FontFile2" in one.images[".pdf"]
+    assert b"DejaVuSans" in other.images[".pdf"]
+
+
+def test_a_cache_that_cannot_be_written_leaves_the_original_font(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "file"))
+    assert font.family.__wrapped__() == ORIGINAL
+
+
+def test_a_damaged_copy_of_the_font_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.font_manager import fontManager
+
+    monkeypatch.setattr(fontManager, "addfont", lambda path: None)  # it would keep the path after this test
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path))
+    assert font.family.__wrapped__() == COPY
+    (copy,) = (tmp_path / "fonts").glob("*.ttf")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:1000])
+    assert font.family.__wrapped__() == COPY
+    assert copy.read_bytes() == whole
