@@ -249,7 +249,9 @@ def test_the_report_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_method_keeps_its_colour() -> None:
-    assert style("coophash") == style("coophash (lr=0.1)")
+    rows = ("coophash", "coophash v1", "coophash (lr=0.1)", "coophash (lr=0.2)")
+    assert len({style(row)["color"] for row in rows}) == 1
+    assert len({str(sorted(map(str, style(row).items()))) for row in rows}) == len(rows)
     assert style("coophash") != style("hashnet")
     assert style("some-new-method") == style("some-new-method")
     looks = {tuple(map(str, style(entry.name).values())) for entry in registry.entries("methods")}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmark import registry
-from benchmark.records import Record, Store
+from benchmark.records import Artifacts, Record, Store
 from benchmark.report import font
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts.retrieval import _corner, _tiles
@@ -165,3 +165,49 @@ def test_a_damaged_copy_of_the_font_is_made_again(tmp_path: Path, monkeypatch: p
     copy.write_bytes(whole[:1000])
     assert font.family.__wrapped__() == COPY
     assert copy.read_bytes() == whole
+
+
+def test_variants_stand_beside_methods_in_the_scarcity_table_alone() -> None:
+    shares = [timed(name, 32) for name in ("hashnet", "coophash", "coophash-nll")]
+    few = [
+        record.model_copy(update={"spec": record.spec.model_copy(update={"label_fraction": 0.1})})
+        for record in shares
+    ]
+    few = [record.model_copy(update={"fit_id": record.spec.fit_id}) for record in few]
+    (figure,) = figures("scarcity", shares + few)
+    with drawing():
+        labels = figure.draw().axes[0].get_legend_handles_labels()[1]
+    assert labels == ["coophash", "hashnet"]
+    assert "variants stand in the table alone" in figure.caption
+    assert figure.data is not None
+    assert [row[0].text for row in figure.data.rows] == ["coophash", "coophash-nll", "hashnet"]
+    (alone,) = figures("scarcity", [record for record in shares + few if "-nll" in record.spec.method])
+    with drawing():
+        assert alone.draw().axes[0].get_legend_handles_labels()[1] == ["coophash-nll"]
+
+
+def test_a_damaged_grid_of_samples_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    record = timed("hashgan", 32)
+    store.save(record, Artifacts())
+    folder = store.folder(record.spec) / "samples"
+    folder.mkdir()
+    Image.new("L", (20, 10), 9).save(folder / "step-1.png")
+    whole = (folder / "step-1.png").read_bytes()
+    (folder / "step-2.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "step-3.png").write_bytes(b"")
+    (figure,) = choose("samples")[0].build(Context(store, [record], set())).figures
+    assert "after 1 updates" in figure.caption
+    draw_all([figure], many=False)
+    (folder / "step-1.png").unlink()
+    drawn = choose("samples")[0].build(Context(store, [record], set()))
+    assert not drawn.figures
+    assert "paper-curves" in drawn.gaps[0].command
+
+
+def test_without_semaphores_this_process_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise PermissionError("no semaphores")
+
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", refuses)
+    assert list(draw_all([line("one"), line("two")], many=True)) == ["one", "two"]

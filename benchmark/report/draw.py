@@ -31,7 +31,11 @@ def draw_all(figures: Iterable[Figure], *, many: bool) -> dict[str, Drawing]:
     from joblib.externals.loky import ProcessPoolExecutor
 
     env = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with ProcessPoolExecutor(min(cpu_count(), _PROCESSES), env=env) as pool:
+    try:
+        pool = ProcessPoolExecutor(min(cpu_count(), _PROCESSES), env=env)
+    except (OSError, ImportError, NotImplementedError):  # a place without semaphores
+        return draw_all(figures, many=False)
+    with pool:
         begun = [(figure, _begin(pool, figure)) for figure in figures]
         return {figure.name: _end(figure, drawing) for figure, drawing in begun}
 
@@ -39,7 +43,7 @@ def draw_all(figures: Iterable[Figure], *, many: bool) -> dict[str, Drawing]:
 def _begin(pool: Executor, figure: Figure) -> Future[Drawing] | None:
     try:
         return pool.submit(_draw, figure)
-    except BrokenExecutor:
+    except (BrokenExecutor, OSError):
         return None
 
 

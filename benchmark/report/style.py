@@ -63,24 +63,31 @@ _RC: dict[str, Any] = {
 }
 
 
-def place(method: str) -> int:
-    """The number that a method's look is drawn from: fixed for known names, from the name for others."""
-    name = method.split(" ")[0]
+def place(row: str) -> int:
+    """The number that a row's look is drawn from: fixed for known methods, from the name for others."""
+    name = row.split(" ")[0]
     return _PLACES.index(name) if name in _PLACES else len(_PLACES) + int(digest(name, 6), 16)
 
 
-def style(method: str) -> dict[str, Any]:
-    """Colour, marker and line of a method; parameters in brackets and versions behind the name do not count."""
-    number, chosen = place(method), _LOOKS.get(method.split(" ")[0])
-    return (
-        dict(chosen)
-        if chosen is not None
-        else {
+def style(row: str) -> dict[str, Any]:
+    """Colour, marker and line of a row: those of its method. An older version, or parameters in brackets behind
+    the name, keep the colour and have a marker and a line of their own, the marker hollow.
+    """
+    method, _, rest = row.partition(" ")
+    number = place(method)
+    look = dict(
+        _LOOKS.get(method)
+        or {
             "color": COLOURS[number % len(COLOURS)],
             "marker": MARKERS[number % len(MARKERS)],
             "linestyle": LINES[number % len(LINES)],
         }
     )
+    if rest:
+        number = int(digest(rest, 6), 16)
+        look |= {"marker": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
+        look["fillstyle"] = "none"
+    return look
 
 
 @contextmanager

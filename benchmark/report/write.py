@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -72,10 +73,17 @@ def render(results: Path, out: Path, only: str | None = None, stale: set[str] | 
             sections.insert(0, Section(artifact, artifact.build(ctx)))
             yield from sections[0].drawn.figures
 
-    try:
+    with _writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
-        drawings = draw_all(figures(), many=len(ctx.records) >= _MANY)
+    drawings = draw_all(figures(), many=len(ctx.records) >= _MANY)
+    with _writing_to(out):
         return _write_all(ctx, sections, drawings, out)
+
+
+@contextlib.contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"report folder {str(out)!r} cannot be written: {error.strerror or error}"

@@ -23,7 +23,6 @@ def build(ctx: Context) -> Drawn:
     found: dict[tuple[str, ...], tuple[Record, Path]] = {}
     for record in sorted(ctx.done, key=lambda r: (r.spec.seed, r.fit_id)):
         grids = sorted((ctx.store.folder(record.spec) / SAMPLES).glob("step-*.png"))
-        grids = [grid for grid in grids if grid.stat().st_size <= _MAX_BYTES]
         spec = record.spec
         key = (
             spec.dataset,
@@ -33,10 +32,24 @@ def build(ctx: Context) -> Drawn:
             str(spec.epochs),
             str(spec.bits),
         )
-        if grids:
-            found.setdefault(key, (record, grids[-1]))
+        last = next((grid for grid in reversed(grids) if key not in found and _readable(grid)), None)
+        if last is not None:
+            found[key] = (record, last)
     figures = tuple(_figure(record, path) for _, (record, path) in sorted(found.items()))
     return Drawn((), figures, () if figures else (ctx.no_records("generated images", "paper-curves"),))
+
+
+def _readable(grid: Path) -> bool:
+    from PIL import Image
+
+    try:
+        if grid.stat().st_size > _MAX_BYTES:
+            return False
+        with Image.open(grid) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError):  # a damaged grid is a gap
+        return False
+    return True
 
 
 def _figure(record: Record, path: Path) -> Figure:

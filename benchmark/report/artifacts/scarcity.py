@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, group_records
+from benchmark.report.frame import Group, group_records, is_variant
 from benchmark.report.lines import Points, draw_lines
 from benchmark.report.mapsheet import map_sheet
 from benchmark.report.sheet import Drawn, Figure, Gap, Sheet
@@ -82,7 +82,9 @@ def _share(share: str) -> Any:
 
 def _figure(group: Group, records: tuple[Record, ...], sheet: Sheet, bits: int) -> Figure:
     curves: dict[str, dict[float, list[float]]] = {}
-    for name, members in rows_of(records).items():
+    whole = tuple(record for record in records if not is_variant(record.spec.method))
+    left_out = "; variants stand in the table alone" if 0 < len(whole) < len(records) else ""
+    for name, members in rows_of(whole or records).items():
         for record in members:
             value = record.score("map")
             if value is not None and record.protocol is not None:
@@ -91,7 +93,7 @@ def _figure(group: Group, records: tuple[Record, ...], sheet: Sheet, bits: int) 
         name=f"scarcity-{bits}b-{group.slug}",
         title=f"mAP against labelled images, {group.title}, {bits} bits",
         caption=f"mAP against the number of labelled training images: {group.title}, {bits} bits; mean over seeds "
-        "with one standard deviation. " + "; ".join(group.captions),
+        f"with one standard deviation{left_out}. " + "; ".join(group.captions),
         draw=lambda: _draw(curves),
         data=sheet,
     )
