@@ -167,13 +167,42 @@ def test_a_damaged_copy_of_the_font_is_made_again(tmp_path: Path, monkeypatch: p
     assert copy.read_bytes() == whole
 
 
+def scarce(record: Record, share: float) -> Record:
+    """The same fit with a share of the labels, and the images that leaves."""
+    spec = record.spec.model_copy(update={"label_fraction": share})
+    assert record.protocol is not None
+    facts = record.protocol.model_copy(update={"labelled": round(500 * share)})
+    return record.model_copy(update={"spec": spec, "fit_id": spec.fit_id, "protocol": facts})
+
+
+def test_label_shares_of_several_lengths_are_panels_too() -> None:
+    full = [timed(name, bits) for name in ("hashnet", "csq") for bits in (16, 32)]
+    records = [*full, *(scarce(one, 0.1) for one in full), scarce(full[0], 0.5)]
+    (figure,) = figures("scarcity", records)
+    assert "-16-32b-" in figure.name
+    assert figure.data is not None
+    assert figure.data.head[0] == "bits"
+    cells = {(key[0], key[1], column): cell.mean for key, column, cell in figure.data.cells()}
+    half = [column for column in figure.data.head if column.startswith("0.5")]
+    assert cells["16", "hashnet", half[0]] == 0.5
+    assert cells["32", "hashnet", half[0]] is None, (
+        "a share that 32 bits lack is a gap, not another column's number"
+    )
+    with drawing():
+        drawn = figure.draw()
+        encode(drawn)
+        assert [axes.get_title() for axes in drawn.axes] == ["16 bits", "32 bits"]
+        assert sorted({float(x) for axes in drawn.axes for line in axes.lines for x in line.get_xdata()}) == [
+            50.0,
+            250.0,
+            500.0,
+        ]
+    assert len(choose("scarcity")[0].build(Context(Store(Path("/nonexistent")), records, set())).sheets) == 2
+
+
 def test_variants_stand_beside_methods_in_the_scarcity_table_alone() -> None:
     shares = [timed(name, 32) for name in ("hashnet", "coophash", "coophash-nll")]
-    few = [
-        record.model_copy(update={"spec": record.spec.model_copy(update={"label_fraction": 0.1})})
-        for record in shares
-    ]
-    few = [record.model_copy(update={"fit_id": record.spec.fit_id}) for record in few]
+    few = [scarce(record, 0.1) for record in shares]
     (figure,) = figures("scarcity", shares + few)
     with drawing():
         labels = figure.draw().axes[0].get_legend_handles_labels()[1]

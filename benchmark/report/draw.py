@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
@@ -56,7 +57,13 @@ def _end(figure: Figure, drawing: Future[Drawing] | None) -> Drawing:
 
 
 def _draw(figure: Figure) -> Drawing:
-    with drawing():
-        drawn = figure.draw()
-        images = encode(drawn)
-        return Drawing(images, picture(figure.name, drawn, images[".png"]))
+    collects = gc.isenabled()
+    gc.disable()  # a figure is thousands of objects in circles: looking through them meanwhile frees nothing
+    try:
+        with drawing():
+            drawn = figure.draw()
+            images = encode(drawn)
+            return Drawing(images, picture(figure.name, drawn, images[".png"]))
+    finally:
+        if collects:
+            gc.enable()

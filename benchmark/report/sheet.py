@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -128,6 +128,25 @@ class Sheet:
             key = tuple(cell.text for cell in row[: self.keys])
             for column, cell in zip(self.head[self.keys :], row[self.keys :], strict=True):
                 yield key, column, cell
+
+
+def together(name: str, sheets: Mapping[int, Sheet]) -> Sheet:
+    """The tables of several code lengths as one, the length first and gaps for columns that some lack; one alone
+    stays as it is.
+    """
+    first = next(iter(sheets.values()))
+    if len(sheets) == 1:
+        return first
+    columns = list(dict.fromkeys(column for sheet in sheets.values() for column in sheet.head[sheet.keys :]))
+    rows = []
+    for bits, sheet in sheets.items():
+        for row in sheet.rows:
+            cells = dict(zip(sheet.head[sheet.keys :], row[sheet.keys :], strict=True))
+            rows.append(
+                (text_cell(bits), *row[: sheet.keys], *(cells.get(column, Cell()) for column in columns))
+            )
+    head = ("bits", *first.head[: first.keys], *columns)
+    return Sheet(name, name, head, tuple(rows), keys=first.keys + 1, metric=first.metric, facts=first.facts)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from benchmark.report.frame import Group, is_plain, is_variant, row_name
 from benchmark.report.known import known, variants_of
 from benchmark.report.lines import draw_bars, joined, length_panels
 from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell
+from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell, together
 
 
 def base_of(method: str) -> str | None:
@@ -124,16 +124,8 @@ def _figure(group: Group, sheets: dict[int, Sheet], base: str) -> Figure:
         f"its Figure 4): "
         f"{group.title}, {shown} bits; mean and standard deviation over seeds. " + "; ".join(group.captions),
         draw=draw,
-        data=sheets[lengths[0]] if len(lengths) == 1 else _together(name, sheets),
+        data=together(name, sheets),
     )
-
-
-def _together(name: str, sheets: dict[int, Sheet]) -> Sheet:
-    """The tables of several code lengths as one, the length first."""
-    first = next(iter(sheets.values()))
-    rows = [(text_cell(bits), *row) for bits, sheet in sheets.items() for row in sheet.rows]
-    head, keys = ("bits", *first.head), first.keys + 1
-    return Sheet(name, name, head, tuple(rows), keys=keys, metric=first.metric, facts=first.facts)
 
 
 def _gaps(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> list[Gap]:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.frame import Group, group_records, is_variant
-from benchmark.report.lines import Points, draw_lines
+from benchmark.report.lines import Points, draw_lines, joined, length_panels
 from benchmark.report.mapsheet import map_sheet
-from benchmark.report.sheet import Drawn, Figure, Gap, Sheet
-from benchmark.report.style import COLUMN, legend_below
+from benchmark.report.sheet import Drawn, Figure, Gap, Sheet, together
+from benchmark.report.style import legend_below
 
 
 def build(ctx: Context) -> Drawn:
-    """One table and one figure for each data set, bits and treatment of the images without a label."""
-    sheets, figures, gaps = [], [], list[Gap]()
-    for group, bits in share_groups(ctx):
-        records = _records(group, bits)
-        sheet = _sheet(ctx, group, records, bits)
-        sheets.append(sheet)
-        figures.append(_figure(group, records, sheet, bits))
-        gaps += _gaps(ctx, group, records, bits)
+    """For each data set and treatment of the images without a label: a table for each code length, and a figure."""
+    sheets, figures, gaps = list[Sheet](), [], list[Gap]()
+    for _, members in groupby(share_groups(ctx), key=lambda pair: pair[0].slug):
+        found: dict[int, tuple[tuple[Record, ...], Sheet]] = {}
+        for group, bits in members:
+            records = _records(group, bits)
+            found[bits] = records, _sheet(ctx, group, records, bits)
+            gaps += _gaps(ctx, group, records, bits)
+        sheets += [sheet for _, sheet in found.values()]
+        figures.append(_figure(group, found))
     if not sheets:
         gaps.append(ctx.no_records("fits with fewer labels than all", "paper-scarcity"))
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
@@ -80,36 +83,46 @@ def _share(share: str) -> Any:
     return lambda record: record.spec.label_rule.share == share
 
 
-def _figure(group: Group, records: tuple[Record, ...], sheet: Sheet, bits: int) -> Figure:
+def _figure(group: Group, found: dict[int, tuple[tuple[Record, ...], Sheet]]) -> Figure:
+    lengths = list(found)
+    every = [record for records, _ in found.values() for record in records]
+    whole = [record for record in every if not is_variant(record.spec.method)]
+    left_out = "; variants stand in the table alone" if 0 < len(whole) < len(every) else ""
+    curves = {bits: _curves(r for r in whole or every if r.spec.bits == bits) for bits in lengths}
+    shown, name = joined(lengths, ", "), f"scarcity-{joined(lengths, '-')}b-{group.slug}"
+    return Figure(
+        name=name,
+        title=f"mAP against labelled images, {group.title}, {shown} bits",
+        caption=f"mAP against the number of labelled training images: {group.title}, {shown} bits; mean over seeds "
+        f"with one standard deviation{left_out}. " + "; ".join(group.captions),
+        draw=lambda: _draw(curves),
+        data=together(name, {bits: sheet for bits, (_, sheet) in found.items()}),
+    )
+
+
+def _curves(records: Iterable[Record]) -> dict[str, dict[float, list[float]]]:
+    """row -> labelled images -> the mAP of the seeds there."""
     curves: dict[str, dict[float, list[float]]] = {}
-    whole = tuple(record for record in records if not is_variant(record.spec.method))
-    left_out = "; variants stand in the table alone" if 0 < len(whole) < len(records) else ""
-    for name, members in rows_of(whole or records).items():
+    for name, members in rows_of(records).items():
         for record in members:
             value = record.score("map")
             if value is not None and record.protocol is not None:
                 curves.setdefault(name, {}).setdefault(float(record.protocol.labelled), []).append(value)
-    return Figure(
-        name=f"scarcity-{bits}b-{group.slug}",
-        title=f"mAP against labelled images, {group.title}, {bits} bits",
-        caption=f"mAP against the number of labelled training images: {group.title}, {bits} bits; mean over seeds "
-        f"with one standard deviation{left_out}. " + "; ".join(group.captions),
-        draw=lambda: _draw(curves),
-        data=sheet,
-    )
+    return curves
 
 
-def _draw(curves: Mapping[str, Points]) -> Any:
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(COLUMN, 2.6), layout="constrained")
-    draw_lines(axes, curves)
-    axes.set_xscale("log")
-    ticks = sorted({x for points in curves.values() for x in points})
-    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set(xlabel="labelled training images", ylabel="mAP", ylim=(0, None))
-    legend_below(figure, [axes])
+def _draw(curves: Mapping[int, Mapping[str, Points]]) -> Any:
+    lengths = list(curves)
+    height = 2.6 if len(lengths) == 1 else 2.0
+    figure, panels = length_panels(lengths, height, "labelled training images", "mAP")
+    for axes, bits in zip(panels, lengths):
+        draw_lines(axes, curves[bits])
+    panels[0].set_xscale("log")
+    ticks = sorted({x for rows in curves.values() for points in rows.values() for x in points})
+    panels[0].set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    panels[0].minorticks_off()
+    panels[0].set_ylim(0, None)
+    legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6)
     return figure
 
 
