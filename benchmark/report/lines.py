@@ -32,11 +32,13 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
 
 def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tuple[Any, list[Any]]:
     """A figure with one panel `height` inches high for each code length, named where there are several; all share
-    their axes, which are labelled `x` and `y` at the edge. One alone is a column wide, several stand in threes.
+    their axes, which are labelled `x` and `y` at the edge. One alone is a column wide, several stand in threes,
+    four in twos.
     """
     from matplotlib import pyplot
 
-    rows, columns = -(-len(lengths) // 3), min(3, len(lengths))
+    columns = 2 if len(lengths) == 4 else min(3, len(lengths))
+    rows = -(-len(lengths) // columns)
     figure, grid = pyplot.subplots(
         rows,
         columns,
