@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,12 @@ _CACHE = tempfile.TemporaryDirectory(prefix="benchmark-test-cache-")
 os.environ["BENCHMARK_CACHE"] = _CACHE.name
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that processes that take a file each end together."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
