@@ -162,10 +162,18 @@ def _wait_for(log: Path, text: str, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """What the same command leaves when nobody disturbs it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert _start(folder / "runs", folder / "log").wait(120) == 0
+    return Store(folder / "runs")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_fit_and_the_same_command_continues(
-    tmp_path: Path, number: int, code: int
+    tmp_path: Path, undisturbed: Store, number: int, code: int
 ) -> None:
     results, log = tmp_path / "runs", tmp_path / "log"
     process = _start(results, log)
@@ -179,10 +187,8 @@ def test_a_signal_saves_the_fit_and_the_same_command_continues(
     assert found["counts"]["failed"] == found["counts"]["unreadable"] == 0
     process = _start(results, log)
     assert process.wait(120) == 0
-    undisturbed = tmp_path / "undisturbed"
-    assert _start(undisturbed, log).wait(120) == 0
-    for record in Store(undisturbed).records():
-        a, b = Store(undisturbed).codes(record.spec), Store(results).codes(record.spec)
+    for record in undisturbed.records():
+        a, b = undisturbed.codes(record.spec), Store(results).codes(record.spec)
         assert all((a[key] == b[key]).all() for key in a)
     assert not list(results.rglob("checkpoint.pt"))
 
