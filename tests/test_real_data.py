@@ -56,22 +56,22 @@ def test_the_published_split_sizes(real_data: Path) -> None:
     assert (len(split.labelled), len(split.query), len(split.database)) == (5000, 1000, 59_000)
 
 
-#: MNIST under its own protocol; CIFAR-10 retrieves among the training images, a tenth of the encoding.
+#: Retrieval among the training images: a tenth of the encoding of a whole database.
 _SMALL = 'query = 100\ntrain = 500\ndraw = "per-class"\ndatabase = "train"\n'
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "rule", "floor", "database"),
-    [("mnist", "", 0.35, "69,000"), ("cifar10-jpeg", _SMALL, 0.12, "5,000")],
+    ("name", "methods", "rule", "database"),
+    [("mnist", "hashnet,itq,lsh", _SMALL, "5,000"), ("cifar10-jpeg", "itq,lsh", "", "59,000")],
     ids=["mnist", "cifar10-jpeg"],
 )
 def test_a_sweep_on_real_images(
-    real_data: Path, tmp_path: Path, run_cli: Cli, name: str, rule: str, floor: float, database: str
+    real_data: Path, tmp_path: Path, run_cli: Cli, name: str, methods: str, rule: str, database: str
 ) -> None:
     """The command of the README on real data, with a budget of seconds: better than chance (0.10)."""
     available(name, real_data)
-    arguments = ["--datasets", name, "--methods", "hashnet,itq,lsh", "--bits", "32", "--epochs", "1"]
+    arguments = ["--datasets", name, "--methods", methods, "--bits", "32", "--epochs", "1"]
     if rule:
         (tmp_path / "small.toml").write_text(rule)
         arguments += ["--protocol-file", str(tmp_path / "small.toml")]
@@ -81,7 +81,7 @@ def test_a_sweep_on_real_images(
     )
     assert code == 0, err
     scores = {record.spec.method: record.score() for record in Store(results).records()}
-    assert set(scores) == {"hashnet", "itq", "lsh"}
-    assert scores["hashnet"] > floor
+    assert set(scores) == set(methods.split(","))
     assert scores["itq"] > scores["lsh"] > 0.105
-    assert f"database of {database}" in out or f"{database} database images" in out
+    assert scores.get("hashnet", 1.0) > 0.35
+    assert f"{database} database images" in out
