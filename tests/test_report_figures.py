@@ -103,14 +103,17 @@ def test_a_variant_that_lacks_a_length_leaves_a_dash_there() -> None:
     assert marks == [["0.500", "0.500", "–"], ["0.500", "–", "0.500"]]
 
 
-def test_retrieved_images_stand_where_their_frames_are() -> None:
-    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 8, 8), dtype=np.uint8) * 10
+@pytest.mark.parametrize(("high", "wide"), [(8, 8), (6, 11)])
+def test_retrieved_images_stand_where_their_frames_are(high: int, wide: int) -> None:
+    images = (
+        np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, high, wide), dtype=np.uint8) * 10
+    )
     canvas = _tiles(images, [[0, 1, 2], [3, 4, 0]])
     for row, members in enumerate([[0, 1, 2], [3, 4, 0]]):
         for place, member in enumerate(members):
-            top, left = _corner(8, row, place)
-            assert (canvas[top : top + 8, left : left + 8] == member * 10).all()
-            assert (canvas[top - 1, left : left + 8] == 255).all()
+            top, left = _corner((high, wide), row, place)
+            assert (canvas[top : top + high, left : left + wide] == member * 10).all()
+            assert (canvas[top - 1, left : left + wide] == 255).all()
 
 
 def test_other_processes_draw_what_this_one_would() -> None:

@@ -26,7 +26,7 @@ from benchmark.report.write import check, collect, render
 from tests.test_spec import SPEC
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1> | 5 % & \\input{x} \"'"
-ARTIFACTS = "table1,scarcity,ood,cost,audit"
+ARTIFACTS = "table1,scarcity,ood,curves,cost,audit"
 PROTOCOL = ProtocolFacts(
     text="digits-20-50 v1: 20 queries a class",
     rules={"ties": "expected", "evil": EVIL},
@@ -161,7 +161,7 @@ def test_the_page_holds_every_section_table_figure_and_gap(results: Path, report
     assert [a["data-sheet"] for a in outline.all("table")] == [str(n) for n in range(len(sheets))]
     assert {a.get("data-figure") for a in outline.all("div")} - {None} == {figure.name for figure in figures}
     assert len(sheets) > 3
-    assert len(figures) == 2
+    assert len(figures) > 2
     assert gaps
     for gap in gaps:
         assert gap.command.replace("'", "&#39;") in text

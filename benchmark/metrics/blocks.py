@@ -28,6 +28,8 @@ from benchmark.metrics.rules import Rules
 from benchmark.metrics.ties import Floats
 
 RADIUS = 2
+#: A ranking of fewer items costs less than handing it to a thread.
+_WORTH_THREADS = 100_000
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,11 @@ def score_order(problem: Problem, plan: Plan, low: int, high: int, engine: str, 
         hist, hits = rank_query(problem, query, engine)
         return _score_hits(hist[None], hits, plan)
 
-    with ThreadPoolExecutor(threads) as pool:
-        blocks = list(pool.map(one, range(low, high))) if threads > 1 else [one(q) for q in range(low, high)]
+    if threads > 1 and problem.items >= _WORTH_THREADS:
+        with ThreadPoolExecutor(threads) as pool:
+            blocks = list(pool.map(one, range(low, high)))
+    else:
+        blocks = [one(query) for query in range(low, high)]
     first = blocks[0]
     return Block(
         {key: np.concatenate([block.values[key] for block in blocks]) for key in first.values},

@@ -102,8 +102,8 @@ def _count_numpy(problem: Problem, low: int, high: int) -> Hist:
 def _count_block(problem: Problem, low: int, high: int) -> Hist:
     """Several queries against a small database at once: one by one, each would cost more than its pairs."""
     bins, levels, queries = problem.bits + 1, problem.levels, high - low
-    cells = problem.block_distances(low, high) * levels
-    cells += problem.block_gains(low, high)
+    some = slice(low, high)
+    cells = problem.distances(some).astype(np.intp) * levels + problem.gains(some)
     cells += np.arange(queries)[:, None] * (bins * levels)
     return np.bincount(cells.ravel(), minlength=queries * bins * levels).reshape(queries, bins, levels)
 

@@ -51,45 +51,30 @@ class Problem:
         assert self.query_labels.planes is not None
         return np.ascontiguousarray(self.query_labels.planes.T)
 
-    def distances(self, query: int, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
-        """Hamming distances of one query to some database rows."""
+    def distances(
+        self, query: int | slice, rows: slice | NDArray[np.int64] = slice(None)
+    ) -> NDArray[np.uint16]:
+        """Hamming distances of one query to some database rows, (rows,); of a slice of them, (queries, rows)."""
         total: NDArray[np.uint16] | None = None
-        for plane, word in zip(self.planes, self.query_words[query]):
-            ones = np.bitwise_count(plane[rows] ^ word)
+        for plane, word in zip(self.planes, self.query_words[query].T):
+            ones = np.bitwise_count(plane[rows] ^ word[..., None])
             total = ones.astype(np.uint16) if total is None else np.add(total, ones, out=total)
         assert total is not None
         return total
 
-    def gains(self, query: int, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
-        """The relevance level of some database rows for one query."""
+    def gains(self, query: int | slice, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
+        """The relevance level of some database rows, for one query or a slice of them, as `distances`."""
         if self.labels.planes is None:
             assert self.labels.classes is not None
             assert self.query_labels.classes is not None
-            same = self.labels.classes[rows] == self.query_labels.classes[query]
+            same = self.labels.classes[rows] == self.query_labels.classes[query][..., None]
             return np.asarray(same, dtype=np.uint16)
         assert self.query_labels.planes is not None
-        total = np.zeros(self.labels.planes[0][rows].shape, dtype=np.uint16)
+        total: NDArray[np.uint16] | None = None
         for plane, word in zip(self.labels.planes, self.query_labels.planes[:, query]):
-            total += np.bitwise_count(plane[rows] & word)
-        return np.minimum(total, 1) if self.levels == 2 else total
-
-    def block_distances(self, low: int, high: int) -> NDArray[np.intp]:
-        """Hamming distances of queries low:high to every item, (queries, items)."""
-        total = np.zeros((high - low, self.items), dtype=np.intp)
-        for plane, words in zip(self.planes, self.query_words[low:high].T):
-            total += np.bitwise_count(plane ^ words[:, None])
-        return total
-
-    def block_gains(self, low: int, high: int) -> NDArray[Any]:
-        """The relevance level of every item for queries low:high, (queries, items)."""
-        if self.labels.planes is None:
-            assert self.labels.classes is not None
-            assert self.query_labels.classes is not None
-            return np.asarray(self.labels.classes == self.query_labels.classes[low:high, None])
-        assert self.query_labels.planes is not None
-        total = np.zeros((high - low, self.items), dtype=np.uint16)
-        for plane, words in zip(self.labels.planes, self.query_labels.planes[:, low:high]):
-            total += np.bitwise_count(plane & words[:, None])
+            shared = np.bitwise_count(plane[rows] & word[..., None])
+            total = shared.astype(np.uint16) if total is None else np.add(total, shared, out=total)
+        assert total is not None
         return np.minimum(total, 1) if self.levels == 2 else total
 
     def excluded_rows(self, query: int) -> NDArray[np.int64]:

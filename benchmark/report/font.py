@@ -48,10 +48,9 @@ def _light(original: bytes) -> bytes:
         for table in _LEFT_OUT:
             if table in font:
                 del font[table]
-        for name, text in ((1, COPY), (4, COPY), (6, COPY.replace(" ", "")), (16, COPY)):
-            for record in font["name"].names:
-                if record.nameID == name:
-                    record.string = text
+        names = {1: COPY, 4: COPY, 6: COPY.replace(" ", ""), 16: COPY}
+        for record in font["name"].names:
+            record.string = names.get(record.nameID, record.string)
         buffer = io.BytesIO()
         font.save(buffer)
     return buffer.getvalue()

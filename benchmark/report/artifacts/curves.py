@@ -59,20 +59,20 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
     def draw() -> Any:
         from matplotlib import pyplot
 
-        height = 2.9 if len(lengths) == 1 else 0.4 + 1.6 * len(lengths)
+        alone = len(lengths) == 1
+        height = 2.9 if alone else 0.4 + 1.6 * len(lengths)
+        loss = "training loss (not comparable)" if alone else "training loss"
         figure, grid = pyplot.subplots(
             len(lengths), 2, figsize=(PAGE, height), layout="constrained", sharex="col", squeeze=False
         )
         for (left, right), bits in zip(grid, lengths):
             draw_lines(left, maps[bits])
             draw_lines(right, losses[bits], markers=False)
-            left.set(xlabel="updates", ylabel="mAP", ylim=(0, 1))
-            right.set(xlabel="updates", ylabel="training loss (not comparable)", ylim=(0, None))
+            left.set(ylabel="mAP", ylim=(0, 1))
+            right.set(ylabel=loss, ylim=(0, None))
             for axes in (left, right):
+                axes.set(xlabel="updates", title="" if alone else f"{bits} bits")
                 axes.xaxis.label.set_visible(bits == lengths[-1])
-            if len(lengths) > 1:
-                left.set_title(f"{bits} bits")
-                right.set(title=f"{bits} bits", ylabel="training loss")
         legend_below(figure, grid[:, 0], columns=6)
         return figure
 

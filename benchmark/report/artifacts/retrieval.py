@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,16 +88,16 @@ def _figure(
         if images is None:
             raise InputError(f"the images of {group.dataset} went away")
         rows = [(name, query, top) for name, tops in found.items() for query, top in tops]
-        side = images.shape[2]
+        size = images.shape[2:]
         canvas = _tiles(images, [[query, *(row for row, _ in top)] for _, query, top in rows])
         height = PAGE * canvas.shape[0] / canvas.shape[1]
         figure, axes = pyplot.subplots(figsize=(PAGE, height), layout="constrained")
         axes.imshow(canvas, interpolation="nearest")
         for row, (_, _, top) in enumerate(rows):
             for place, (_, hit) in enumerate(top, start=1):
-                axes.add_patch(_frame(*_corner(side, row, place), side, hit))
+                axes.add_patch(_frame(_corner(size, row, place), size, hit))
         names = [name.split(" ")[0] for name, _, _ in rows]
-        middles = [_corner(side, row, 0)[0] + side / 2 for row in range(len(rows))]
+        middles = [_corner(size, row, 0)[0] + size[0] / 2 for row in range(len(rows))]
         axes.set_yticks(middles, names, fontsize=6)
         axes.tick_params(length=0)
         axes.set_xticks([])
@@ -117,32 +118,35 @@ def _figure(
     )
 
 
-def _corner(side: int, row: int, place: int) -> tuple[int, int]:
-    """(top, left) of a tile: a quarter of its side apart, the query (place 0) twice that from the others."""
-    gap = max(2, side // 4)
-    return gap // 2 + row * (side + gap), gap // 2 + place * (side + gap) + (gap if place else 0)
+def _corner(size: Sequence[int], row: int, place: int) -> tuple[int, int]:
+    """(top, left) of a tile of `size` (height, width): a quarter of it apart, the query (place 0) twice that from
+    the others.
+    """
+    high, wide = size
+    gap = max(2, min(size) // 4)
+    return gap // 2 + row * (high + gap), gap // 2 + place * (wide + gap) + (gap if place else 0)
 
 
 def _tiles(images: NDArray[np.uint8], rows: list[list[int]]) -> NDArray[np.uint8]:
-    """Rows of images (n, channels, side, side) as one picture (height, width, 3) on white: one picture draws in a
-    tenth of the time of as many panels.
+    """Rows of images (n, channels, height, width) as one picture (height, width, 3) on white: one picture draws in
+    a tenth of the time of as many panels.
     """
-    side = images.shape[2]
-    down, right = _corner(side, len(rows), _TOP + 1)
-    canvas = np.full((down, right, 3), 255, dtype=np.uint8)
+    high, wide = size = images.shape[2:]
+    canvas = np.full((*_corner(size, len(rows), _TOP + 1), 3), 255, dtype=np.uint8)
     for row, members in enumerate(rows):
         for place, member in enumerate(members):
-            top, left = _corner(side, row, place)
-            canvas[top : top + side, left : left + side] = images[member].transpose(1, 2, 0)
+            top, left = _corner(size, row, place)
+            canvas[top : top + high, left : left + wide] = images[member].transpose(1, 2, 0)
     return canvas
 
 
-def _frame(top: int, left: int, side: int, hit: bool) -> Any:
+def _frame(corner: tuple[int, int], size: Sequence[int], hit: bool) -> Any:
     """The frame of a hit or of a miss, told by its line as well as by its colour."""
     from matplotlib.patches import Rectangle
 
     look: dict[str, Any] = {"ec": "#0072B2", "lw": 1.2} if hit else {"ec": "#D55E00", "lw": 2.0, "ls": "--"}
-    return Rectangle((left - 0.5, top - 0.5), side, side, fill=False, **look)
+    (top, left), (high, wide) = corner, size
+    return Rectangle((left - 0.5, top - 0.5), wide, high, fill=False, **look)
 
 
 ARTIFACT = Artifact(
