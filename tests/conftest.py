@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.programs import HELD, Held
 
 # Before anything of the project is imported: tests must not read or write the user's cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="benchmark-test-cache-")
@@ -41,6 +44,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
+    # Compiled files know a source by its second and its size: an edit within a second would not be seen.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     made: list[str] = []
 
     def install(name: str, source: str, group: str = "methods", target: str = "") -> Path:
@@ -53,6 +58,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         points = f"[coophash_benchmark.{group}]\n{name} = {module}{':' + target if target else ''}\n"
         (info / "entry_points.txt").write_text(points)
         made.append(module)
+        importlib.invalidate_caches()  # they know a folder by its time
         registry.refresh()
         return path
 
@@ -61,6 +67,17 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         sys.modules.pop(module, None)
     monkeypatch.undo()
     registry.refresh()
+
+
+@pytest.fixture
+def held(plugin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """Install the method `held`, here and for the processes that a test starts."""
+    plugin("held", HELD)
+    folder = tmp_path / "held"
+    folder.mkdir()
+    monkeypatch.setenv("HELD", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+    return Held(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark import registry, runner, suites
@@ -17,6 +15,7 @@ from benchmark.errors import InputError
 from benchmark.records import Store
 from benchmark.status import collect
 from tests.helpers import execute, method_source, only, sweep
+from tests.programs import Held, Program
 
 Plugin = Callable[..., Path]
 CLOSED = {"methods": ("lsh", "itq"), "bits": (8, 16)}
@@ -149,59 +148,64 @@ def test_status_counts_what_sweeps_still_plan(tmp_path: Path) -> None:
     assert found["planned_unmeasured"] == 2
 
 
-def _start(results: Path, log: Path, *extra: str) -> subprocess.Popen[bytes]:
-    arguments = ["run", "--methods", "hashnet", "--bits", "8,16", "--epochs", "12", "--results", str(results)]
-    command = [sys.executable, "-m", "benchmark", *arguments, "--tracking-uri", "none", *extra]
-    return subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
-
-
-def _wait_for(log: Path, text: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while text not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+HELD_RUN = ("run", "--methods", "held", "--bits", "8,16", "--epochs", "4", "--device", "cpu")
+HELD_RUN += ("--tracking-uri", "none", "--curve-points", "1")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """What the same command leaves when nobody disturbs it."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert _start(folder / "runs", folder / "log").wait(120) == 0
-    return Store(folder / "runs")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
+    """Codes by length, as fits leave them that nobody disturbs and that never hold: `held` is HashNet."""
+    _, _, store = execute(
+        tmp_path_factory.mktemp("undisturbed"), methods=("hashnet",), bits=(8, 16), epochs=4
+    )
+    return {record.spec.bits: store.codes(record.spec) for record in store.records()}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_fit_and_the_same_command_continues(
-    tmp_path: Path, undisturbed: Store, number: int, code: int
+    tmp_path: Path,
+    held: Held,
+    undisturbed: dict[int, dict[str, np.ndarray]],
+    run_cli: Callable[..., tuple[int, str, str]],
+    number: int,
+    code: int,
 ) -> None:
-    results, log = tmp_path / "runs", tmp_path / "log"
-    process = _start(results, log)
-    _wait_for(log, "started")
-    time.sleep(0.5)  # into the training of the first fit
-    process.send_signal(number)
-    assert process.wait(60) == code
-    assert "continues where it stopped" in log.read_text()
-    assert "Traceback" not in log.read_text()
+    command, results = (*HELD_RUN, "--results", tmp_path / "runs"), tmp_path / "runs"
+    with Program(*command, log=tmp_path / "log") as process:
+        held.wait_for("8-0", log=process.text)
+        process.send(number)
+        assert process.wait() == code
+        assert "continues where it stopped" in process.text()
+        assert "Traceback" not in process.text()
     found = collect(results)
-    assert found["counts"]["failed"] == found["counts"]["unreadable"] == 0
-    process = _start(results, log)
-    assert process.wait(120) == 0
-    for record in undisturbed.records():
-        a, b = undisturbed.codes(record.spec), Store(results).codes(record.spec)
+    assert found["counts"]["failed"] == found["counts"]["unreadable"] == found["counts"]["done"] == 0
+    assert len(list(results.rglob("checkpoint.pt"))) == 1
+    held.open()
+    assert run_cli(*command)[0] == 0
+    store = Store(results)
+    assert {record.spec.bits for record in store.records()} == {8, 16}
+    for record in store.records():
+        a, b = undisturbed[record.spec.bits], store.codes(record.spec)
         assert all((a[key] == b[key]).all() for key in a)
     assert not list(results.rglob("checkpoint.pt"))
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_no_half_record(tmp_path: Path) -> None:
-    results, log = tmp_path / "runs", tmp_path / "log"
-    process = _start(results, log)
-    _wait_for(log, "mAP")  # the first fit is stored, the second is under way
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait(60)
-    assert collect(results)["counts"]["unreadable"] == 0
-    assert _start(results, log).wait(120) == 0
+def test_a_killed_run_leaves_no_half_record(
+    tmp_path: Path, held: Held, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    command, results = (*HELD_RUN, "--results", tmp_path / "runs"), tmp_path / "runs"
+    with Program(*command, log=tmp_path / "log") as process:
+        held.wait_for("8-0", log=process.text)
+        held.release("8-0")
+        held.wait_for("16-0", log=process.text)  # the first fit is stored, the second is under way
+        process.send(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    counts = collect(results)["counts"]
+    assert (counts["done"], counts["unreadable"]) == (1, 0)
+    held.open()
+    assert run_cli(*command)[0] == 0
     counts = collect(results)["counts"]
     assert (counts["done"], counts["failed"], counts["planned"]) == (2, 0, 0)
     assert json.loads(next(results.rglob("record.json")).read_text())["state"] == "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -55,28 +56,40 @@ def plugin_digest(module: str) -> str:
 
     Comments, docstrings and layout are left out: they change no number.
     """
-    seen: dict[str, ast.Module] = {}
+    seen: dict[str, bytes] = {}
     _follow(module if module.count(".") < 2 else ".".join(module.split(".")[:2]), seen)
     hasher = hashlib.sha256()
     for name in sorted(seen):
-        hasher.update(name.encode() + ast.dump(_bare(seen[name])).encode())
+        hasher.update(name.encode() + seen[name])
     return hasher.hexdigest()[:16]
 
 
-def _follow(module: str, seen: dict[str, ast.Module]) -> None:
+def _follow(module: str, seen: dict[str, bytes]) -> None:
     spec = importlib.util.find_spec(module) if module not in seen else None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return
-    seen[module] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    seen[module], imports = _parsed(Path(spec.origin).read_text(encoding="utf-8"))
     top = module.split(".")[0]
-    for node in ast.walk(seen[module]):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == top:
-            _follow(node.module, seen)
-            for alias in node.names:  # `from package import module`
-                if importlib.util.find_spec(node.module).submodule_search_locations:  # type: ignore[union-attr]
-                    candidate = f"{node.module}.{alias.name}"
+    for name, parts in imports:
+        if name.split(".")[0] == top:
+            _follow(name, seen)
+            for part in parts:  # `from package import module`
+                if importlib.util.find_spec(name).submodule_search_locations:  # type: ignore[union-attr]
+                    candidate = f"{name}.{part}"
                     if importlib.util.find_spec(candidate) is not None:
                         _follow(candidate, seen)
+
+
+@functools.lru_cache(maxsize=1024)  # plug-ins share most of their files, and a scan reads every one's
+def _parsed(source: str) -> tuple[bytes, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The code of a file as bytes, and what its `from ... import ...` name."""
+    tree = ast.parse(source)
+    imports = tuple(
+        (node.module, tuple(alias.name for alias in node.names))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module
+    )
+    return ast.dump(_bare(tree)).encode(), imports
 
 
 def _bare(tree: ast.Module) -> ast.Module:
