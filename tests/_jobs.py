@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benchmark.executors import Link
+from tests.programs import wait_until
 
 
 class Refusal(Exception):
@@ -52,15 +53,16 @@ def hang_on_three(item: int, link: Link) -> int:
 
 
 def until_stopped(item: int, link: Link) -> str:
-    for _ in range(600):
-        if link.stopping():
-            return "stopped"
-        time.sleep(0.05)
-    return "never asked"
+    link.emit("running")
+    wait_until(link.stopping)
+    return "stopped"
 
 
-def surroundings(item: int, link: Link) -> dict[str, str | None]:
-    time.sleep(0.3)  # so that one worker does not take every item
+def surroundings(item: tuple[int, str], link: Link) -> dict[str, str | None]:
+    """The worker's environment, told once as many workers as the item asks for hold one: each takes its share."""
+    workers, folder = item
+    (Path(folder) / str(os.getpid())).touch()
+    wait_until(lambda: len(os.listdir(folder)) >= workers)
     names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
     return {"pid": str(os.getpid()), **{name: os.environ.get(name) for name in names}}
 

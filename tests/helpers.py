@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from benchmark import datastore, registry, runner
 from benchmark.progress import Lines
 from benchmark.records import Record, Store
 from benchmark.runner import Plan, Summary
 from benchmark.spec import FitSpec, Sweep
-from benchmark.watch import Runtime
+from benchmark.watch import Runtime, WatchedContext
 
 #: A fit of a few dozen updates on a narrow budget: enough to learn a little, fast enough for every test.
 QUICK = {"methods": ("hashnet",), "bits": (16,), "epochs": 4}
@@ -74,6 +77,19 @@ def execute(
     store.open()
     summary = runner.execute(plan, store, Runtime(curve_points=2), None, Lines(every=1e9))
     return plan, summary, store
+
+
+@contextmanager
+def stop_after(updates: int) -> Iterator[Callable[[], bool]]:
+    """What asks a fit to stop once it has made so many updates. Progress, told now and then, would not do."""
+    made, log = [0], WatchedContext.log
+
+    def count(ctx: WatchedContext, step: int, scalars: Mapping[str, float]) -> None:
+        log(ctx, step, scalars)
+        made[0] = step + 1
+
+    with mock.patch.object(WatchedContext, "log", count):
+        yield lambda: made[0] >= updates
 
 
 def only(summary: Summary) -> Record:

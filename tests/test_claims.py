@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 
 from benchmark import claims
 from benchmark.claims import Claims
+from tests.programs import PATIENCE, wait_until
 
 FIT = "0123456789abcdef"
 
@@ -24,6 +27,18 @@ def dead_owner(root: Path) -> None:
         "import sys, pathlib, benchmark.claims as c; c.Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
     )
     subprocess.run([sys.executable, "-c", script, str(root), FIT], check=True)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The clock by which claims grow old: it stands still until it is set forward."""
+    now = [1000.0]
+
+    def forward(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return forward
 
 
 def foreign_owner(root: Path) -> Path:
@@ -64,16 +79,18 @@ def test_a_dead_process_of_this_machine_is_replaced_at_once_and_once(tmp_path: P
     assert [driver.owns(FIT) for driver in drivers] == taken
 
 
-def test_a_silent_driver_elsewhere_is_replaced_after_a_while(tmp_path: Path) -> None:
+def test_a_silent_driver_elsewhere_is_replaced_after_a_while(
+    tmp_path: Path, clock: Callable[[float], None]
+) -> None:
     path = foreign_owner(tmp_path)
-    driver = Claims(tmp_path, stale=0.2)
+    driver = Claims(tmp_path, stale=60)
     assert not driver.take(FIT), "it may be alive: nothing is known of it yet"
-    time.sleep(0.1)
-    os.utime(path)  # its heartbeat
+    clock(50)
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))  # its heartbeat
     assert not driver.take(FIT)
-    time.sleep(0.15)
-    assert not driver.take(FIT), "0.15 s after the last heartbeat seen"
-    time.sleep(0.1)
+    clock(59)
+    assert not driver.take(FIT), "59 s after the last heartbeat seen"
+    clock(2)
     assert driver.take(FIT)
 
 
@@ -82,10 +99,7 @@ def test_a_claim_is_kept_fresh(tmp_path: Path) -> None:
         assert driver.take(FIT)
         path = tmp_path / "claims" / f"{FIT}.json"
         os.utime(path, (1, 1))
-        deadline = time.monotonic() + 10
-        while path.stat().st_mtime == 1 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert path.stat().st_mtime > 1
+        wait_until(lambda: path.stat().st_mtime > 1)
     assert not path.exists(), "the end of a run gives its claims up"
 
 
@@ -99,20 +113,33 @@ def test_a_claim_that_was_taken_over_is_no_longer_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff\xfe", b"[" * 4000])
-def test_a_damaged_claim_is_stale_in_its_time(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_claim_is_stale_in_its_time(
+    tmp_path: Path, clock: Callable[[float], None], content: bytes
+) -> None:
     foreign_owner(tmp_path).write_bytes(content)
-    driver = Claims(tmp_path, stale=0.05)
+    driver = Claims(tmp_path, stale=60)
     assert not driver.take(FIT)
-    time.sleep(0.1)
+    clock(59)
+    assert not driver.take(FIT)
+    clock(2)
     assert driver.take(FIT)
 
 
 def test_without_locks_the_last_to_replace_is_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "fcntl", None)
-    monkeypatch.setattr(claims, "SETTLE", 0.3)
+    """The worst case: all four find it stale before one has replaced it, and all have before one looks again."""
     dead_owner(tmp_path)
+    together, is_stale = Barrier(4, timeout=PATIENCE), Claims._is_stale
+
+    def all_find_it_stale(self: Claims, path: Path, fit_id: str) -> bool:
+        found = is_stale(self, path, fit_id)
+        together.wait()
+        return found
+
+    monkeypatch.setattr(claims, "fcntl", None)
+    monkeypatch.setattr(Claims, "_is_stale", all_find_it_stale)
+    monkeypatch.setattr(claims, "time", SimpleNamespace(sleep=lambda seconds: together.wait()))
     drivers = [Claims(tmp_path) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(lambda driver: driver.take(FIT), drivers)) == 1

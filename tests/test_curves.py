@@ -24,7 +24,7 @@ from benchmark.records import CurvePoint, Store
 from benchmark.spec import Job
 from benchmark.trial import Interrupted, Outcome, run_job
 from benchmark.watch import Runtime
-from tests.helpers import digits, one_spec
+from tests.helpers import digits, one_spec, stop_after
 
 EVERYTHING = ("map", "accuracy", "fd", "samples")
 #: Small, so that a fit of some updates and its looks take a second or two.
@@ -250,13 +250,8 @@ def test_a_rude_method_is_left_as_it_was() -> None:
 
 
 def test_a_resumed_fit_has_the_same_curve(tmp_path: Path, watched: Outcome) -> None:
-    seen = [0]
-
-    def note(event: Any) -> None:
-        seen[0] = max(seen[0], event.step)
-
-    with pytest.raises(Interrupted):
-        fit(workdir=tmp_path, progress=note, stop=lambda: seen[0] >= 4)
+    with stop_after(4) as stop, pytest.raises(Interrupted):
+        fit(workdir=tmp_path, stop=stop)
     assert [path.name for path in tmp_path.glob("samples/*")] == ["step-000004.png"]
     resumed = fit(workdir=tmp_path)
     clock = {"seconds"}

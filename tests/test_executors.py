@@ -7,17 +7,18 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.executors import LATER, Later, LocalProcesses, Outcome, RayCluster, Serial, Watch, memory
+from benchmark.executors import LATER, Later, LocalProcesses, Outcome, RayCluster, Serial, Watch, crew, memory
 from benchmark.executors.processes import cores
 from tests import _jobs
+from tests.programs import PATIENCE, wait_until
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 ray_only = pytest.mark.skipif(not HAS_RAY, reason="the extra `ray` is not installed")
@@ -102,10 +103,12 @@ class TestContract:
         outcomes.close()
 
     def test_a_stop_reaches_what_runs_and_starts_nothing_more(self, kind: str) -> None:
-        began: list[float] = []
+        began: list[int] = []
+        running: list[int] = []
         watch = Watch(
-            started=lambda item: began.append(time.monotonic()),
-            stopping=lambda: bool(began) and time.monotonic() > began[0] + 0.5,
+            started=began.append,
+            event=lambda item, event: running.append(item),
+            stopping=lambda: bool(running),
         )
         found = by_item(make(kind).run(_jobs.until_stopped, range(10), watch))
         assert {outcome.value for outcome in found.values()} == {"stopped"}
@@ -124,11 +127,21 @@ class TestWorkers:
         assert "worker" in found[3].message
         assert {item for item, outcome in found.items() if not outcome.failure} == {0, 1, 2, 4, 5}
 
-    def test_the_time_limit_is_hard(self, kind: str) -> None:
-        found = by_item(make(kind, time_limit=3).run(_jobs.hang_on_three, range(5), Watch()))
+    def test_the_time_limit_is_hard(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The clock stands still until the others are done: how long they take on this machine is no matter."""
+        now, outcomes = [0.0], []
+        monkeypatch.setattr(crew, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        for outcome in make(kind, time_limit=3).run(_jobs.hang_on_three, range(5), Watch()):
+            outcomes.append(outcome)
+            now[0] += 3.5 * (len(outcomes) == 4)
+        found = by_item(outcomes)
         assert found[3].failure == "timeout"
         assert "time limit of 3 s" in found[3].message
         assert {item for item, outcome in found.items() if not outcome.failure} == {0, 1, 2, 4}
+
+    def test_the_time_limit_counts_seconds(self, kind: str) -> None:
+        (outcome,) = make(kind, time_limit=0.3).run(_jobs.hang_on_three, [3], Watch())
+        assert outcome.failure == "timeout"
 
     def test_a_value_that_cannot_travel_is_an_error(self, kind: str) -> None:
         found = by_item(make(kind).run(_jobs.unpicklable, [1], Watch()))
@@ -170,7 +183,7 @@ def test_a_ray_started_here_answers_on_the_loopback_address_alone() -> None:
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     addresses = done.stdout.split()
@@ -178,11 +191,11 @@ def test_a_ray_started_here_answers_on_the_loopback_address_alone() -> None:
     assert set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1", "::ffff:7f00:1", "::1"}, addresses
 
 
-def test_workers_share_cores_and_see_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_cores_and_see_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     executor = LocalProcesses(2, gpus=(0, 1))
-    found = [outcome.value for outcome in executor.run(_jobs.surroundings, range(6), Watch())]
+    found = [outcome.value for outcome in executor.run(_jobs.surroundings, [(2, str(tmp_path))] * 6, Watch())]
     assert {row["OMP_NUM_THREADS"] for row in found if row} == {str(max(1, cores() // 2))}
     gpus = {row["pid"]: row["CUDA_VISIBLE_DEVICES"] for row in found if row}
     assert sorted(map(str, gpus.values())) == ["0", "1"], "one worker on each"
@@ -213,10 +226,11 @@ def test_a_driver_script_that_imports_torch_first_shares_cores_too(tmp_path: Pat
     assert done.stdout.split() == ["3", "7"]
 
 
-def test_the_next_item_waits_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_item_waits_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With too little left, one item runs at a time; one always runs."""
     monkeypatch.setattr(memory, "available_mib", lambda: 1.0)
-    found = [outcome.value for outcome in LocalProcesses(2).run(_jobs.surroundings, range(3), Watch())]
+    items = [(1, str(tmp_path))] * 3
+    found = [outcome.value for outcome in LocalProcesses(2).run(_jobs.surroundings, items, Watch())]
     assert len({row["pid"] for row in found if row}) == 1
     monkeypatch.undo()
     assert memory.available_mib() is None or memory.available_mib() > 1  # type: ignore[operator]
@@ -251,10 +265,7 @@ def test_a_killed_driver_takes_its_workers_along(tmp_path: Path) -> None:
     os.kill(worker, 0)
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 20
-    while _runs(worker) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _runs(worker)
+    wait_until(lambda: not _runs(worker))
 
 
 def _runs(pid: int) -> bool:

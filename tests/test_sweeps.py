@@ -7,11 +7,9 @@ import importlib.util
 import os
 import resource
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,14 +17,16 @@ import pytest
 
 from benchmark import runner
 from benchmark.errors import InputError
-from benchmark.executors import LocalProcesses, RayCluster
+from benchmark.executors import LocalProcesses, RayCluster, crew
 from benchmark.progress import Lines
 from benchmark.records import Store
 from benchmark.status import collect
 from benchmark.watch import Runtime
 from tests.helpers import execute, method_source, sweep
+from tests.programs import DieAt, Held, Program, wait_until
 
 Plugin = Callable[..., Path]
+Cli = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parent.parent
 TWELVE = {"methods": ("hashnet", "itq", "lsh"), "bits": (8, 16), "seeds": (0, 1), "epochs": 1}
 ray_only = pytest.mark.skipif(
@@ -99,13 +99,22 @@ def test_ray_gives_the_records_of_a_serial_run_and_a_killed_worker_costs_a_retry
     assert same_results(serial, tmp_path / "runs") == 12
 
 
+#: Fits of 8 bits never end.
+ENDLESS = """import pathlib, time
+            while self.bits == 8:
+                pathlib.Path({begun!r}).touch()
+                time.sleep(0.1)"""
+
+
 @pytest.mark.slow
-def test_a_lost_worker_and_a_time_limit_cost_one_fit_each(tmp_path: Path, plugin: Plugin) -> None:
-    marker = tmp_path / "died"
+def test_a_lost_worker_and_a_time_limit_cost_one_fit_each(
+    tmp_path: Path, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of the time limit leaps when the endless fit has begun, and stands still for the others."""
+    marker, begun = tmp_path / "died", tmp_path / "begun"
     plugin("mortal", method_source("mortal", fit=MORTAL.format(marker=str(marker))))
-    plugin(
-        "endless", method_source("endless", fit="import time; time.sleep(0 if ctx.task.bits == 16 else 600)")
-    )
+    plugin("endless", method_source("endless", fit=ENDLESS.format(begun=str(begun))))
+    monkeypatch.setattr(crew, "time", SimpleNamespace(monotonic=lambda: 1e6 * begun.exists()))
     changes = {"methods": ("lsh", "mortal", "endless"), "bits": (8, 16)}
     summary = run(tmp_path / "runs", LocalProcesses(1, time_limit=25), **changes)
     kinds = sorted(record.failure.kind for record in summary.records if record.failure)
@@ -121,24 +130,29 @@ def test_a_lost_worker_and_a_time_limit_cost_one_fit_each(tmp_path: Path, plugin
 
 
 def command(results: Path, *extra: str) -> list[str]:
-    base = [sys.executable, "-m", "benchmark", "run", "--results", str(results), "--device", "cpu"]
+    base = ["run", "--results", str(results), "--device", "cpu"]
     return [*base, "--tracking-uri", "none", "--curve-points", "1", *extra]
 
 
 @pytest.mark.slow
-def test_two_drivers_share_a_folder_and_repeat_nothing(serial: Path, tmp_path: Path) -> None:
-    flags = ("--methods", "hashnet,itq,lsh", "--bits", "8,16", "--seeds", "0,1", "--epochs", "1")
-    drivers = [
-        subprocess.Popen(command(tmp_path / "runs", *flags), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    printed = [driver.communicate(timeout=240) for driver in drivers]
-    assert [driver.returncode for driver in drivers] == [0, 0], printed
-    ran = [int(out.decode().split(" fits run")[0].split()[-1]) for out, _ in printed]
-    assert sum(ran) == 12
+def test_two_drivers_share_a_folder_and_repeat_nothing(serial: Path, tmp_path: Path, held: Held) -> None:
+    """Each has a fit of its own that holds before either goes on."""
+    flags = ("--methods", "held,hashnet,itq,lsh", "--bits", "8,16", "--seeds", "0,1", "--epochs", "1")
+    line, outs = command(tmp_path / "runs", *flags), (tmp_path / "out0", tmp_path / "out1")
+    with (
+        Program(*line, log=tmp_path / "log0", out=outs[0]) as one,
+        Program(*line, log=tmp_path / "log1", out=outs[1]) as two,
+    ):
+        wait_until(lambda: len([*held.folder.iterdir()]) == 2, lambda: one.text() + two.text())
+        held.open()
+        assert [one.wait(), two.wait()] == [0, 0], one.text() + two.text()
+        trained = (one.text() + two.text()).count(": mAP ")
+    ran = [int(out.read_text().split(" fits run")[0].split()[-1]) for out in outs]
+    assert sum(ran) == 16
     assert min(ran) > 0, "both worked"
-    trained = b"".join(err for _, err in printed).decode().count(": mAP ")
-    assert trained == 12
+    assert trained == 16
+    for path in (tmp_path / "runs").glob("digits/held/*/record.json"):
+        path.unlink()
     assert same_results(serial, tmp_path / "runs") == 12
     assert not [*(tmp_path / "runs/claims").glob("*.json")]
 
@@ -179,31 +193,26 @@ def test_a_fit_that_another_driver_finishes_is_left_to_it(
     assert len(looks) == 2
 
 
+def small_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="this system has no file size limit")
-def test_a_full_disk_is_one_line_and_no_half_record(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_no_half_record(tmp_path: Path, run_cli: Cli) -> None:
     """A limit on the size of files stands for the full disk: real writes fail, of codes and training states."""
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
     flags = ("--methods", "hashnet", "--bits", "16,32", "--epochs", "1", "--checkpoint-seconds", "0")
-    done = subprocess.run(
-        command(tmp_path / "runs", *flags),
-        capture_output=True,
-        text=True,
-        preexec_fn=small_files,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "make room and run the same command again" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    line = command(tmp_path / "runs", *flags)
+    with Program(*line, log=tmp_path / "log", out=tmp_path / "out", before=small_files) as driver:
+        assert driver.wait() == 2, driver.text()
+        assert "make room and run the same command again" in driver.text().splitlines()[-1]
+        assert "Traceback" not in driver.text()
     files = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert "record.json" not in files
     assert not [name for name in files if name.endswith(".tmp")]
-    done = subprocess.run(command(tmp_path / "runs", *flags), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    code, _, err = run_cli(*line)
+    assert code == 0, err
     assert collect(tmp_path / "runs")["counts"]["done"] == 2
 
 
@@ -239,43 +248,86 @@ def test_what_goes_wrong_is_a_result(tmp_path: Path, plugin: Plugin, fit: str, k
 
 
 @pytest.mark.slow
-def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path) -> None:
+def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path, held: Held) -> None:
     flags = (
         "--methods",
-        "hashnet",
+        "held",
         "--bits",
         "8,16",
         "--epochs",
-        "40",
+        "1",
         "--executor",
         "processes",
         "--workers",
         "2",
     )
-    log = tmp_path / "log"
-    with log.open("wb") as file:
-        driver = subprocess.Popen(command(tmp_path / "runs", *flags), stderr=file, stdout=file)
-    deadline = time.monotonic() + 120
-    while log.read_text().count("started") < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(12)
-    driver.send_signal(signal.SIGTERM)
-    assert driver.wait(90) == 143, log.read_text()
-    assert "continues where it stopped" in log.read_text()
+    with Program(*command(tmp_path / "runs", *flags), log=tmp_path / "log") as driver:
+        held.wait_for("8-0", "16-0", log=driver.text)
+        driver.send(signal.SIGTERM)
+        assert driver.wait() == 143, driver.text()
+        assert "continues where it stopped" in driver.text()
     found = collect(tmp_path / "runs")
-    assert found["counts"]["failed"] == 0
-    assert len(found["unfinished"]) + found["counts"]["done"] == 2
+    assert found["counts"]["failed"] == found["counts"]["done"] == 0
+    assert len(found["unfinished"]) == 2
+    assert len([*tmp_path.rglob("checkpoint.pt")]) == 2
 
 
-@pytest.mark.slow
-def test_a_sweep_survives_sigkill(tmp_path: Path) -> None:
-    """A few kills; benchmarks/kill_sweep.py does forty over twelve fits."""
+@pytest.fixture(scope="module")
+def kill_sweep() -> Any:
+    """benchmarks/kill_sweep.py: it kills forty times, at random moments of twenty-four fits."""
     spec = importlib.util.spec_from_file_location("kill_sweep", ROOT / "benchmarks/kill_sweep.py")
     assert spec is not None
     assert spec.loader is not None
-    kill_sweep = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(kill_sweep)
-    kill_sweep.SWEEP = ["--methods", "hashnet,itq", "--bits", "8", "--seeds", "0,1", "--device", "cpu"]
-    counts = kill_sweep.torture(tmp_path, 3, 0, ("--epochs", "8", "--tracking-uri", "none"))
-    assert sum(counts[kind] for kind in kill_sweep.MOMENTS) == 3
-    assert counts["fits equal"] == 4
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+#: Right before a file operation, in this order: what the folder then holds of finished fits and training states.
+KILLS = [
+    (DieAt("open", "*/claims/*.json"), 0, 0),
+    (DieAt("os.rename", "*/checkpoint.pt", 3), 0, 1),
+    (DieAt("os.rename", "*/codes.npz"), 0, 1),
+    (DieAt("os.rename", "*/record.json"), 0, 1),
+    (DieAt("os.remove", "*/claims/*.json"), 1, 0),
+    (DieAt("os.rename", "*/checkpoint.pt", 3), 1, 1),
+    (DieAt("os.rename", "*/record.json", 3), 3, 0),
+]
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_sigkill(tmp_path: Path, kill_sweep: Any, run_cli: Cli) -> None:
+    """At known moments; benchmarks/kill_sweep.py draws them."""
+    changes = {"methods": ("hashnet", "itq"), "bits": (8,), "seeds": (0, 1), "epochs": 1}
+    execute(tmp_path / "undisturbed", **changes)
+    results, seen = tmp_path / "runs", dict[Path, int]()
+    flags = ("--methods", "hashnet,itq", "--bits", "8", "--seeds", "0,1", "--epochs", "1")
+    line = command(results, *flags, "--checkpoint-seconds", "0")
+    for number, (moment, done, states) in enumerate(KILLS):
+        with Program(*line, log=tmp_path / "log", before=moment) as driver:
+            assert driver.wait() == -signal.SIGKILL, driver.text()
+        now = kill_sweep.finished(results)
+        assert not collect(results)["unreadable"]
+        assert seen.items() <= now.items(), "a finished record was lost or written again"
+        assert (len(now), len([*results.rglob("checkpoint.pt")])) == (done, states), number
+        seen = now
+    assert run_cli(*line)[0] == 0
+    assert seen.items() <= kill_sweep.finished(results).items()
+    assert kill_sweep.compare(tmp_path / "undisturbed", results) == 4
+    assert not [*results.rglob("checkpoint.pt"), *results.rglob("*.tmp"), *results.glob("claims/*.json")]
+
+
+@pytest.mark.slow
+def test_the_script_that_kills_finds_nothing_broken(
+    tmp_path: Path, held: Held, kill_sweep: Any, monkeypatch: pytest.MonkeyPatch, run_cli: Cli
+) -> None:
+    """Its moment that needs no luck: a fit runs, and holds."""
+    monkeypatch.setattr(kill_sweep, "SWEEP", ["--methods", "held", "--bits", "8", "--device", "cpu"])
+    monkeypatch.setattr(kill_sweep, "MOMENTS", {"fits": 1})
+    torture = kill_sweep.Torture(tmp_path, 1, 0, ("--epochs", "1", "--tracking-uri", "none"), 1)
+    torture.go(fit_seconds=0)
+    assert torture.counts["fits"] == torture.counts["drivers started"] == 1
+    held.open()
+    assert run_cli(*torture.arguments[3:])[0] == 0
+    execute(tmp_path / "undisturbed", methods=("held",), bits=(8,), epochs=1)
+    assert kill_sweep.compare(tmp_path / "undisturbed", torture.results) == 1
