@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
+import itertools
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from benchmark import runner, tracking
 from benchmark.claims import Claims
@@ -17,6 +18,7 @@ from benchmark.records import Store
 from benchmark.tracking import Tracker, default_uri, sync
 from benchmark.watch import Runtime
 from tests.helpers import execute, sweep
+from tests.programs import Program
 
 
 @pytest.fixture(scope="module")
@@ -107,26 +109,24 @@ def test_a_dead_server_loses_nothing(store: Store) -> None:
     assert len(list(store.records())) == 2
 
 
+def die_at_the_tenth_table() -> None:
+    made = itertools.count(1)
+
+    def watch(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "CREATE TABLE" in statement and next(made) == 10:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", watch)
+
+
 def test_a_kill_while_the_database_is_made_leaves_none(store: Store, tmp_path: Path) -> None:
     """MLflow makes its tables step by step and refuses what a killed process left of them."""
     path = tmp_path / "mlflow.db"
     uri = f"sqlite:///{path}"
-    script = (
-        "import sys\nfrom pathlib import Path\nfrom benchmark.records import Store\n"
-        "from benchmark.tracking import Tracker\n"
-        "store = Store(Path(sys.argv[2]))\n"
-        "Tracker(sys.argv[1], store).send(next(iter(store.records())))\n"
-    )
-    maker = subprocess.Popen([sys.executable, "-c", script, uri, str(store.root)])
-    try:
-        deadline = time.monotonic() + 120
-        while not any(file.stat().st_size for file in tmp_path.glob(".mlflow.db.*.tmp")):
-            assert maker.poll() is None, "it was done before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-    finally:
-        maker.kill()
-        maker.wait()
+    line = ("track", "--sync", "--results", store.root, "--tracking-uri", uri)
+    with Program(*line, log=tmp_path / "log", before=die_at_the_tenth_table) as maker:
+        assert maker.wait() == -signal.SIGKILL, maker.text()
+    assert [file for file in tmp_path.glob(".mlflow.db.*.tmp") if file.stat().st_size], "it had begun"
     assert not path.exists()
     tracker = Tracker(uri, store)
     assert all(tracker.send(record) for record in store.records())
