@@ -14,6 +14,7 @@ import pytest
 
 from benchmark import scaffold
 from benchmark.errors import InputError
+from tests.programs import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 RunCli = Callable[..., tuple[int, str, str]]
@@ -111,7 +112,7 @@ def benchmark(*arguments: str, site: Path, cache: Path, cwd: Path) -> subprocess
         env={**os.environ, "PYTHONPATH": path, "BENCHMARK_CACHE": str(cache)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -126,7 +127,7 @@ def test_an_installed_package_appears_in_list_check_and_run(tmp_path: Path) -> N
         [sys.executable, "-m", "pip", *pip, str(source)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

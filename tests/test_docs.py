@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 for _module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
@@ -44,7 +46,7 @@ def built(tmp_path_factory):
         env={**os.environ, "NO_MKDOCS_2_WARNING": "true", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     said = re.findall(r"^(?:WARNING|ERROR) +-  (.*)$", done.stderr, re.MULTILINE)
     return copy / "site", said, done

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,7 @@ import pytest
 from benchmark.cli import COMMANDS, main
 from benchmark.records import Store
 from tests.helpers import execute
-
-ROOT = Path(__file__).parent.parent
+from tests.programs import Program
 
 
 class Evil:
@@ -80,22 +77,17 @@ def content(folder: Path) -> dict[str, bytes | None]:
         "dataset add ../evil --data-root nowhere",
     ],
 )
-def test_a_command_refuses_in_one_line(place: Path, line: str) -> None:
+def test_a_command_refuses_in_one_line(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, line: str
+) -> None:
     before = content(place)
     arguments = [(place / "id").read_text() if word == "ID" else word for word in line.split()]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=place,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    folder = tmp_path_factory.mktemp("said")
+    with Program(*arguments, log=folder / "err", out=folder / "out", cwd=place) as command:
+        assert command.wait() == 2, command.text()
+        assert command.text().startswith("error: ")
+        assert command.text().count("\n") == 1
+    assert (folder / "out").read_bytes() == b""
     after = {path: data for path, data in content(place).items() if not path.startswith(str(place / "runs"))}
     assert after == before
 

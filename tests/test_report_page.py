@@ -23,6 +23,7 @@ from benchmark.report.page.points import MAX_PER_LINE, points
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, text_cell
 from benchmark.report.style import COLOURS, drawing, encode, style
 from benchmark.report.write import check, collect, render
+from tests.programs import PATIENCE
 from tests.test_spec import SPEC
 
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1> | 5 % & \\input{x} \"'"
@@ -253,7 +254,7 @@ def test_the_same_records_give_the_same_bytes(results: Path, report: Path, tmp_p
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", script, str(results), str(tmp_path), ARTIFACTS]
-    subprocess.run(command, check=True, env=environment, timeout=250)
+    subprocess.run(command, check=True, env=environment, timeout=PATIENCE)
     assert (tmp_path / "report.html").read_bytes() == report.read_bytes()
 
 
@@ -380,7 +381,7 @@ def browser() -> Iterator[Any]:
     except ImportError:
         pytest.skip("Playwright is not installed: the report's page is not tried in a browser")
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=120_000)
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=1000 * PATIENCE)
         yield opened
         opened.close()
 
@@ -393,7 +394,7 @@ class Visit:
             viewport={"width": width, "height": 900}, color_scheme=colours, reduced_motion="reduce"
         )
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from benchmark.records import Store
 from benchmark.tracking import Tracker, sync
 from benchmark.watch import Runtime
 from tests.helpers import sweep
+from tests.programs import PATIENCE, wait_until
 
 #: Without its job runners, each of which loads MLflow again.
 LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -53,7 +53,9 @@ class Postgres:
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-        self._call("pg_ctl", "start", "-w", "-t", "60", "-l", str(self._data / "log"), "-o", options)
+        self._call(
+            "pg_ctl", "start", "-w", "-t", f"{PATIENCE:.0f}", "-l", str(self._data / "log"), "-o", options
+        )
 
     def crash(self) -> None:
         """End without a farewell: the next start recovers from the write-ahead log."""
@@ -86,11 +88,7 @@ class Server:
             start_new_session=True,
             env={**os.environ, **LEAN},
         )
-        deadline = time.monotonic() + 150
-        while not self._answers():
-            assert time.monotonic() < deadline, (self._folder / "server.log").read_text()[-3000:]
-            assert self._process.poll() is None, (self._folder / "server.log").read_text()[-3000:]
-            time.sleep(0.2)
+        wait_until(self._answers, lambda: (self._folder / "server.log").read_text()[-3000:])
 
     def kill(self) -> None:
         if self._process is not None:
@@ -99,11 +97,19 @@ class Server:
             self._process = None
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "server.log").read_text()[-3000:]
         try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=PATIENCE) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers slowly is not dead: what is tested is one that does not answer."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", f"{PATIENCE:.0f}")
 
 
 @pytest.fixture
