@@ -7,23 +7,25 @@ processor, and each adds floats up in an order of its own. What holds here and t
 from __future__ import annotations
 
 import os
+import platform
 import sys
 
 
 def environment() -> dict[str, str]:
-    """The variables, each read when a library is imported: those of numpy name what this one can leave out here."""
+    """The variables, each read when a library is imported; for numpy, the kernels that it would choose here."""
     from numpy._core import _multiarray_umath as numpy
 
-    has = [name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(name)]
-    return {
-        "ATEN_CPU_CAPABILITY": "default",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",  # without, convolutions take five times as long
-        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-        "NPY_DISABLE_CPU_FEATURES": ",".join(has),
-        "OPENBLAS_CORETYPE": "Haswell",
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-    }
+    chosen = [name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(name)]
+    found = {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": ",".join(chosen)}
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        # Without AVX2 convolutions would take five times as long.
+        found |= {
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+            "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+            "OPENBLAS_CORETYPE": "Haswell",
+        }
+        found |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    return found
 
 
 if __name__ == "__main__":
