@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark import datastore, registry
+from benchmark import datastore, protocol, registry
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from datasets._lists import Resolver, read_list, short
@@ -363,6 +364,64 @@ class TestAdd:
         arguments = ("--datasets", "pets", "--methods", "lsh", "--bits", 8, "--tracking-uri", "none")
         code, _, err = run_cli("run", *arguments, "--data-root", root, "--results", tmp_path / "results")
         assert code == 0, err
+
+    @pytest.mark.parametrize("sizes", [(3, 3, 3), (2, 40, 5), (12, 7, 60), (30, 30, 31)])
+    def test_every_class_of_a_small_folder_is_asked_for(
+        self, tmp_path: Path, run_cli: Cli, sizes: tuple[int, ...]
+    ) -> None:
+        for number, size in enumerate(sizes):
+            for index in range(size):
+                picture(tmp_path / "photos" / f"class{number}" / f"{index}.png", 100 * number + index, (4, 4))
+        where = ("--data-root", tmp_path)
+        code, out, err = run_cli(
+            "dataset", "add", "pets", "--folder", tmp_path / "photos", "--size", 4, *where
+        )
+        assert code == 0, err
+        data = load("pets", tmp_path)
+        rule = protocol.resolve("default", data.info)
+        for seed in range(20):
+            split = protocol.draw(rule, data.info, data.labels, seed)
+            assert protocol.unasked(split.query, data.labels, data.info) == []
+            assert data.labels[split.database].any(axis=0).all()
+
+    def test_a_draw_that_leaves_classes_out_says_so_before_anything_runs(
+        self, tmp_path: Path, run_cli: Cli
+    ) -> None:
+        for number in range(12):
+            for index in range(3):
+                picture(
+                    tmp_path / "photos" / f"class{number:02d}" / f"{index}.png", 9 * number + index, (4, 4)
+                )
+        (tmp_path / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 4\n')
+        sweep = (
+            "--datasets",
+            "pets",
+            "--methods",
+            "lsh",
+            "--bits",
+            8,
+            "--seeds",
+            "0,1",
+            "--data-root",
+            tmp_path,
+        )
+        rest = ("--tracking-uri", "none", "--results", tmp_path / "results")
+        code, out, err = run_cli(
+            "run", *sweep, *rest, "--plan", "--protocol", "custom-q4-t18-random-all-but-query-kall"
+        )
+        assert code == 0, err
+        for seed in (0, 1):
+            assert re.search(
+                rf"note: pets, seed {seed}: protocol 'custom-q4.*no image of \d+ of 12 classes", out
+            )
+        code, _, err = run_cli("run", *sweep, *rest, "--protocol", "custom-q4-t18-random-all-but-query-kall")
+        assert code == 0, err
+        assert "note: pets, seed 0: protocol" in err
+        code, out, err = run_cli(
+            "run", *sweep, *rest, "--plan", "--protocol", "custom-q12-t18-stratified-all-but-query-kall"
+        )
+        assert code == 0, err
+        assert "note:" not in out
 
     def test_lists_and_tables(self, listed: Path, run_cli: Cli) -> None:
         triple = [("--query", "test.txt"), ("--train", "train.txt"), ("--database", "database.txt")]
