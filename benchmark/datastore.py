@@ -233,6 +233,8 @@ def _decode_files(dataset: ImageDataset, root: Path | None, found: inventory.Inv
         kept = _without(files, {each.row for each in unreadable})
         if not len(kept.paths):
             raise InputError(f"data set {info.name!r} holds no image that can be read")
+        if "unused" in kept.facts:
+            log.warning("%s: not used: %s", info.name, kept.facts["unused"])
         left_out = [*absent, *unreadable]
         facts = {**kept.facts, **_facts(left_out)}
         decoded = check(Decoded(images, kept.labels, kept.names, kept.parts, facts), info)
