@@ -21,22 +21,9 @@ from benchmark.contracts import Decoded
 from benchmark.errors import InputError
 
 #: What counts as an image in a folder of images; a file without a suffix counts by how it begins.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".npy")
-IMAGE_SUFFIXES += (
-    ".jpe",
-    ".jfif",
-    ".jif",
-    ".apng",
-    ".avif",
-    ".dib",
-    ".pbm",
-    ".pnm",
-    ".jp2",
-    ".j2k",
-    ".tga",
-    ".pcx",
-)
-IMAGE_SUFFIXES += (".sgi", ".ras", ".qoi")
+_USUAL = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".npy")
+_OTHERS = (".jpe", ".jfif", ".jif", ".apng", ".avif", ".dib", ".pbm", ".pnm", ".jp2", ".j2k", ".tga", ".pcx")
+IMAGE_SUFFIXES: tuple[str, ...] = (*_USUAL, *_OTHERS, ".sgi", ".ras", ".qoi")
 _BEGINNINGS = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n|GIF8|BM|II\*\x00|MM\x00\*|RIFF....WEBP|....ftyp(avif|avis|mif1)"
     rb"|\x93NUMPY|P[1-6]\s|\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
