@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.dataset import PARTS, Decoded, ImageFiles
-from benchmark.decoding import Bad, Target, blocks
+from benchmark.decoding import Bad, Seen, Target, blocks, stamp
 from benchmark.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -25,34 +25,14 @@ log = logging.getLogger(__name__)
 #: Images above this size are memory-mapped, and their checksum is trusted while size and time stay the same.
 MMAP_BYTES = 2**30
 
-Stamp = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Meta:
-    """What a cache folder says of itself: fingerprint, facts for the record, and the files it left out.
-
-    `skipped` maps the path of an image that was left out to its stamp: once it is mended, the cache is outdated.
-    `images` is the stamp of images.npy itself.
-    """
+    """What a cache folder says of itself: fingerprint, facts for the record, size and time of images.npy."""
 
     fingerprint: str
     facts: dict[str, str | int] = field(default_factory=dict)
-    skipped: dict[str, Stamp] = field(default_factory=dict)
-    images: Stamp = (0, 0)
-
-    def outdated(self) -> bool:
-        """Whether an image that was left out has changed since."""
-        return any(stamp(Path(path)) != tuple(before) for path, before in self.skipped.items())
-
-
-def stamp(path: Path) -> Stamp:
-    """Size and time of a file; (-1, 0) for one that is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return -1, 0
-    return found.st_size, found.st_mtime_ns
+    images: tuple[int, int] = (0, 0)
 
 
 def read_meta(folder: Path) -> Meta | None:
@@ -65,7 +45,6 @@ def read_meta(folder: Path) -> Meta | None:
                 str(key): value if isinstance(value, int) else str(value)
                 for key, value in raw["facts"].items()
             },
-            {str(path): (int(size), int(time)) for path, (size, time) in raw["skipped"].items()},
             (int(raw["images"][0]), int(raw["images"][1])),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -74,7 +53,7 @@ def read_meta(folder: Path) -> Meta | None:
 
 def trusted(folder: Path, meta: Meta) -> bool:
     """Whether the checksum of a large set need not be computed again: nobody has touched its file."""
-    return meta.images[0] > MMAP_BYTES and stamp(folder / "images.npy") == meta.images
+    return meta.images[0] > MMAP_BYTES and stamp(folder / "images.npy")[:2] == meta.images
 
 
 def read(folder: Path) -> Decoded:
@@ -144,34 +123,35 @@ class Sink:
             raise InputError(f"the decoded cache cannot be written ({error}); set BENCHMARK_CACHE") from None
         log.warning("decoded data is not cached: %s", error)
 
-    def fill(self, files: ImageFiles, target: Target, title: str) -> tuple[np.ndarray, list[Bad]]:
-        """Decode everything; returns the images that can be read, in order, and the others."""
+    def fill(self, files: ImageFiles, target: Target, title: str) -> tuple[np.ndarray, list[Bad], list[Seen]]:
+        """Decode everything; returns the images that can be read, in order, the others, and what each file held."""
         if self.scratch is not None:
             try:
                 return self._into_file(self.scratch / "images.npy", files, target, title)
             except OSError as error:  # the disk filled up meanwhile
                 self._without_disk(error)
-        bad: list[Bad] = []
-        pieces = []
-        for images, unreadable in blocks(files, target, title):
-            pieces.append(images)
-            bad += unreadable
-        return np.concatenate(pieces) if pieces else np.empty(self.shape, np.uint8), bad
+        bad, seen, pieces = list[Bad](), list[Seen](), list[np.ndarray]()
+        for block in blocks(files, target, title):
+            pieces.append(block.images)
+            bad += block.bad
+            seen += block.seen
+        return np.concatenate(pieces) if pieces else np.empty(self.shape, np.uint8), bad, seen
 
     def _into_file(
         self, path: Path, files: ImageFiles, target: Target, title: str
-    ) -> tuple[np.ndarray, list[Bad]]:
-        bad: list[Bad] = []
+    ) -> tuple[np.ndarray, list[Bad], list[Seen]]:
+        bad, seen = list[Bad](), list[Seen]()
         with path.open("wb") as file:
             begin = _header(file, self.shape)
-            for images, unreadable in blocks(files, target, title):
-                file.write(images.data)
-                bad += unreadable
+            for block in blocks(files, target, title):
+                file.write(block.images.data)
+                bad += block.bad
+                seen += block.seen
             if bad:
                 file.seek(0)
                 if _header(file, (self.shape[0] - len(bad), *self.shape[1:])) != begin:
                     raise RuntimeError("numpy's header changed its length with the number of images")
-        return _load_images(path), bad
+        return _load_images(path), bad, seen
 
     def keep(self, folder: Path, decoded: Decoded, meta: Meta) -> Decoded:
         """Turn the scratch folder into the cache folder; returns the data as it now lies there."""
@@ -209,8 +189,7 @@ def _finish(scratch: Path, folder: Path, decoded: Decoded, meta: Meta) -> None:
     content = {
         "fingerprint": meta.fingerprint,
         "facts": meta.facts,
-        "skipped": meta.skipped,
-        "images": stamp(scratch / "images.npy"),
+        "images": stamp(scratch / "images.npy")[:2],
     }
     (scratch / "meta.json").write_text(json.dumps(content))
     shutil.rmtree(folder, ignore_errors=True)

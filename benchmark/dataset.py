@@ -82,7 +82,7 @@ class HashDataset(ABC):
 
     @abstractmethod
     def sources(self, root: Path | None) -> list[Path]:
-        """The files this data set reads under `root`; their sizes and times key the decoded cache.
+        """The files this data set reads under `root`; their paths and contents key the decoded cache.
 
         Raises InputError naming the missing folder or file and what belongs there.
         """
@@ -122,7 +122,7 @@ class Decoded:
 class ImageFiles:
     """A data set as image files, which the harness decodes in parallel into its cache.
 
-    paths: n files that Pillow reads, or `.npy` files with one uint8 image (height, width) or (height, width, 3).
+    paths: n files of a raster format, or `.npy` files with one uint8 image (height, width) or (height, width, 3).
     labels, names, parts, facts: as in `Decoded`.
     origins: where each path was read, for messages (`train.txt line 3`); empty when folders were listed.
     """

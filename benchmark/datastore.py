@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from benchmark import cachefiles
+from benchmark import cachefiles, inventory, pictures
 from benchmark.contracts import PARTS, DatasetInfo, Decoded, HashDataset, ImageDataset, ImageFiles
-from benchmark.decoding import Bad, Target, missing, refuse
+from benchmark.decoding import MISSING, Bad, Target, missing, refuse
 from benchmark.errors import InputError
 from benchmark.spec import digest
 
@@ -100,7 +100,10 @@ def glance(dataset: HashDataset, root: Path | None) -> Glance:
 
     Raises InputError when files are missing or unreadable.
     """
-    for folder, meta in _cached(dataset, root):
+    for folder in _folders(dataset, _look(dataset, root)):
+        meta = cachefiles.read_meta(folder)
+        if meta is None:
+            continue
         try:
             labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
             return Glance(meta.fingerprint, labels, cachefiles.read_parts(folder))
@@ -115,54 +118,47 @@ def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     return glance(dataset, root).fingerprint
 
 
-def _cached(dataset: HashDataset, root: Path | None) -> Iterator[tuple[Path, cachefiles.Meta]]:
-    """The cache folders that hold the data set as its files are now."""
-    for folder in _folders(dataset, root):
-        meta = cachefiles.read_meta(folder)
-        if meta is not None and not meta.outdated():
-            yield folder, meta
-
-
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:
-    """Load a data set, from the decoded cache when its sources are unchanged and its checksum holds.
+    """Load a data set, from the decoded cache when its sources hold what they held and its checksum is right.
 
     Raises InputError when files are missing or unreadable.
     """
-    folders = _folders(dataset, root)
-    for folder in folders:
+    found = _look(dataset, root)
+    for folder in _folders(dataset, found):
         cached = _read(folder, dataset.info)
         if cached is not None:
             return cached
     if isinstance(dataset, ImageDataset):
-        return _decode_files(dataset, root, folders)
+        return _decode_files(dataset, root, found)
     decoded = check(dataset.decode(root), dataset.info)
     meta = cachefiles.Meta(fingerprint(decoded), dict(decoded.facts))
-    cachefiles.write(folders[0], decoded, meta)
+    cachefiles.write(_folders(dataset, found)[0], decoded, meta)
     return _loaded(dataset.info, decoded, meta)
 
 
-def _folders(dataset: HashDataset, root: Path | None) -> list[Path]:
-    """Where a data set may lie decoded: under a key of its version and its sources' names, sizes and times.
+def _look(dataset: HashDataset, root: Path | None) -> inventory.Inventory:
+    """What the sources hold. Images that nobody hashed are hashed first where the cache may have them decoded."""
+    fresh = any((cache_root() / "decoded").glob(f"{dataset.info.name}-*"))
+    return inventory.look(dataset, root, cache_root(), fresh=fresh)
+
+
+def _folders(dataset: HashDataset, found: inventory.Inventory) -> list[Path]:
+    """Where a data set may lie decoded: under a key of its version and of its sources' paths and contents.
 
     A reading with images left out has a folder of its own, which counts only where leaving out is allowed.
     """
+    if not found.complete:
+        return []
     info = dataset.info
-    key: list[object] = [info.version, [info.channels, info.height, info.width]]
-    key.append([_stat(path) for path in dataset.sources(root)])
+    key: list[object] = [found.key, info.version, [info.channels, info.height, info.width]]
     if isinstance(dataset, ImageDataset):
-        key += [dataset.fit, dataset.zoom]
+        key += [dataset.fit, dataset.zoom, pictures.VERSION]
     folder = cache_root() / "decoded" / f"{info.name}-{digest(key)}"
-    return [folder, folder.with_name(f"{folder.name}-skipped")] if os.environ.get(_SKIP) else [folder]
+    return [folder, folder.with_name(f"{folder.name}-skipped")] if _skipping() else [folder]
 
 
-def _stat(path: Path) -> tuple[str, int, int]:
-    """Name inside its folders, size and time of one source file; never where the data folder lies."""
-    name = "/".join(path.parts[-3:])
-    try:
-        facts = os.stat(path)
-    except FileNotFoundError:  # a listed image that is not there
-        return name, -1, 0
-    return name, facts.st_size, facts.st_mtime_ns
+def _skipping() -> bool:
+    return bool(os.environ.get(_SKIP))
 
 
 def check(decoded: Decoded, info: DatasetInfo) -> Decoded:
@@ -208,7 +204,7 @@ def _loaded(info: DatasetInfo, decoded: Decoded, meta: cachefiles.Meta) -> Loade
 
 def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
     meta = cachefiles.read_meta(folder)
-    if meta is None or meta.outdated():
+    if meta is None:
         return None
     try:
         decoded = check(cachefiles.read(folder), info)
@@ -221,37 +217,34 @@ def _read(folder: Path, info: DatasetInfo) -> LoadedDataset | None:
     return _loaded(info, decoded, meta)
 
 
-def _decode_files(dataset: ImageDataset, root: Path | None, folders: list[Path]) -> LoadedDataset:
+def _decode_files(dataset: ImageDataset, root: Path | None, found: inventory.Inventory) -> LoadedDataset:
     """Decode a data set of image files into its cache, or into memory where the cache cannot be written."""
-    info, files, skip = dataset.info, dataset.files(root), len(folders) > 1
-    absent = missing(files)
+    info, listed, skip = dataset.info, dataset.files(root), _skipping()
+    absent = missing(listed)
     if absent and not skip:
-        raise refuse(info.name, absent, len(files.paths))
+        raise refuse(info.name, absent, len(listed.paths))
     gone = {each.row for each in absent}
-    files = _without(files, gone)
+    files = _without(listed, gone)
     shape = (len(files.paths), info.channels, info.height, info.width)
-    with cachefiles.Sink(folders[0].parent, shape) as sink:
-        images, unreadable = sink.fill(files, Target.of(dataset), info.name)
+    with cachefiles.Sink(cache_root() / "decoded", shape) as sink:
+        images, unreadable, seen = sink.fill(files, Target.of(dataset), info.name)
         if unreadable and not skip:
             raise refuse(info.name, unreadable, len(files.paths))
         kept = _without(files, {each.row for each in unreadable})
         if not len(kept.paths):
             raise InputError(f"data set {info.name!r} holds no image that can be read")
+        if "unused" in kept.facts:
+            log.warning("%s: not used: %s", info.name, kept.facts["unused"])
         left_out = [*absent, *unreadable]
         facts = {**kept.facts, **_facts(left_out)}
         decoded = check(Decoded(images, kept.labels, kept.names, kept.parts, facts), info)
-        stamps = {str(path): cachefiles.stamp(path) for path in _paths_of(dataset, root, left_out)}
-        meta = cachefiles.Meta(fingerprint(decoded), dict(facts), stamps)
-        decoded = sink.keep(folders[1] if left_out else folders[0], decoded, meta)
+        meta = cachefiles.Meta(fingerprint(decoded), dict(facts))
+        each = iter(seen)
+        found = found.with_images(
+            listed.paths, ((MISSING, "") if row in gone else next(each) for row in range(len(listed.paths)))
+        )
+        decoded = sink.keep(_folders(dataset, found)[-1 if left_out else 0], decoded, meta)
     return _loaded(info, decoded, meta)
-
-
-def _paths_of(dataset: ImageDataset, root: Path | None, bad: list[Bad]) -> list[Path]:
-    if not bad:
-        return []
-    names = {each.name for each in bad}
-    files = dataset.files(root)
-    return [path for path, name in zip(files.paths, files.names, strict=True) if str(name) in names]
 
 
 def _facts(bad: list[Bad]) -> dict[str, str | int]:

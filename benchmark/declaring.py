@@ -71,9 +71,13 @@ def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
         return "balanced-100-500"
     if not info.multi_label and smallest >= 70:
         return "balanced-20-50"
-    if n >= 600:
-        return "multi-100-400"
-    return f"custom-q{max(1, n // 10)}-t{max(1, n // 2)}-random-all-but-query-kall"
+    query, train = max(1, n // 10), max(1, n // 2)
+    if info.multi_label:
+        return "multi-100-400" if n >= 600 else f"custom-q{query}-t{train}-random-all-but-query-kall"
+    sizes = files.labels.sum(axis=0)
+    smallest = int(sizes[sizes > 1].min(initial=n))  # an only image cannot be query and answer
+    query = max(query, min(-(-n // smallest), n // 2))  # one of every class, where half the images allow it
+    return f"custom-q{query}-t{max(1, min(train, n - query))}-stratified-all-but-query-kall"
 
 
 def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:

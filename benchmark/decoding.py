@@ -6,6 +6,7 @@ Images that cannot be read are all found, counted and named before anything is s
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sys
 from collections import deque
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark import pictures
 from benchmark.dataset import DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
 
@@ -28,8 +30,11 @@ BLOCK = 128
 _AHEAD = 3
 #: Bad images that a message names; the count covers all of them.
 _NAMED = 5
-#: A `.npy` image larger than this is not believed.
-_MAX_NPY_BYTES = 2**30
+#: Size, times and number of a file in its file system; whoever changes the file changes one of them.
+Stamp = tuple[int, int, int, int]
+MISSING: Stamp = (-1, 0, 0, 0)
+#: A file's stamp and the digest of its bytes, empty where they could not be read.
+Seen = tuple[Stamp, str]
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,36 @@ def refuse(name: str, bad: list[Bad], total: int) -> InputError:
     )
 
 
-def blocks(files: ImageFiles, target: Target, title: str) -> Iterator[tuple[np.ndarray, list[Bad]]]:
-    """Decode in listing order: uint8 (m, channels, height, width) of the readable images, and the others.
+def stamp(path: Path | str) -> Stamp:
+    """The stamp of a file, `MISSING` for one that is not there."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # a name with a zero byte
+        return MISSING
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def new_hash(content: bytes = b"") -> hashlib.blake2b:
+    """BLAKE2b of 128 bits."""
+    return hashlib.blake2b(content, digest_size=16)
+
+
+def digest_of(content: bytes) -> str:
+    """32 hex digits over a file's bytes."""
+    return new_hash(content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images uint8 (m, channels, height, width) that could be read, the others, and what each file held."""
+
+    images: np.ndarray
+    bad: list[Bad]
+    seen: list[Seen]
+
+
+def blocks(files: ImageFiles, target: Target, title: str) -> Iterator[Block]:
+    """Decode in listing order, and hash each file's bytes while they are at hand.
 
     Threads decode (Pillow releases the interpreter's lock); a few blocks at most are in memory.
     """
@@ -85,7 +118,7 @@ def blocks(files: ImageFiles, target: Target, title: str) -> Iterator[tuple[np.n
         1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     starts = iter(range(0, len(files.paths), BLOCK))
-    pending: deque[Future[tuple[np.ndarray, list[Bad]]]] = deque()
+    pending: deque[Future[Block]] = deque()
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
         with _bar(title, len(files.paths)) as advance:
@@ -94,24 +127,28 @@ def blocks(files: ImageFiles, target: Target, title: str) -> Iterator[tuple[np.n
                     pending.append(pool.submit(_block, files, start, target))
                 if not pending:
                     return
-                images, bad = pending.popleft().result()
-                advance(len(images) + len(bad))
-                yield images, bad
+                block = pending.popleft().result()
+                advance(len(block.seen))
+                yield block
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _block(files: ImageFiles, start: int, target: Target) -> tuple[np.ndarray, list[Bad]]:
+def _block(files: ImageFiles, start: int, target: Target) -> Block:
     rows = range(start, min(start + BLOCK, len(files.paths)))
     out = np.empty((len(rows), target.channels, target.height, target.width), dtype=np.uint8)
     bad: list[Bad] = []
+    seen: list[Seen] = []
     for row in rows:
+        seen.append((stamp(files.paths[row]), ""))
         try:
-            out[row - start - len(bad)] = decode(files.paths[row], target)
+            content = pictures.content(files.paths[row])
+            seen[-1] = seen[-1][0], digest_of(content)
+            out[row - start - len(bad)] = decode(files.paths[row], target, content)
         except InputError as error:
             reason = f"{_where(files, row)} cannot be decoded: {error}"
             bad.append(Bad(row, str(files.names[row]), reason))
-    return out[: len(rows) - len(bad)], bad
+    return Block(out[: len(rows) - len(bad)], bad, seen)
 
 
 def _where(files: ImageFiles, row: int) -> str:
@@ -119,51 +156,33 @@ def _where(files: ImageFiles, row: int) -> str:
     return f"{origin}image {str(files.paths[row])!r}"
 
 
-def decode(path: Path, target: Target) -> np.ndarray:
-    """One image file as uint8 (channels, height, width). Raises InputError with the reason it cannot be read."""
-    from PIL import Image, UnidentifiedImageError
+def decode(path: Path, target: Target, content: bytes | None = None) -> np.ndarray:
+    """One image file as uint8 (channels, height, width); `content`: its bytes, where they were read already.
 
-    try:
-        if path.suffix.lower() == ".npy":
-            picture = Image.fromarray(_read_npy(path))
-            return _fitted(picture, target)
-        with Image.open(path) as opened:
-            return _fitted(opened, target)
-    except InputError:
-        raise
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(str(error) or type(error).__name__) from None
-    except (Image.DecompressionBombError, MemoryError, IndexError, KeyError, TypeError) as error:
-        raise InputError(f"{type(error).__name__}: {error}") from None
+    Raises InputError with the reason it cannot be read.
+    """
+    content = pictures.content(path) if content is None else content
+    npy = path.suffix.lower() == ".npy"
+    picture = pictures.parse(content, "RGB" if target.channels == 3 else "L", npy=npy)
+    return _fitted(picture, target)
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    if path.stat().st_size > _MAX_NPY_BYTES:
-        raise InputError(f"it is larger than {_MAX_NPY_BYTES:,} bytes")
-    array = np.load(path, allow_pickle=False)
-    colours = array.ndim == 3 and array.shape[2] in (1, 3)
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or not (array.ndim == 2 or colours):
-        raise InputError(
-            f"it holds {array.dtype} {array.shape}, not uint8 (height, width) or (height, width, 3)"
-        )
-    return array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
-
-
-def _fitted(image: Image, target: Target) -> np.ndarray:
+def _fitted(picture: Image, target: Target) -> np.ndarray:
     from PIL import Image as pillow
 
-    picture = image.convert("RGB" if target.channels == 3 else "L")
-    wanted = (target.width, target.height)
-    if picture.size != wanted:
-        box = None
-        if target.fit == "crop":  # the part of the image that ends up inside, in its own coordinates
-            scale = max(side / have for side, have in zip(wanted, picture.size, strict=True)) * target.zoom
-            wide, high = (side / scale for side in wanted)
-            left, top = (picture.width - wide) / 2, (picture.height - high) / 2
-            box = (left, top, left + wide, top + high)
-        picture = picture.resize(wanted, pillow.Resampling.BILINEAR, box=box)
+    if picture.size != (target.width, target.height):
+        box = crop_box(picture.width, picture.height, target) if target.fit == "crop" else None
+        picture = picture.resize((target.width, target.height), pillow.Resampling.BILINEAR, box=box)
     array = np.asarray(picture, dtype=np.uint8)
     return array.transpose(2, 0, 1) if target.channels == 3 else array[None]
+
+
+def crop_box(width: int, height: int, target: Target) -> tuple[float, float, float, float]:
+    """The part of an image that ends up inside: left, top, right, bottom in its own pixels, never outside it."""
+    scale = max(target.width / width, target.height / height) * target.zoom
+    wide, high = target.width / scale, target.height / scale
+    left, top = (width - wide) / 2, (height - high) / 2  # a rounding may give less than 0
+    return max(0.0, left), max(0.0, top), min(float(width), left + wide), min(float(height), top + high)
 
 
 @contextlib.contextmanager

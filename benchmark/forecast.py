@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import registry
+from benchmark import protocol, registry
 from benchmark.contracts import DatasetInfo
 from benchmark.index import Index
 from benchmark.planning import Plan
-from benchmark.protocol import PROTOCOLS
 from benchmark.records import Record, Store
 from benchmark.spec import FitSpec, Job
 
@@ -21,6 +20,9 @@ from benchmark.spec import FitSpec, Job
 _UPDATE_SECONDS, _GENERATIVE_SECONDS = 0.15, 0.58
 #: Seconds of a closed-form fit there, and images a second through the compact network.
 _CLOSED_SECONDS, _ENCODE_RATE = 5.0, 2000.0
+#: Seconds that the eigenvectors of a matrix take there, by the cube of its side; closed-form methods decompose one
+#: whose side is the number of training images or of dimensions, whichever is smaller.
+_CUBE_SECONDS = 3e-10
 _PIXELS = 28 * 28
 #: Bytes beside the codes: the compact network's weights, curve, record, log.
 _OTHER_BYTES = 3_000_000
@@ -40,7 +42,10 @@ _SAMPLE = 3
 
 @dataclass(frozen=True)
 class Expected:
-    """What the fits of one data set will take. `measured` of `to_run` rest on records of the same kind here."""
+    """What the fits of one data set will take. `measured` of `to_run` rest on records of the same kind here.
+
+    memory: bytes that the largest closed-form fit to run holds at once, roughly; 0 where none is to run.
+    """
 
     dataset: str
     fits: int
@@ -48,6 +53,7 @@ class Expected:
     seconds: float
     size: float
     measured: int
+    memory: float = 0.0
 
 
 def forecast(
@@ -69,10 +75,12 @@ def forecast(
                 jobs[cell.job.fit.fit_id] = (cell.job, known_to_run or run)
     known = _Known(store, root)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
+    memory: dict[str, float] = {}
     for job, run in jobs.values():
-        seconds, size, measured = (
-            known.expect(job.fit, images.get(job.fit.dataset, 0)) if run else (0.0, 0.0, False)
-        )
+        name, count = job.fit.dataset, images.get(job.fit.dataset, 0)
+        seconds, size, measured = known.expect(job.fit, count) if run else (0.0, 0.0, False)
+        held = known.memory(job.fit, count) if run else 0.0
+        memory[name] = max(held, memory.get(name, 0.0))
         rows.setdefault(job.fit.dataset, []).append((run, seconds, size, measured))
     return [
         Expected(
@@ -82,6 +90,7 @@ def forecast(
             sum(seconds for _, seconds, _, _ in found),
             sum(size for _, _, size, _ in found),
             sum(measured for *_, measured in found),
+            memory[name],
         )
         for name, found in sorted(rows.items())
     ]
@@ -112,6 +121,23 @@ class _Known:
         size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
         return seconds, size, True
 
+    def memory(self, spec: FitSpec, images: int) -> float:
+        """Bytes that a closed-form fit holds at once: its features in two precisions, and the matrices."""
+        if spec.epochs is not None:
+            return 0.0
+        info = registry.find("datasets", spec.dataset, self._root).dataset_info
+        training, dimensions = _sides(spec, images, info)
+        return 16.0 * training * dimensions + 32.0 * min(training, dimensions) ** 2
+
+
+def _sides(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[int, int]:
+    """Training images, and dimensions of their features (a backbone's are taken for 4,096)."""
+    custom = protocol.find(spec.protocol) if spec.protocol.startswith("custom") else None
+    rule = protocol.PROTOCOLS.get(spec.protocol, custom)
+    training = min(rule.training_images(images, len(info.classes)) if rule else images, images)
+    pixels = info.channels * info.height * info.width
+    return training, pixels if spec.weights == "none" else min(pixels, 4096)
+
 
 def _seconds(record: Record, spec: FitSpec) -> float:
     """The record's time with its training scaled to another number of epochs."""
@@ -131,10 +157,10 @@ def decoded_size(info: DatasetInfo, images: int) -> int:
 def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, float]:
     weights = _BACKBONE_BYTES.get(spec.backbone, 0)
     larger = (_PHOTOGRAPH if weights else info.height * info.width) / _PIXELS
-    seconds = _CLOSED_SECONDS + (images / _ENCODE_RATE * larger if weights else 0.0)
+    training, dimensions = _sides(spec, images, info)
+    seconds = _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
+    seconds += images / _ENCODE_RATE * larger if weights else 0.0
     if spec.epochs is not None:
-        rule = PROTOCOLS.get(spec.protocol)
-        training = rule.training_images(images, len(info.classes)) if rule else images
         updates = spec.epochs * max(1, training // (spec.batch_size or 64))
         generative = registry.find("methods", spec.method).info["supervision"] == "generative"
         per_update = _GENERATIVE_SECONDS if generative else _UPDATE_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Facts:
     views: tuple[ParsedView, ...]
     others: dict[str, DatasetInfo]
     class_splits: tuple[int | None, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Lookup:
@@ -66,7 +68,8 @@ class Lookup:
         views = expand_views(sweep.views)
         others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
         splits = _class_splits(sweep, views, infos)
-        return Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits)
+        notes = tuple(note for name, rule in protocols.items() for note in self._unasked(name, rule, sweep))
+        return Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits, notes)
 
     def info(self, name: str) -> DatasetInfo:
         """A data set's facts. Raises InputError for an unknown name."""
@@ -97,6 +100,23 @@ class Lookup:
         tuning = sweep.selection == "val"
         for shown in dict.fromkeys(one.model_copy(update={"noise": 0.0}) for one in sweep.label_rules()):
             self._try(name, rule, sweep.seeds[0], shown, tuning=tuning)
+
+    def _unasked(self, name: str, rule: protocol.Protocol, sweep: Sweep) -> Iterator[str]:
+        """What a reader must know before anything runs: classes of which no image is a query."""
+        found = self._glance(name)
+        if found is None:
+            return
+        info = registry.dataset(name, self.root).info
+        for seed in sweep.seeds if rule.draw == "random" else sweep.seeds[:1]:
+            query = protocol.draw(rule, info, found.labels, seed, parts=found.parts).query
+            left_out = protocol.unasked(query, found.labels, info)
+            if left_out:
+                shown = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+                yield (
+                    f"{name}, seed {seed}: protocol {rule.name!r} asks with no image of {len(left_out)} of "
+                    f"{len(info.classes)} classes ({shown}), so the scores say nothing of them; per-class and "
+                    "stratified draws ask with every class that is large enough"
+                )
 
     def _other(self, name: str, seed: int) -> DatasetInfo:
         """The facts of a data set that a view reads, once its files are found and its parts drawn."""

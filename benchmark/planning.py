@@ -82,7 +82,7 @@ def plan(
     """
     known = known or Lookup(data_root)
     facts, index = known.facts(sweep), Index(store)
-    reasons, notes = dict[tuple[str, str, int], str](), dict[str, None]()
+    reasons, notes = dict[tuple[str, str, int], str](), dict.fromkeys(facts.notes)
     wanted = _wanted_views(sweep, facts)
     cells = []
     for cell in sweep.cells(facts.class_splits):

@@ -7,6 +7,7 @@ and no path enters a result: what is measured is identified by pixels, labels an
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse
-from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
+from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, describe_unused, one_hot
 from datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
 from datasets._tables import Columns, Table, class_names, columns_of, label_sets, part_rows, read_table
 
@@ -184,14 +185,16 @@ class DeclaredDataset(ImageDataset):
         paths: list[Path] = []
         labels: list[int] = []
         parts: dict[str, np.ndarray] = {}
+        unused: Counter[str] = Counter()
         for part, sub in (self.declared.parts or {"": ""}).items():
-            found = class_folder_files(self._folder / sub, self.info.classes, IMAGE_SUFFIXES)
+            found = class_folder_files(self._folder / sub, self.info.classes, IMAGE_SUFFIXES, unused)
             parts[part] = np.arange(len(paths), len(paths) + len(found))
             paths += [path for path, _ in found]
             labels += [label for _, label in found]
         names = np.array([path.relative_to(self._folder).as_posix() for path in paths])
         hot = one_hot(np.array(labels), len(self.info.classes), self._folder)
-        return ImageFiles(paths, hot, names, parts if "" not in parts else None)
+        facts = {"unused": describe_unused(unused)} if unused else {}
+        return ImageFiles(paths, hot, names, parts if "" not in parts else None, facts)
 
     # ---- lists -----------------------------------------------------------------------------------
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import os
 import pickle
+import re
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,15 @@ import numpy as np
 from benchmark.contracts import Decoded
 from benchmark.errors import InputError
 
-#: What counts as an image in a folder of images.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".npy")
+#: What counts as an image in a folder of images; a file without a suffix counts by how it begins.
+_USUAL = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp", ".npy")
+_OTHERS = (".jpe", ".jfif", ".jif", ".apng", ".avif", ".dib", ".pbm", ".pnm", ".jp2", ".j2k", ".tga", ".pcx")
+IMAGE_SUFFIXES: tuple[str, ...] = (*_USUAL, *_OTHERS, ".sgi", ".ras", ".qoi")
+_BEGINNINGS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8|BM|II\*\x00|MM\x00\*|RIFF....WEBP|....ftyp(avif|avis|mif1)"
+    rb"|\x93NUMPY|P[1-6]\s|\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
+    re.DOTALL,
+)
 
 #: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
 MAX_IDX_BYTES = 2**30
@@ -147,30 +157,95 @@ def join_parts(parts: Iterable[tuple[str, np.ndarray, np.ndarray, Path]], classe
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of the class folders in a folder, sorted. Raises InputError when there are none."""
-    if not folder.is_dir():
+    """The names of the class folders in a folder, sorted. Raises InputError when there are none to be read."""
+    if not os.path.isdir(folder):
         raise InputError(f"no folder {str(folder)!r}")
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = sorted(entry.name for entry in _entries(folder) if _is_folder(entry) and entry.name[0] != ".")
     if not found:
         raise InputError(f"folder {str(folder)!r} holds no class folders")
     return found
 
 
 def class_folder_files(
-    folder: Path, classes: Iterable[str], suffixes: tuple[str, ...]
+    folder: Path, classes: Collection[str], suffixes: tuple[str, ...], unused: Counter[str] | None = None
 ) -> list[tuple[Path, int]]:
     """(file, class index) for `folder/<class>/<file>`, sorted inside a class.
 
-    Raises InputError naming a class folder that is missing or holds no image.
+    unused: counts, by the reason, what else is in the folder and in the class folders. Raises InputError naming a
+    class folder that is missing, cannot be read or holds no image.
     """
+    unused = Counter() if unused is None else unused
+    unused.update(_stray(entry) for entry in _entries(folder) if entry.name not in set(classes))
     found: list[tuple[Path, int]] = []
     for index, name in enumerate(classes):
         inside = folder / name
-        if not inside.is_dir():
+        if not os.path.isdir(inside):
             raise InputError(f"missing class folder {str(inside)!r}")
+        reasons = {entry.name: _why_not(entry, suffixes) for entry in _entries(inside)}
         # By name: comparing tens of thousands of paths takes seconds.
-        files = sorted((p for p in inside.iterdir() if p.suffix.lower() in suffixes), key=lambda p: p.name)
+        files = sorted(name for name, reason in reasons.items() if not reason)
         if not files:
-            raise InputError(f"class folder {str(inside)!r} holds no {', '.join(suffixes)} file")
-        found += [(path, index) for path in files]
+            held = describe_unused(Counter(reasons.values()))
+            raise InputError(
+                f"class folder {str(inside)!r} holds no {', '.join(suffixes[:5])}{', ...' if suffixes[5:] else ''} "
+                f"file{f'; it holds {held}' if held else ''}"
+            )
+        unused.update(reason for reason in reasons.values() if reason)
+        found += [(inside / name, index) for name in files]
     return found
+
+
+def describe_unused(unused: Counter[str]) -> str:
+    """`3 .txt files, 1 nested folder`: what was seen and not used, the most frequent first."""
+    found = []
+    for what, count in unused.most_common():
+        several = re.sub("file|folder|link", lambda noun: f"{noun[0]}s", what, count=1)
+        found += [f"{count:,} {what if count == 1 else several}"] if what else []
+    return ", ".join(found)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise InputError(f"folder {str(folder)!r} cannot be read: {error.strerror or error}") from None
+
+
+def _stray(entry: os.DirEntry[str]) -> str:
+    if entry.name[0] == ".":
+        return "hidden folder" if _is_folder(entry) else "hidden file"
+    return "folder of no class" if _is_folder(entry) else "file beside the class folders"
+
+
+def _why_not(entry: os.DirEntry[str], suffixes: tuple[str, ...]) -> str:
+    """Why something in a class folder is no image of it; empty for an image."""
+    suffix, hidden = os.path.splitext(entry.name)[1].lower(), entry.name[0] == "."
+    if _is_folder(entry):
+        return "hidden folder" if hidden else "nested folder"
+    if suffix in suffixes and not hidden:
+        return ""
+    if suffix and suffix not in suffixes:
+        return f"{suffix} file"
+    if not os.path.exists(entry.path):
+        return "broken link"
+    if (suffix or suffixes == IMAGE_SUFFIXES) and _begins_as_image(entry.path):
+        return ""
+    return "hidden file" if hidden else "file without a suffix"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _begins_as_image(path: str) -> bool:
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return bool(_BEGINNINGS.match(file.read(16)))
+    except OSError:
+        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
-from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
+from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, describe_unused, one_hot
 from datasets._large import Photographs, photographs, read_lines
 from datasets._lists import Resolver, listed_files, read_list
 
@@ -59,15 +60,17 @@ class ImageNet100(Photographs):
         paths: list[Path] = []
         labels: list[int] = []
         starts = []
+        unused: Counter[str] = Counter()
         for part in ("train", "val"):
             starts.append(len(paths))
-            found = class_folder_files(folder / part, classes, IMAGE_SUFFIXES)
+            found = class_folder_files(folder / part, classes, IMAGE_SUFFIXES, unused)
             paths += [path for path, _ in found]
             labels += [label for _, label in found]
         files = ImageFiles(
             paths,
             one_hot(np.array(labels), CLASSES, folder),
             np.array(["/".join(path.parts[-3:]) for path in paths]),
+            facts={"unused": describe_unused(unused)} if unused else {},
         )
         return dataclasses.replace(files, parts={"query": np.arange(starts[1], len(paths))})
 

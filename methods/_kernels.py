@@ -56,7 +56,13 @@ def radial(features: Tensor, anchors: Tensor, gamma: float) -> Tensor:
 
 
 def ridge(design: Tensor, targets: Tensor, weight: float) -> Tensor:
-    """(D^T D + weight I)^-1 D^T T for D (n, m), T (n, k); weight 0 means the pseudo-inverse."""
+    """(D^T D + weight I)^-1 D^T T for D (n, m), T (n, k); weight 0 means the pseudo-inverse.
+
+    With n < m and a weight it is D^T (D D^T + weight I)^-1 T, the same by the smaller matrix.
+    """
+    if weight and len(design) < design.shape[1]:
+        inner = design @ design.T
+        return design.T @ torch.linalg.solve(inner + weight * torch.eye(len(inner)).to(inner), targets)
     gram = design.T @ design
     if weight == 0:
         return torch.linalg.pinv(gram, hermitian=True) @ (design.T @ targets)

@@ -6,8 +6,9 @@ from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, ShallowParams, principal_directions, too_many_bits
+from methods._features import ShallowMethod, ShallowParams, too_many_bits
 from methods._rotation import rotate
+from methods._spectra import principal_directions
 
 
 class ITQParams(ShallowParams):

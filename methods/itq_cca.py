@@ -9,6 +9,7 @@ from torch import Tensor
 from benchmark.contracts import HashData, MethodInfo
 from methods._features import ShallowMethod, ShallowParams
 from methods._rotation import rotate
+from methods._spectra import span
 
 
 class ITQCCAParams(ShallowParams):
@@ -64,9 +65,18 @@ def canonical_directions(features: Tensor, labels: Tensor, weight: float) -> tup
     """
     x = features - features.mean(dim=0)
     y = labels - labels.mean(dim=0)
+    n, size = x.shape
+    if n < size:  # the same in the images' span, where the mean variance is as many times larger
+        basis, _ = span(x)
+        inside, correlations = _canonical(x @ basis, y, weight * basis.shape[1] / size, weight)
+        return basis @ inside, correlations
+    return _canonical(x, y, weight, weight)
+
+
+def _canonical(x: Tensor, y: Tensor, weight: float, weight_y: float) -> tuple[Tensor, Tensor]:
     n = len(x)
     whiten_x = _inverse_root(x.T @ x / n, weight)
-    whiten_y = _inverse_root(y.T @ y / n, weight)
+    whiten_y = _inverse_root(y.T @ y / n, weight_y)
     left, correlations, _ = torch.linalg.svd(whiten_x @ (x.T @ y / n) @ whiten_y, full_matrices=False)
     return whiten_x @ left, correlations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, principal_directions, too_many_bits
+from methods._features import ShallowMethod, too_many_bits
+from methods._spectra import principal_directions
 
 
 class PCAH(ShallowMethod):

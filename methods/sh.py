@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, principal_directions, too_many_bits
+from methods._features import ShallowMethod, too_many_bits
+from methods._spectra import principal_directions
 
 
 class SpectralHashing(ShallowMethod):

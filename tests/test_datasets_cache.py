@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import cachefiles, datastore, decoding, metrics, protocol, registry
+from benchmark import cachefiles, datastore, decoding, inventory, metrics, protocol, registry
 from benchmark.contracts import Decoded, ImageFiles
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.evaluation import Evaluator
-from tests.layouts import lines, picture
+from tests.layouts import lines, make_coco, picture
 
 Cli = Callable[..., tuple[int, str, str]]
 IMAGES = 300  # more than two blocks
@@ -104,6 +105,154 @@ def test_a_large_cache_whose_file_was_touched_is_checked_again(
     file.write_bytes(bytes(content))
     again = load(pets)
     assert datastore.fingerprint(Decoded(again.images, again.labels, again.names)) == again.fingerprint
+
+
+def same_stamps(one: Path, other: Path) -> None:
+    """Give the second file the first one's times; their names and sizes are the same already."""
+    facts = one.stat()
+    assert other.stat().st_size == facts.st_size
+    os.utime(other, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+class TestContent:
+    """What was decoded is known by what the files hold; times and sizes only say when to look again."""
+
+    @pytest.fixture(autouse=True)
+    def _own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+
+    def table(self, root: Path, labels: str, seeds: str = "0123") -> Path:
+        """A declared table of four images with these labels, one letter each."""
+        for number, seed in enumerate(seeds):
+            root.mkdir(exist_ok=True, parents=True)
+            pixels = np.random.default_rng(int(seed)).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            np.save(root / f"{number}.npy", pixels)
+        lines(
+            root / "t.csv", ["path,label", *(f"{number}.npy,{label}" for number, label in enumerate(labels))]
+        )
+        lines(root / "pets.toml", ['kind = "table"', 'table = "t.csv"', "size = 8"])
+        return root
+
+    @pytest.mark.parametrize("what", ["labels", "images"])
+    def test_two_folders_whose_files_look_alike(self, tmp_path: Path, what: str) -> None:
+        one = self.table(tmp_path / "one" / "my" / "data", "abab")
+        other = self.table(
+            tmp_path / "other" / "my" / "data", *(("abba",) if what == "labels" else ("abab", "0132"))
+        )
+        for file in one.iterdir():
+            same_stamps(file, other / file.name)
+        first, second = load(one), load(other)
+        assert first.fingerprint != second.fingerprint
+        assert (first.labels.argmax(1).tolist() == second.labels.argmax(1).tolist()) == (what == "images")
+        for root, data in ((one, first), (other, second)):  # from the cache, in turn
+            assert load(root).fingerprint == data.fingerprint
+            assert datastore.fingerprint_of(registry.dataset("pets", root), root) == data.fingerprint
+            assert (datastore.glance(registry.dataset("pets", root), root).labels == data.labels).all()
+
+    @pytest.mark.parametrize("what", ["labels", "images", "classes"])
+    def test_a_file_that_is_exchanged_and_looks_alike(self, tmp_path: Path, what: str) -> None:
+        root = self.table(tmp_path / "one", "abab")
+        declaration = (root / "pets.toml").read_text()
+        (root / "pets.toml").write_text(declaration + 'classes = ["a", "b"]\n')
+        stamps = {file: file.stat() for file in root.iterdir()}
+        before = load(root)
+        if what == "classes":
+            (root / "pets.toml").write_text(declaration + 'classes = ["b", "a"]\n')
+        elif what == "labels":
+            (root / "t.csv").write_text((root / "t.csv").read_text().replace("3.npy,b", "3.npy,a"))
+        else:
+            (root / "0.npy").write_bytes((root / "1.npy").read_bytes())
+        for file, facts in stamps.items():
+            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        after = load(root)
+        assert after.fingerprint != before.fingerprint
+        assert (after.labels != before.labels).any() == (what != "images")
+        assert (after.images != before.images).any() == (what == "images")
+
+    def test_labels_and_pixels_in_files_of_a_format_of_their_own(self, tmp_path: Path) -> None:
+        roots = []
+        for name, shift in (("one", 0), ("other", 1)):
+            raw = tmp_path / name / "MNIST" / "raw"
+            raw.mkdir(parents=True)
+            for part in ("train", "t10k"):
+                labels = bytes((number + shift) % 10 for number in range(20))
+                (raw / f"{part}-labels-idx1-ubyte").write_bytes(
+                    b"\0\0\x08\x01" + bytes([0, 0, 0, 20]) + labels
+                )
+                head = b"\0\0\x08\x03" + bytes([0, 0, 0, 20, 0, 0, 0, 28, 0, 0, 0, 28])
+                (raw / f"{part}-images-idx3-ubyte").write_bytes(head + bytes(20 * 784))
+            roots.append(raw)
+        for file in roots[0].iterdir():
+            same_stamps(file, roots[1] / file.name)
+        found = [datastore.load(registry.dataset("mnist", raw.parents[1]), raw.parents[1]) for raw in roots]
+        assert found[0].labels.argmax(1).tolist() != found[1].labels.argmax(1).tolist()
+        assert found[0].fingerprint != found[1].fingerprint
+
+    def test_an_image_of_a_released_set_that_is_exchanged_in_its_folder(self, tmp_path: Path) -> None:
+        root = make_coco(tmp_path / "data")
+        before = datastore.load(registry.dataset("coco", root), root)
+        picture(root / "coco" / "train2014" / "COCO_train2014_000000000003.jpg", 99)
+        after = datastore.load(registry.dataset("coco", root), root)
+        assert after.names.tolist() == before.names.tolist()
+        assert after.fingerprint != before.fingerprint
+
+    def test_a_copy_elsewhere_and_touched_files_are_not_decoded_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = self.table(tmp_path / "one", "abab")
+        before = load(root)
+
+        def fail(*arguments: object) -> np.ndarray:
+            raise AssertionError("decoded again")
+
+        monkeypatch.setattr(decoding, "decode", fail)
+        other = tmp_path / "deeper" / "other"
+        shutil.copytree(root, other)
+        for file in root.iterdir():
+            file.touch()
+        assert load(other).fingerprint == load(root).fingerprint == before.fingerprint
+        assert len(folders(tmp_path)) == 1
+
+    def test_bytes_are_hashed_while_they_are_decoded_and_not_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = self.table(tmp_path / "one", "abab")
+        hashed: list[str] = []
+        real = inventory._hashed
+
+        def noticed(path: str) -> decoding.Seen:
+            hashed.append(path)
+            return real(path)
+
+        monkeypatch.setattr(inventory, "_hashed", noticed)
+        load(root)
+        load(root)
+        assert {Path(path).name for path in hashed} == {"pets.toml", "t.csv"}
+        (root / "2.npy").touch()
+        hashed.clear()
+        load(root)
+        assert [path for path in hashed if path.endswith(".npy")] == [str(root / "2.npy")]
+
+    def test_images_that_come_and_go(self, tmp_path: Path) -> None:
+        picture(tmp_path / "photos" / "cat" / "0.png", 0)
+        picture(tmp_path / "photos" / "dog" / "1.png", 1)
+        lines(tmp_path / "pets.toml", ['kind = "folder"', 'folder = "photos"', "size = 8"])
+        one = load(tmp_path)
+        extra = picture(tmp_path / "photos" / "dog" / "2.png", 2)
+        assert len(load(tmp_path).images) == 3
+        extra.unlink()
+        assert load(tmp_path).fingerprint == one.fingerprint
+        (tmp_path / "photos" / "dog" / "1.png").rename(tmp_path / "photos" / "cat" / "1.png")
+        picture(tmp_path / "photos" / "dog" / "2.png", 2)
+        assert load(tmp_path).labels.argmax(1).tolist() == [0, 0, 1]
+
+    def test_a_damaged_inventory_costs_another_look_and_nothing_else(self, tmp_path: Path) -> None:
+        root = self.table(tmp_path / "one", "abab")
+        before = load(root)
+        (file,) = (tmp_path / "cache" / "sources").iterdir()
+        for content in ("", "[]", '{"documents": 3}', '{"documents": {}, "images": {"a": 1}}'):
+            file.write_text(content)
+            assert load(root).fingerprint == before.fingerprint
 
 
 class TestBadImages:
@@ -215,11 +364,11 @@ class TestInterruption:
             from pathlib import Path
             from benchmark import datastore, decoding, registry
             real, count = decoding.decode, [0]
-            def decode(path, target):
+            def decode(*arguments):
                 count[0] += 1
                 if count[0] == 250:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return real(path, target)
+                return real(*arguments)
             decoding.decode = decode
             datastore.load(registry.dataset("pets", Path(ROOT)), Path(ROOT))
         """
@@ -265,7 +414,7 @@ class TestDisk:
         self, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
-        monkeypatch.setattr(cachefiles.shutil, "disk_usage", lambda path: _Free())
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: _Free())
         with pytest.raises(InputError, match=r"57,600 bytes are needed .* 10 are free.*BENCHMARK_CACHE"):
             load(pets)
         assert folders(tmp_path) == []

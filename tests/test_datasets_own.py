@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmark import datastore, registry
+from benchmark import datastore, pictures, protocol, registry
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
+from datasets._files import IMAGE_SUFFIXES
 from datasets._lists import Resolver, read_list, short
 from tests.layouts import lines, picture
 
@@ -346,6 +351,100 @@ class TestDeclarations:
         assert registry.find("datasets", "mine", listed).dataset_info.title == "My own"
 
 
+class TestWhatLiesInClassFolders:
+    """Pictures of every named format are read, whatever else is there is counted with its reason."""
+
+    @pytest.fixture
+    def photos(self, tmp_path: Path) -> Path:
+        picture(tmp_path / "photos" / "cat" / "0.png", 0)
+        picture(tmp_path / "photos" / "dog" / "1.jpg", 1)
+        (tmp_path / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 8\n')
+        return tmp_path / "photos"
+
+    def test_every_suffix_and_none(self, photos: Path) -> None:
+        pixels = Image.fromarray(np.full((8, 8, 3), 90, np.uint8))
+        kinds = {"jfif": "JPEG", "jpe": "JPEG", "avif": "AVIF", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF"}
+        kinds |= {"JP2": "JPEG2000", "tga": "TGA", "pbm": "PPM", "dib": "DIB", "apng": "PNG"}
+        for suffix, kind in kinds.items():
+            pixels.save(photos / "cat" / f"a.{suffix}", kind)
+        for kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"):
+            pixels.save(photos / "dog" / f"plain-{kind}", kind)
+        data = load("pets", photos.parent)
+        assert data.labels.sum(axis=0).tolist() == [1 + len(kinds), 8]
+        assert "unused" not in data.facts
+        assert np.abs(data.images[data.names != "cat/0.png"][1:-8].astype(int) - 90).max() <= 3
+
+    def test_every_suffix_is_of_a_format_that_is_opened(self) -> None:
+        Image.init()
+        known = {
+            suffix: Image.EXTENSION[suffix] for suffix in IMAGE_SUFFIXES if suffix not in (".npy", ".jif")
+        }
+        assert set(known.values()) <= set(pictures.FORMATS)
+
+    def test_the_rest_is_counted_in_one_line(
+        self, photos: Path, run_cli: Cli, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("a.txt", "b.txt", "c.mp4", "README", "._0.png", ".DS_Store"):
+            (photos / "cat" / name).write_text("no picture")
+        picture(photos / "dog" / "deeper" / "2.jpg", 2)
+        picture(photos / "dog" / "named.jpg" / "3.jpg", 3)
+        (photos / "dog" / "round").symlink_to("round")
+        (photos / "dog" / "up").symlink_to(photos)
+        (photos / ".git").mkdir()
+        (photos / "notes.md").write_text("about")
+        held = {".txt files": 2, "hidden files": 2, "nested folders": 3, ".mp4 file": 1, "broken link": 1}
+        held |= {"file without a suffix": 1, "hidden folder": 1, "file beside the class folders": 1}
+        data = load("pets", photos.parent)
+        assert len(data.images) == 2
+        assert set(str(data.facts["unused"]).split(", ")) == {
+            f"{count} {what}" for what, count in held.items()
+        }
+        assert sum("not used: " in record.message for record in caplog.records) == 1
+        code, out, err = run_cli("prepare", "pets", "--data-root", photos.parent)
+        assert code == 0, err
+        assert "; unused " in out
+        code, out, err = run_cli("dataset", "add", "more", "--folder", photos, "--data-root", photos.parent)
+        assert code == 0, err
+        assert "not used: " in out
+
+    def test_folders_that_are_no_declared_class(self, photos: Path) -> None:
+        (photos.parent / "pets.toml").write_text(
+            'kind = "folder"\nfolder = "photos"\nsize = 8\nclasses = ["cat"]\n'
+        )
+        assert load("pets", photos.parent).facts["unused"] == "1 folder of no class"
+
+    def test_a_class_folder_without_pictures_says_what_it_holds(self, photos: Path) -> None:
+        (photos / "owl" / "2024").mkdir(parents=True)
+        assert re.search(r"owl' holds no .jpg.*; it holds 1 nested folder", refused("pets", photos.parent))
+
+    def test_a_class_folder_that_cannot_be_read(
+        self, photos: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.scandir
+
+        def scandir(path: Any = ".") -> Any:
+            if str(path).endswith("dog"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        assert re.search(r"photos/dog' cannot be read: Permission denied", refused("pets", photos.parent))
+        for command in (("prepare", "pets"), ("run", "--datasets", "pets", "--methods", "lsh", "--plan")):
+            code, _, err = run_cli(*command, "--data-root", photos.parent)
+            assert code == 2
+            assert "Permission denied" in err
+            assert len(err.splitlines()) == 1
+
+    def test_postscript_named_as_a_picture_with_bad_images_left_out(self, photos: Path, run_cli: Cli) -> None:
+        (photos / "cat" / "9.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nbroken\n")
+        code, _, err = run_cli("prepare", "pets", "--data-root", photos.parent)
+        assert code == 2
+        assert "cat/9.jpg' cannot be decoded: it is PostScript" in err
+        code, out, err = run_cli("prepare", "pets", "--data-root", photos.parent, "--skip-bad-images")
+        assert code == 0, err
+        assert "skipped_images 1" in out
+
+
 class TestAdd:
     """`dataset add` writes what a user would write, after checking it."""
 
@@ -363,6 +462,62 @@ class TestAdd:
         arguments = ("--datasets", "pets", "--methods", "lsh", "--bits", 8, "--tracking-uri", "none")
         code, _, err = run_cli("run", *arguments, "--data-root", root, "--results", tmp_path / "results")
         assert code == 0, err
+
+    @pytest.mark.parametrize("sizes", [(3, 3, 3), (2, 40, 5), (12, 7, 60), (30, 30, 31)])
+    def test_every_class_of_a_small_folder_is_asked_for(
+        self, tmp_path: Path, run_cli: Cli, sizes: tuple[int, ...]
+    ) -> None:
+        for number, size in enumerate(sizes):
+            for index in range(size):
+                picture(tmp_path / "photos" / f"class{number}" / f"{index}.png", 100 * number + index, (4, 4))
+        where = ("--data-root", tmp_path)
+        code, _, err = run_cli("dataset", "add", "pets", "--folder", tmp_path / "photos", "--size", 4, *where)
+        assert code == 0, err
+        data = load("pets", tmp_path)
+        rule = protocol.resolve("default", data.info)
+        for seed in range(20):
+            split = protocol.draw(rule, data.info, data.labels, seed)
+            assert protocol.unasked(split.query, data.labels, data.info) == []
+            assert data.labels[split.database].any(axis=0).all()
+
+    def test_a_draw_that_leaves_classes_out_says_so_before_anything_runs(
+        self, tmp_path: Path, run_cli: Cli
+    ) -> None:
+        for number in range(12):
+            for index in range(3):
+                picture(
+                    tmp_path / "photos" / f"class{number:02d}" / f"{index}.png", 9 * number + index, (4, 4)
+                )
+        (tmp_path / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 4\n')
+        sweep = (
+            "--datasets",
+            "pets",
+            "--methods",
+            "lsh",
+            "--bits",
+            8,
+            "--seeds",
+            "0,1",
+            "--data-root",
+            tmp_path,
+        )
+        rest = ("--tracking-uri", "none", "--results", tmp_path / "results")
+        code, out, err = run_cli(
+            "run", *sweep, *rest, "--plan", "--protocol", "custom-q4-t18-random-all-but-query-kall"
+        )
+        assert code == 0, err
+        for seed in (0, 1):
+            assert re.search(
+                rf"note: pets, seed {seed}: protocol 'custom-q4.*no image of \d+ of 12 classes", out
+            )
+        code, _, err = run_cli("run", *sweep, *rest, "--protocol", "custom-q4-t18-random-all-but-query-kall")
+        assert code == 0, err
+        assert "note: pets, seed 0: protocol" in err
+        code, out, err = run_cli(
+            "run", *sweep, *rest, "--plan", "--protocol", "custom-q12-t18-stratified-all-but-query-kall"
+        )
+        assert code == 0, err
+        assert "note:" not in out
 
     def test_lists_and_tables(self, listed: Path, run_cli: Cli) -> None:
         triple = [("--query", "test.txt"), ("--train", "train.txt"), ("--database", "database.txt")]

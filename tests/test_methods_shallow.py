@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from benchmark.contracts import FitContext, HashData, Task
-from methods import bre, cnnh, itq_cca, ksh, lfh, sh
+from methods import _features, bre, cnnh, itq_cca, ksh, lfh, sh
 from methods._discrete import classifier_step, coordinate_step, random_codes
+from methods._features import ShallowMethod
 from methods._kernels import ridge
 from methods._pairs import SignedSimilarity, similarity
 from methods._rotation import rotate
+from methods._spectra import principal_directions
 from methods.itq import ITQ, ITQParams
+from methods.pcah import PCAH
 from methods.sdh import SDH, SDHParams
 
 pytestmark = pytest.mark.processor
@@ -92,6 +97,91 @@ def test_cca_directions_attain_their_correlations() -> None:
 
 
 # ---- SH ----------------------------------------------------------------------------------------
+
+
+def few(n: int = 40, size: int = 90) -> torch.Tensor:
+    """Fewer images than dimensions, centred, with eigenvalues apart from each other."""
+    x = torch.randn(n, size, generator=generator(3)) * torch.linspace(1, 3, size)
+    return x - x.mean(dim=0)
+
+
+def up_to_signs(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest difference between columns, each with the sign that fits."""
+    return float((one * (one * other).sum(dim=0).sign() - other).abs().max())
+
+
+class TestTheSmallerSide:
+    """Of fewer images than dimensions the images' own matrix is decomposed; the directions are the same to 1e-8."""
+
+    def test_principal_directions(self) -> None:
+        x = few()
+        plain, spread = _features.principal_directions(x, 60)
+        found, values = principal_directions(x, 60)
+        assert up_to_signs(found[:, :39], plain[:, :39]) < 1e-8  # 40 centred images span 39 dimensions
+        assert (values - spread).abs().max() < 1e-10
+        assert (found.T @ found - torch.eye(60)).abs().max() < 1e-10
+        assert (x.double() @ found[:, 39:]).abs().max() < 1e-6
+
+    def test_many_images_are_decomposed_to_the_bit_as_before(self) -> None:
+        x = few(90, 40)
+        for one, other in zip(
+            principal_directions(x, 30), _features.principal_directions(x, 30), strict=True
+        ):
+            assert torch.equal(one, other)
+
+    @pytest.mark.parametrize("method", [ITQ, PCAH, sh.SpectralHashing])
+    def test_large_images_are_never_squared(
+        self, method: type[ShallowMethod], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sides = []
+        real = torch.linalg.eigh
+
+        def noticed(matrix: torch.Tensor) -> Any:
+            sides.append(len(matrix))
+            return real(matrix)
+
+        monkeypatch.setattr(torch.linalg, "eigh", noticed)
+        images = torch.randint(0, 256, (30, 3, 64, 64), generator=generator(), dtype=torch.uint8)
+        data = HashData(
+            Task(8, 2, 3, 64, 64), images, torch.eye(2, dtype=torch.uint8)[torch.arange(30) % 2], images[:0]
+        )
+        fitted = method()
+        fitted.fit(data, context(data))
+        assert sides == [30]
+        assert fitted.encode(images).shape == (30, 8)
+
+    def test_pcah_codes_have_the_distances_that_they_had(self) -> None:
+        data = blobs(40)
+        data = dataclasses.replace(data, images=data.images[:40])
+        method = PCAH()
+        method.fit(data, context(data))
+        features = method.extract(data.images)
+        plain = _features.principal_directions(features - features.mean(dim=0), 8)[0].float()
+        old, new = (
+            (outputs >= 0).int()
+            for outputs in ((features - features.mean(0)) @ plain, method.encode(data.images))
+        )
+        distances = [(codes[:, None] != codes[None]).sum(dim=2) for codes in (old, new)]
+        assert (
+            distances[0] != distances[1]
+        ).float().mean() < 0.01  # an output of about 0 may change its sign
+
+    def test_canonical_directions(self) -> None:
+        x, labels = few().double(), torch.eye(5).double()[torch.arange(40) % 5]
+        plain, before = itq_cca._canonical(x, labels - labels.mean(dim=0), 1e-2, 1e-2)
+        found, correlations = itq_cca.canonical_directions(x, labels, 1e-2)
+        assert (correlations - before)[:4].abs().max() < 1e-8
+        assert up_to_signs(found[:, :4], plain[:, :4]) < 1e-8
+
+    def test_ridge(self) -> None:
+        x, targets = few().double(), torch.randn(40, 3, generator=generator()).double()
+        plain = torch.linalg.solve(x.T @ x + 0.3 * torch.eye(90), x.T @ targets)
+        assert (ridge(x, targets, 0.3) - plain).abs().max() < 1e-8
+
+    def test_images_that_are_all_alike(self) -> None:
+        found, values = principal_directions(torch.zeros(4, 9), 6)
+        assert (found.T @ found - torch.eye(6)).abs().max() < 1e-10
+        assert values.tolist() == [0.0] * 6
 
 
 def test_spectral_modes_are_the_smallest_over_all_axes() -> None:

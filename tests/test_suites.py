@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmark.forecast import forecast
 from benchmark.planning import plan
 from benchmark.records import Store
 from tests.helpers import execute, sweep
+from tests.layouts import picture
 
 
 def written(folder: Path, name: str, text: str) -> str:
@@ -81,6 +83,33 @@ def test_the_forecast_counts_a_shared_fit_once_and_learns_from_records(tmp_path:
     assert plans[0].cells[0].extend
     (views,) = forecast(plans, store, {"digits": 1797})
     assert (views.fits, views.to_run, views.seconds) == (1, 0, 0)
+
+
+def test_the_forecast_says_what_a_decomposition_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few large images: the smaller side is theirs; many: the dimensions'."""
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+    for number in range(2):
+        for index in range(3):
+            picture(tmp_path / "photos" / f"class{number}" / f"{index}.png", 3 * number + index)
+    (tmp_path / "large.toml").write_text(
+        'kind = "folder"\nfolder = "photos"\nsize = 128\nprotocol = "custom-q2-t4-random-all-but-query-kall"\n'
+    )
+    store, dimensions = Store(tmp_path / "results"), 3 * 128 * 128
+    plans = [plan(sweep(datasets=("large",), methods=("itq",)), store, tmp_path)]
+    (few,) = forecast(plans, store, {"large": 6}, tmp_path)
+    assert few.memory == 16 * 4 * dimensions + 32 * 4**2
+    assert few.seconds < 20
+    many = [plan(sweep(datasets=("large",), methods=("hashnet",)), store, tmp_path)]
+    assert forecast(many, store, {"large": 6}, tmp_path)[0].memory == 0
+    rule = "custom-q10-t100000-random-all-but-query-kall"
+    spec = plans[0].cells[0].job.fit.model_copy(update={"protocol": rule})  # type: ignore[union-attr]
+    job = plans[0].cells[0].job.model_copy(update={"fit": spec})  # type: ignore[union-attr]
+    grown = dataclasses.replace(plans[0], cells=(dataclasses.replace(plans[0].cells[0], job=job),))
+    (large,) = forecast([grown], store, {"large": 200_000}, tmp_path)
+    assert large.memory == 16 * 100_000 * dimensions + 32 * dimensions**2
+    assert large.seconds > 3600
 
 
 Cli = Callable[..., tuple[int, str, str]]

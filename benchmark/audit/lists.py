@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark import pictures
 from benchmark.audit.facts import Audit, findings, overlaps, part_facts, twins
 from benchmark.audit.pixels import PixelFacts, digests, near_pairs
 from benchmark.dataset import PARTS
@@ -221,10 +222,10 @@ def _look(path: Path) -> tuple[int, np.ndarray]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-            small = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        image = pictures.read(path, "RGB")
+    except InputError as error:
         raise InputError(f"image {str(path)!r} cannot be read: {error}") from error
+    pixels = np.asarray(image)
+    small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
     flat = np.frombuffer(repr(pixels.shape).encode() + pixels.tobytes(), dtype=np.uint8)
     return int(digests(flat[None])[0]), small.transpose(2, 0, 1)

@@ -73,6 +73,11 @@ def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
         click.echo(
             f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; about {row.seconds / 3600:,.1f} "
             f"hours of one worker ({basis}), {row.size / 1e9:,.2f} GB on disk"
+            + (
+                f", about {row.memory / 1e9:,.1f} GB of memory for a closed-form fit"
+                if row.memory > 5e8
+                else ""
+            )
             + (f", and {decoded / 1e9:,.2f} GB of decoded images once" if decoded else "")
             + ("; its files are missing" if absent else "")
         )

@@ -192,6 +192,8 @@ def _run(config: Any, retry: frozenset[str]) -> int:
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
     if config.weights not in ("none", "imagenet"):
         registry.check_weights(Path(config.weights))
+    for note in plan.notes:  # before anything runs; the summary says them again
+        click.echo(f"note: {note}", err=True)
     store.open()
     saved = runner.save_sweep(plan, store)
     runtime = Runtime(

@@ -65,7 +65,7 @@ def jpeg(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
         Image.fromarray(one if one.shape[2] == 3 else one[:, :, 0]).save(
             stream, "JPEG", quality=int(strength[0])
         )
-        out[index] = np.asarray(Image.open(stream)).reshape(one.shape)
+        out[index] = np.asarray(Image.open(stream, formats=("JPEG",))).reshape(one.shape)
     return torch.from_numpy(out).permute(0, 3, 1, 2).float() / 255
 
 

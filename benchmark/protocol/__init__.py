@@ -6,7 +6,7 @@ Draws depend on the seed and the data set alone, never on the method, its parame
 from __future__ import annotations
 
 from benchmark.protocol.catalogue import CUSTOM_EXAMPLE, PROTOCOLS, custom_name, find, read_custom, resolve
-from benchmark.protocol.classes import SEEN_SHARE, rows_of, seen_classes, unseen_classes
+from benchmark.protocol.classes import SEEN_SHARE, rows_of, seen_classes, unasked, unseen_classes
 from benchmark.protocol.draws import draw
 from benchmark.protocol.labels import TUNING_SHARE, describe_labels
 from benchmark.protocol.noise import describe_noise
@@ -31,5 +31,6 @@ __all__ = [
     "resolve",
     "rows_of",
     "seen_classes",
+    "unasked",
     "unseen_classes",
 ]

@@ -48,3 +48,12 @@ def rows_of(rows: np.ndarray, labels: np.ndarray, classes: np.ndarray) -> np.nda
     shown = labels[rows] > 0
     kept: np.ndarray = rows[shown.any(axis=1) & ~shown[:, ~inside].any(axis=1)]
     return kept
+
+
+def unasked(query: np.ndarray, labels: np.ndarray, info: DatasetInfo) -> list[str]:
+    """Names of the classes that have images but no query.
+
+    query: row numbers; labels: uint8 (n, classes) of the whole set.
+    """
+    left_out = labels.any(axis=0) & ~labels[query].any(axis=0)
+    return [info.classes[number] for number in np.flatnonzero(left_out)]

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmark.contracts import HashDataset, ImageDataset
 from benchmark.datastore import data_root
+from benchmark.decoding import Stamp, stamp
 from benchmark.errors import InputError
 from benchmark.registry.entry import Entry
 from benchmark.spec import NAME_PATTERN
@@ -56,7 +57,7 @@ def from_declaration(file: Path, keys: Mapping[str, Any]) -> ImageDataset:
 
 
 @functools.lru_cache(maxsize=256)
-def _entry(file: Path, stamps: tuple[tuple[str, int, int], ...]) -> Entry:  # stamps only key the cache
+def _entry(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> Entry:  # stamps only key the cache
     common: dict[str, Any] = {
         "kind": "datasets",
         "name": file.stem,
@@ -73,8 +74,8 @@ def _entry(file: Path, stamps: tuple[tuple[str, int, int], ...]) -> Entry:  # st
         return Entry(**common, error=str(error))
 
 
-def _stamps(file: Path) -> tuple[tuple[str, int, int], ...]:
-    """Sizes and times of a declaration and of the files and folders it names: what its facts depend on."""
+def _stamps(file: Path) -> tuple[tuple[str, Stamp], ...]:
+    """Stamps of a declaration and of the files and folders it names: what its facts depend on."""
     named = [file]
     try:
         with file.open("rb") as content:
@@ -82,15 +83,7 @@ def _stamps(file: Path) -> tuple[tuple[str, int, int], ...]:
         named += [file.parent / value for value in values if isinstance(value, str) and value]
     except ValueError:
         pass  # reading it properly will say what is wrong
-    found = []
-    for path in named:
-        try:
-            facts = path.stat()
-        except (OSError, ValueError):
-            found.append((str(path), -1, 0))
-        else:
-            found.append((str(path), facts.st_size, facts.st_mtime_ns))
-    return tuple(found)
+    return tuple((str(path), stamp(path)) for path in named)
 
 
 def _reader() -> Any:

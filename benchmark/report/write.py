@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark import pictures
 from benchmark.errors import InputError
 from benchmark.records import Store
 from benchmark.report.artifact import Artifact, choose
@@ -218,11 +218,8 @@ def _page_problems(committed: Path, made: Path) -> list[str]:
 def _unlike(one: Path, other: Path) -> float:
     """The share of pixels that differ by more than a tenth of the range; 1 for another size."""
     import numpy as np
-    from PIL import Image
 
-    pair = [
-        np.asarray(Image.open(io.BytesIO(p.read_bytes())).convert("RGB"), dtype=int) for p in (one, other)
-    ]
+    pair = [np.asarray(pictures.read(path, "RGB"), dtype=int) for path in (one, other)]
     if pair[0].shape != pair[1].shape:
         return 1.0
     return float((np.abs(pair[0] - pair[1]).max(axis=2) > 25).mean())

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmark import pictures
+from benchmark.errors import InputError
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
@@ -40,14 +42,11 @@ def build(ctx: Context) -> Drawn:
 
 
 def _readable(grid: Path) -> bool:
-    from PIL import Image
-
     try:
         if grid.stat().st_size > _MAX_BYTES:
             return False
-        with Image.open(grid) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError):  # a damaged grid is a gap
+        pictures.read(grid, "RGB")
+    except (OSError, InputError):  # a damaged grid is a gap
         return False
     return True
 
@@ -59,10 +58,8 @@ def _figure(record: Record, path: Path) -> Figure:
     def draw() -> Any:
         import numpy as np
         from matplotlib import pyplot
-        from PIL import Image
 
-        with Image.open(path) as image:
-            grid = np.asarray(image.convert("RGB"))
+        grid = np.asarray(pictures.read(path, "RGB"))
         height = COLUMN * grid.shape[0] / grid.shape[1]
         figure, axes = pyplot.subplots(figsize=(COLUMN, height + 0.02), layout="constrained")
         axes.imshow(grid, interpolation="nearest")
