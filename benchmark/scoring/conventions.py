@@ -23,7 +23,7 @@ from benchmark.metrics.ordered import hits_of_order, ordered_average_precision
 from benchmark.metrics.problem import build_problem
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
-from benchmark.scoring.dense import Relevance, is_signed_pair, scores, signed_pair
+from benchmark.scoring.dense import Relevance, has_zeros, scores, signed_pair
 
 _CELLS = 1 << 18  # cells of counts at a time
 _UNSTABLE = "ties as numpy's unstable argsort leaves them"
@@ -147,7 +147,7 @@ def score_conventions(
     for (sign, sort), alike in rankings.items():
         if sort == "grouped":
             scored: dict[str, Floats] = dict.fromkeys([one.name for one in alike], _grouped(codes, rules))
-        elif sort == "expected" and not _has_zeros(codes):
+        elif sort == "expected" and not has_zeros(codes):
             scored = {one.name: _expected(one, codes, rules) for one in alike}
         else:
             try:
@@ -159,10 +159,6 @@ def score_conventions(
                 continue
         found.update(scored)
     return {convention.name: found[convention.name] for convention in conventions}
-
-
-def _has_zeros(codes: CodeSet) -> bool:
-    return is_signed_pair(codes) and any(bool((one == 0).any()) for one in codes.matrices)
 
 
 def _ids(codes: CodeSet, rules: Rules) -> dict[str, Any]:
