@@ -166,11 +166,19 @@ def score(
     return tuple(scores)
 
 
-def health_flags(health: dict[str, float], bits: int, classes: int) -> tuple[str, ...]:
-    """Plain words for codes that have collapsed; empty when they are fine."""
+def health_flags(
+    health: dict[str, float], bits: int, classes: int, codes: np.ndarray | None = None
+) -> tuple[str, ...]:
+    """Plain words for codes that have collapsed; empty when they are fine. codes: packed, (n, bytes)."""
     flags = []
     distinct, constant = int(health["distinct_codes"]), int(health["constant_bits"])
-    if distinct <= 1:
+    if distinct <= 1 and codes is not None and metrics.unpack_codes(codes[:1], bits).all():
+        # Where every bit of every image is 1, the method may well tell images apart above 0.
+        flags.append(
+            "collapsed: every image has the same code, as no output is below 0 and the sign is the code; outputs "
+            "of a sigmoid or a ReLU need their threshold subtracted in `encode`"
+        )
+    elif distinct <= 1:
         flags.append("collapsed: every image has the same code")
     elif distinct < classes:
         flags.append(f"nearly collapsed: {distinct} distinct codes for {classes} classes")

@@ -141,13 +141,23 @@ def _show(
     from benchmark.scoring import present
 
     if out is not None:
-        present.write_text(out, present.as_csv(outcome, second))
+        _write(out, present.as_csv(outcome, second))
     if per_query is not None:
-        present.write_text(per_query, present.per_query_csv(outcome))
+        _write(per_query, present.per_query_csv(outcome))
     if as_json:
         click.echo(json.dumps(present.as_dict(outcome, second), indent=2, allow_nan=False))
     else:
         click.echo(present.as_text(outcome, second))
+
+
+def _write(path: Path, text: str) -> None:
+    from benchmark.errors import InputError
+    from benchmark.writing import write_file
+
+    try:
+        write_file(path, text.encode("utf-8", "surrogateescape"), folders=False)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _threshold(text: str | None) -> tuple[float, ...] | None:

@@ -147,6 +147,7 @@ def _roles(
             raise InputError(
                 f"{path.name}: its name states no role; write ROLE=FILE, ROLE one of {', '.join(ROLES)}"
             )
-    if stated is None and not any(member.role or role_of(member.key) for member in members):
+    sides = {(member.role or role_of(member.key) or "").partition("_")[0] for member in members}
+    if stated is None and not sides & set(SIDES):
         stated = side_of_file(path.stem)  # no key says which set it is of
     return assign(members, path.name, named, stated)

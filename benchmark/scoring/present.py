@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,7 +215,8 @@ def per_query_csv(outcome: Outcome) -> str:
     """One row per query: its id (or position) and every score; empty where the rules skip it."""
     columns = outcome.evaluation.per_query
     ids = outcome.codes.ids[0]
-    names = range(outcome.evaluation.queries) if ids is None else np.ravel(ids).tolist()
+    queries = outcome.evaluation.queries
+    names = list(range(queries)) if ids is None or ids.shape != (queries,) else ids.tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["query", *columns])
@@ -226,21 +224,3 @@ def per_query_csv(outcome: Outcome) -> str:
         row = (column[at] for column in columns.values())
         writer.writerow([name, *("" if value != value else repr(float(value)) for value in row)])
     return text.getvalue()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; InputError where the folder cannot be written."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
