@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from benchmark import decoding, registry
 from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
 from benchmark.spec import NAME_PATTERN
+from benchmark.writing import write_file
 
 #: Keys that hold a path, relative to the working folder as given and to the data folder as written.
 _FILES = ("folder", "table", "images")
@@ -34,22 +34,16 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, Data
     existed = root.is_dir()
     root.mkdir(parents=True, exist_ok=True)
     file = root.absolute() / f"{name}.toml"
-    scratch = root.absolute() / f".declaring-{os.getpid()}" / file.name
     try:
         # Checked at its own depth: relative paths in it are relative to the data folder.
         dataset, files = _checked(name, keys, file)
         if "protocol" not in keys and not files.parts:
             keys["protocol"] = _protocol(dataset.info, files)
             dataset = registry.from_declaration(file, keys)
-        scratch.parent.mkdir()
-        scratch.write_text(tomli_w.dumps(keys), encoding="utf-8")
-        scratch.replace(file)
+        write_file(file, tomli_w.dumps(keys).encode())
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
     finally:
-        scratch.unlink(missing_ok=True)
-        if scratch.parent.is_dir():
-            scratch.parent.rmdir()
         if not existed and not any(root.iterdir()):
             root.rmdir()
     return file, dataset.info, files
@@ -82,6 +76,10 @@ def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
 
 def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     keys = dict(given)
+    for key in ("images", "table", *_PARTS):  # a list may be named as it lies in the folder
+        inside = Path(keys.get("folder", "")) / keys.get(key, "")
+        if key in keys and "folder" in keys and not Path(keys[key]).exists() and inside.is_file():
+            keys[key] = str(inside)
     if keys.get("table"):
         keys["kind"] = "table"
     elif keys.get("images") or any(Path(keys[part]).is_file() for part in _PARTS if part in keys):

@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmark import metrics
 from benchmark.contracts import HashData, HashMethod, Task
 from benchmark.datastore import LoadedDataset
+from benchmark.metrics.labels import class_indices
 from benchmark.protocol import Split
 from benchmark.records import Score
 
@@ -60,11 +61,11 @@ class Evaluator:
         return pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
-        """Class indices int16 (n,), or multi-hot uint8 (n, classes)."""
+        """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""
         return self._as_scored(np.asarray(self.data.labels[rows]))
 
     def _as_scored(self, labels: np.ndarray) -> np.ndarray:
-        return labels if self.data.info.multi_label else np.asarray(labels.argmax(axis=1), dtype=np.int16)
+        return labels if self.data.info.multi_label else class_indices(labels)
 
     def training_labels(self, rows: np.ndarray) -> np.ndarray:
         """The labels that training is told for training rows, uint8 (n, classes): with the fit's label noise."""
@@ -105,8 +106,8 @@ class Evaluator:
         query, query_seconds = self.encode(method, self.split.query)
         database, database_seconds = self.encode(method, self.split.database)
         codes = {
-            "query_codes": metrics.pack_codes(query, sign_zero=self.rules.sign_zero),
-            "database_codes": metrics.pack_codes(database, sign_zero=self.rules.sign_zero),
+            "query_codes": metrics.pack_codes(query, sign_zero=self.rules.sign_zero, threshold=0),
+            "database_codes": metrics.pack_codes(database, sign_zero=self.rules.sign_zero, threshold=0),
             "bits": np.array(self.bits),
             "query_labels": self.labels(self.split.query),
             "database_labels": self.labels(self.split.database),
@@ -136,6 +137,7 @@ class Evaluator:
             ties=self.rules.ties,
             normaliser=self.rules.normaliser,
             no_hit=self.rules.no_hit,
+            threshold=0,  # a method's sign is its code
             query_ids=query if self.rules.exclude_self else None,
             database_ids=database if self.rules.exclude_self else None,
         )
@@ -164,11 +166,19 @@ def score(
     return tuple(scores)
 
 
-def health_flags(health: dict[str, float], bits: int, classes: int) -> tuple[str, ...]:
-    """Plain words for codes that have collapsed; empty when they are fine."""
+def health_flags(
+    health: dict[str, float], bits: int, classes: int, codes: np.ndarray | None = None
+) -> tuple[str, ...]:
+    """Plain words for codes that have collapsed; empty when they are fine. codes: packed, (n, bytes)."""
     flags = []
     distinct, constant = int(health["distinct_codes"]), int(health["constant_bits"])
-    if distinct <= 1:
+    if distinct <= 1 and codes is not None and metrics.unpack_codes(codes[:1], bits).all():
+        # Where every bit of every image is 1, the method may well tell images apart above 0.
+        flags.append(
+            "collapsed: every image has the same code, as no output is below 0 and the sign is the code; outputs "
+            "of a sigmoid or a ReLU need their threshold subtracted in `encode`"
+        )
+    elif distinct <= 1:
         flags.append("collapsed: every image has the same code")
     elif distinct < classes:
         flags.append(f"nearly collapsed: {distinct} distinct codes for {classes} classes")

@@ -134,7 +134,7 @@ def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray
     """Loaded weights must give the stored codes again: tried on some queries before any view is scored."""
     rows = evaluator.split.query[:ENCODE_BATCH]
     outputs, _ = evaluator.encode(method, rows)
-    again = metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero)
+    again = metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0)
     wrong = int(np.bitwise_count(again ^ codes["query_codes"][: len(rows)]).sum())
     if wrong > _TOLERANCE * outputs.size:
         raise InputError(

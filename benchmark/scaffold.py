@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark import registry
 from benchmark.errors import InputError
+from benchmark.writing import write_file
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 64
@@ -81,7 +82,6 @@ def _package(stem: str, directory: Path) -> dict[Path, str]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error

@@ -10,8 +10,10 @@ import hashlib
 import itertools
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -257,6 +259,14 @@ def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{what}: {explain(error)}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file in UTF-8, with a byte order mark (Windows editors write one) or without.
+
+    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError.
+    """
+    return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
 
 
 def explain(error: ValidationError) -> str:

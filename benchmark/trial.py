@@ -160,7 +160,7 @@ def _measure(
         "scores": scores,
         "curve": tuple(ctx.curve),
         "health": health,
-        "flags": health_flags(health, spec.bits, len(data.info.classes)),
+        "flags": health_flags(health, spec.bits, len(data.info.classes), codes["database_codes"]),
         "facts": {**_data_facts(data), **method.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
         "protocol": _protocol_facts(rule, split, spec, evaluator),
         "updates": ctx.updates if spec.epochs else 0,

@@ -207,7 +207,7 @@ def study_path(setting: Setting, results: Path) -> Path:
 def read_study(path: Path) -> Study:
     """Read a study. Raises InputError for a missing, unreadable or foreign file."""
     try:
-        return Study.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Study.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise InputError(f"tuning file {str(path)!r} cannot be read: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:

@@ -7,32 +7,75 @@ import glob
 import os
 import re
 import socket
-from collections.abc import Mapping
+import stat
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, folders: bool = True, flush: bool = True) -> None:
     """Write beside, flush to disk, rename over: a killed process leaves the old file or the new one.
 
-    Makes the folder when it is missing. Raises OSError when that or the writing fails.
+    Only regular files are replaced: symbolic links are followed to what they name, and a pipe, a device or the
+    file that this process prints into is written through. Makes the folder when it is missing (`folders`). Raises
+    OSError when that or the writing fails.
     """
-    write_files({path: content}, path)
+    if stream := _own_stream(path):
+        stream.flush()
+        _write_through(stream.fileno(), content)
+    elif _status(path, stat.S_ISREG) is False:
+        with path.open("wb", buffering=0) as file:
+            _write_through(file.fileno(), content)
+    else:
+        write_files({path: content}, path, folders=folders, flush=flush)
 
 
-def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
+def _status(path: Path, kind: Callable[[int], bool]) -> bool | None:
+    """Whether what a path names, links followed, is of a kind; None where nothing is there."""
+    try:
+        return kind(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return None
+
+
+def _own_stream(path: Path) -> IO[str] | None:
+    """Standard output or error, where the path is another name of it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if os.path.samestat(os.stat(path), os.fstat(stream.fileno())):
+                return stream
+    return None
+
+
+def _write_through(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def write_files(
+    contents: Mapping[Path, bytes | None], last: Path, *, folders: bool = True, flush: bool = True
+) -> None:
     """Replace files that belong together; None removes one. `last` is absent while the others change.
 
-    All are written beside before any is touched, so that a full disk leaves every old file as it was. Makes the
-    folders that are missing. Raises OSError when that or the writing fails.
+    All are written beside before any is touched, so that a full disk leaves every old file as it was. Symbolic
+    links are followed. Makes the folders that are missing. Raises OSError when that or the writing fails.
     """
+    contents = {path if content is None else _followed(path): content for path, content in contents.items()}
+    last = _followed(last)
     scratches = {path: scratch_of(path) for path, content in contents.items() if content is not None}
     try:
         for path, scratch in scratches.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
             with scratch.open("wb") as file:
                 file.write(contents[path] or b"")
                 file.flush()
-                os.fsync(file.fileno())
+                if flush:
+                    os.fsync(file.fileno())
+            if path.exists():
+                scratch.chmod(stat.S_IMODE(path.stat().st_mode))
         if len(contents) > 1:
             last.unlink(missing_ok=True)
         for path in sorted(contents, key=lambda path: path == last):
@@ -47,6 +90,10 @@ def write_files(contents: Mapping[Path, bytes | None], last: Path) -> None:
             with contextlib.suppress(OSError):
                 scratch.unlink()
         raise
+
+
+def _followed(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def scratch_of(path: Path) -> Path:

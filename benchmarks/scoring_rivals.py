@@ -81,7 +81,11 @@ def with_sklearn(queries, items, query_labels, item_labels, *, k, index) -> floa
 
 
 def with_torchmetrics(queries, items, query_labels, item_labels, *, k, index) -> float:
-    """torchmetrics' retrieval average precision, one call a query."""
+    """torchmetrics' retrieval average precision, one call a query.
+
+    It takes relevant items with a score of 0 or less for not relevant (torchmetrics 1.9), so inner products are
+    moved above 0, which changes no order.
+    """
     import torch
     from torchmetrics.functional.retrieval import retrieval_average_precision
 
@@ -90,10 +94,8 @@ def with_torchmetrics(queries, items, query_labels, item_labels, *, k, index) ->
     total = 0.0
     for code, label in zip(queries, query_labels):
         target = torch.from_numpy(relevance(label, item_labels))
-        scored = retrieval_average_precision(
-            items @ torch.from_numpy(code.astype(np.float32)), target, top_k=k
-        )
-        total += float(scored)
+        products = items @ torch.from_numpy(code.astype(np.float32))
+        total += float(retrieval_average_precision(products + items.shape[1] + 1, target, top_k=k))
     return total / len(queries)
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
-from benchmark.spec import Value, parse
+from benchmark.spec import Value, parse, read_toml
 from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, describe_unused, one_hot
 from datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
 from datasets._tables import Columns, Table, class_names, columns_of, label_sets, part_rows, read_table
@@ -263,9 +263,8 @@ class DeclaredDataset(ImageDataset):
 def read_declaration(file: Path) -> Declaration:
     """The keys of a declaration. Raises InputError naming the file and the key."""
     try:
-        with file.open("rb") as content:
-            raw: Mapping[str, Any] = tomllib.load(content)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raw: Mapping[str, Any] = read_toml(file)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{file.name} is no readable TOML file: {error}") from None
     if "kind" not in raw:
         raise InputError(f"{file.name} has no `kind`; allowed: folder, lists, table")

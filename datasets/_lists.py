@@ -23,6 +23,8 @@ Duplicates = Literal["refuse", "drop"]
 MAX_BYTES = 2**30
 #: Components of a written path that are looked for below the folder.
 _LONGEST = 6
+#: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
+_DRIVE = re.compile(r"[A-Za-z]+:")
 _LABELS = re.compile(r"(?:\s+[+-]?\d+)+$")
 
 
@@ -116,7 +118,7 @@ class Resolver:
         parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
         if ".." in parts:  # only what follows can be meant
             parts = parts[len(parts) - parts[::-1].index("..") :]
-        if parts and ":" in parts[0]:
+        if parts and _DRIVE.fullmatch(parts[0]):
             parts = parts[1:]
         lengths = range(min(len(parts), _LONGEST), 0, -1)
         choices = [(length, place) for length in lengths for place in self._places]

@@ -16,6 +16,7 @@ import scipy.io
 import scipy.sparse
 
 from benchmark.cli import main
+from benchmark.errors import InputError
 from benchmark.metrics import mean_average_precision, pack_codes
 from benchmark.scoring.codeset import load_codes
 from benchmark.scoring.keys import role_of, role_of_file
@@ -112,7 +113,8 @@ def test_floats_that_are_all_0_or_1_are_codes(tmp_path):
     found = load_codes((str(tmp_path / "f.npz"),))
     assert "read as 0/1 codes" in found.notes[0]
     np.savez(tmp_path / "p.npz", **arrays(query_outputs=ones[:10] + 0.2, database_outputs=ones[10:] + 0.3))
-    assert "probabilities" in load_codes((str(tmp_path / "p.npz"),)).notes[0]
+    with pytest.raises(InputError, match=r"no value is below 0 .*--threshold 0.5 for probabilities"):
+        load_codes((str(tmp_path / "p.npz"),))
 
 
 def test_names_that_people_use():
@@ -329,7 +331,7 @@ def test_files_that_are_no_data(good, tmp_path, capsys):
     assert "no such file" in refused(capsys, tmp_path / "none.npz")
     assert "no such file" in refused(capsys, tmp_path)
     assert "unknown kind of file; allowed: .npz, .npy, .mat, .pt, .pth" in refused(
-        capsys, bad("x.csv", b"1,2")
+        capsys, bad("x.xls", b"1,2")
     )
     for name in ("cut.npz", "cut.mat", "cut.pt"):
         assert "cannot be read" in refused(capsys, bad(name, whole[: len(whole) // 2]))

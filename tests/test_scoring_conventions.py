@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmark.errors import InputError
 from benchmark.metrics import Rules, mean_average_precision
+from benchmark.scoring import present
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import CONVENTIONS, choose_conventions, score_conventions, spread
 from benchmark.scoring.present import mean_of
+from benchmark.scoring.session import Request, score
 
 pytestmark = pytest.mark.processor
 
@@ -152,10 +155,8 @@ def test_half_integer_distances_against_the_exact_tie_average():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_tie_groups_against_the_installed_libraries(case):
-    import torch
+def test_scikit_learn_against_the_installed_library(case):
     from sklearn.metrics import average_precision_score
-    from torchmetrics.functional.classification import binary_average_precision
 
     codes = make(case)
     q, d = (np.where(one >= 0, 1, -1) for one in codes.matrices)
@@ -163,14 +164,62 @@ def test_tie_groups_against_the_installed_libraries(case):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sklearn = [average_precision_score(hits, row) for hits, row in zip(relevant, q @ d.T)]
-        # scores in 0..1, so that torchmetrics does not squash them
-        scores = torch.from_numpy((q @ d.T + 9) / 18.0)
-        lightning = [
-            float(binary_average_precision(row, torch.from_numpy(hits).int(), thresholds=None))
-            for row, hits in zip(scores, relevant)
-        ]
     assert ours("scikit-learn", codes, 7) == pytest.approx(np.mean(sklearn), abs=1e-12)
-    assert ours("torchmetrics", codes, 7) == pytest.approx(np.mean(lightning), abs=1e-6)  # float32 there
+
+
+def retrieval_map(q, d, relevant, k):
+    """What the installed torchmetrics computes from inner products of -1/+1 codes."""
+    import torch
+    from torchmetrics.retrieval import RetrievalMAP
+
+    metric = RetrievalMAP(top_k=k)
+    products = torch.from_numpy((q @ d.T).astype(np.float32))
+    owners = torch.arange(len(q))[:, None].expand(len(q), len(d))
+    return float(metric(products, torch.from_numpy(relevant), indexes=owners))
+
+
+@pytest.mark.parametrize("bits", [8, 9])
+@pytest.mark.parametrize("k", [None, 1, 3, 8])
+def test_torchmetrics_without_ties_is_retrieval_map(bits, k):
+    rng = np.random.default_rng(bits)
+    query = np.ones((1, bits), dtype=int)
+    database = 1 - 2 * (np.arange(bits) < np.arange(bits + 1)[:, None]).astype(int)  # one item a distance
+    for _ in range(20):
+        labels = np.array([1]), rng.integers(0, 2, bits + 1)
+        codes = CodeSet("x", bits, (query, database), None, labels, (None, None))
+        expected = retrieval_map(query, database, labels[1][None] == 1, k)
+        assert ours("torchmetrics", codes, k) == pytest.approx(expected, abs=1e-6)  # float32 there
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("k", [None, 7])
+def test_torchmetrics_with_ties_is_the_mean_of_retrieval_map(case, k):
+    codes = make(case)
+    q, d = (np.where(one >= 0, 1, -1) for one in codes.matrices)
+    relevant = codes.labels[0] @ codes.labels[1].T > 0
+    rng = np.random.default_rng(0)
+    orders = [rng.permutation(len(d)) for _ in range(40)]
+    draws = [retrieval_map(q, d[order], relevant[:, order], k) for order in orders]
+    error = 5 * np.std(draws) / np.sqrt(len(draws)) + 1e-6
+    assert ours("torchmetrics", codes, k) == pytest.approx(np.mean(draws), abs=error)
+
+
+def test_rows_without_a_cut_off_do_not_count_in_the_spread():
+    codes = make("plain")
+    request = Request(Rules(k=7), metrics=("map",), conventions=tuple(choose_conventions("all")))
+    outcome = score(codes, request)
+    found = present.as_dict(outcome)
+    cut = [one["map"] for one in found["conventions"] if one["name"] != "scikit-learn"]
+    assert found["spread"] == pytest.approx(max(cut) - min(cut), abs=1e-15)
+    (whole,) = (one for one in found["conventions"] if one["name"] == "scikit-learn")
+    assert (whole["k"], whole["in_spread"]) == (None, False)
+    assert not min(cut) <= whole["map"] <= max(cut)  # so that it would have counted
+    assert "without scikit-learn: mAP@all" in present.as_text(outcome)
+    (line,) = (line for line in present.as_csv(outcome).splitlines() if ",scikit-learn," in line)
+    assert ",7," not in line
+    for k in (None, 60):  # the whole database: every row is at one cut-off
+        alike = present.as_dict(score(codes, replace(request, rules=Rules(k=k))))
+        assert all(one["in_spread"] for one in alike["conventions"])
 
 
 def test_dropping_the_last_item_shows():

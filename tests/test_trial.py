@@ -114,7 +114,8 @@ def test_hidden_labels_and_test_images_are_not_handed_over(plugin: Plugin, tmp_p
 @pytest.mark.parametrize(
     ("encode", "flag"),
     [
-        ("torch.ones_like(flat)", "collapsed: every image has the same code"),
+        ("-torch.ones_like(flat)", "collapsed: every image has the same code"),
+        ("torch.sigmoid(flat - 64)", "as no output is below 0 and the sign is the code"),
         ("torch.where(images[:, :1, 8, 8] > 128, 1.0, -1.0) * torch.ones_like(flat)", "2 distinct codes"),
         ("torch.cat([flat[:, :12] - 64.5, flat[:, 12:] + 1], dim=1)", "of 16 bits are constant"),
     ],
@@ -124,6 +125,7 @@ def test_collapsed_codes_are_reported(plugin: Plugin, encode: str, flag: str) ->
     record = trial(methods=("flat",)).record
     assert record.state == "done"
     assert any(flag in text for text in record.flags), record.flags
+    assert any("below 0" in text for text in record.flags) == ("below 0" in flag)
     assert record.health["distinct_codes"] >= 1
     assert 0 <= record.health["bit_entropy"] <= 1
 

@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from benchmark.scoring.uncertainty import Paired
 
 
+_ROLES = tuple(
+    f"{side}_{kind}" for side in ("query", "database") for kind in ("codes", "outputs", "labels", "ids")
+)
+
+
+def _keys(function: Any) -> Any:
+    """`--query-codes KEY` and its siblings."""
+    for role in reversed(_ROLES):
+        help_text = f"The {role.replace('_', ' ')} in the file, if under another name."
+        flag = f"--{role.replace('_', '-')}"
+        function = click.option(flag, role, default=None, metavar="KEY", help=help_text)(function)
+    return function
+
+
 @click.command(name="score")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--against", "against", multiple=True, metavar="FILE", help="A second set, for a paired test.")
@@ -22,6 +36,15 @@ if TYPE_CHECKING:
 @click.option("--no-hit", default="zero", help="Queries without a hit: zero or skip.")
 @click.option("--empty-ball", default="zero", help="Empty radius-2 balls: zero or skip.")
 @click.option("--sign-zero", default="+1", help="The bit of an output that is exactly 0: +1 or -1.")
+@click.option(
+    "--threshold",
+    default=None,
+    metavar="T[,T]",
+    help="What a 1 must exceed (queries, database), for outputs that are never negative.  [by sign]",
+)
+@click.option("--transpose", is_flag=True, help="Codes and outputs are stored bits x items.")
+@click.option("--bits", default=None, metavar="N|KEY", help="Codes are packed bytes of so many bits.")
+@_keys
 @click.option("--exclude-self", is_flag=True, help="Leave each query's own id out of its ranking.")
 @click.option("--relevance", default="shared", help="shared (at least one label), or graded as well.")
 @click.option("--metrics", default=None, metavar="NAME,...", help="Only these metrics.")
@@ -43,6 +66,9 @@ def command(
     files: tuple[str, ...],
     against: tuple[str, ...],
     max_gb: float,
+    threshold: str | None,
+    transpose: bool,
+    bits: str | None,
     as_json: bool,
     out: Path | None,
     per_query: Path | None,
@@ -50,10 +76,11 @@ def command(
 ) -> None:
     """Score query codes against database codes.
 
-    FILE is one .npz, .mat (any version) or .pt file, or several .npy files. It holds query_codes (or
-    query_outputs), database_codes (or database_outputs), query_labels and database_labels, and may
-    hold query_ids and database_ids; common other names are understood. Codes are -1/+1, 0/1, floats
-    by sign, or packed bytes with their number of `bits`.
+    FILE is one .npz, .mat (any version), .pt, .h5, .csv or .jsonl file, or several of them. They hold query_codes
+    (or query_outputs), database_codes (or database_outputs), query_labels and database_labels, and may hold
+    query_ids and database_ids; common other names are understood, and --query-codes KEY (and so on) names any
+    other. A file of one set or of one array: query=FILE, query_labels=FILE. Codes are -1/+1, 0/1, floats by sign,
+    or packed bytes with their number of `bits`.
     """
     from benchmark.errors import InputError
     from benchmark.scoring.codeset import load_codes
@@ -61,11 +88,17 @@ def command(
 
     if not 0 < max_gb < 1e6:
         raise InputError(f"--max-gb is {max_gb}; it must be above 0")
+    keys = {role: key for role in _ROLES if (key := chosen.pop(role)) is not None}
+    reading: dict[str, Any] = {"threshold": _threshold(threshold), "transpose": transpose, "named": keys}
+    if bits is not None and bits.isdecimal():
+        reading["bits"] = int(bits)
+    elif bits is not None:
+        keys["bits"] = bits
     request, limit = _request(**chosen), int(max_gb * 1e9)
-    outcome = score(load_codes(files, limit), request)
+    outcome = score(load_codes(files, limit, **reading), request)
     second = None
     if against:
-        other = score(load_codes(against, limit), request)
+        other = score(load_codes(against, limit, **reading), request)
         second = (other, compare(outcome, other))
     _show(outcome, second, as_json, out, per_query)
 
@@ -108,13 +141,34 @@ def _show(
     from benchmark.scoring import present
 
     if out is not None:
-        present.write_text(out, present.as_csv(outcome, second))
+        _write(out, present.as_csv(outcome, second))
     if per_query is not None:
-        present.write_text(per_query, present.per_query_csv(outcome))
+        _write(per_query, present.per_query_csv(outcome))
     if as_json:
         click.echo(json.dumps(present.as_dict(outcome, second), indent=2, allow_nan=False))
     else:
         click.echo(present.as_text(outcome, second))
+
+
+def _write(path: Path, text: str) -> None:
+    from benchmark.errors import InputError
+    from benchmark.writing import write_file
+
+    try:
+        write_file(path, text.encode("utf-8", "surrogateescape"), folders=False)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _threshold(text: str | None) -> tuple[float, ...] | None:
+    from benchmark.errors import InputError
+
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--threshold is {text!r}; it must be a number, or one for the queries and one for the database: 0.5,0"
+        ) from None
 
 
 def _sign(text: str) -> int:

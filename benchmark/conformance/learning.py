@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,5 +77,5 @@ def _moved_state(lab: Lab, method: object) -> Finding:
 
 
 def _map(outputs: Tensor, classes: Tensor) -> float:
-    values, labels = outputs.reshape(len(outputs), -1).float().numpy(), classes.numpy().astype(np.int16)
-    return float(metrics.mean_average_precision(values, values, labels, labels))
+    values, labels = outputs.reshape(len(outputs), -1).float().numpy(), classes.numpy()
+    return float(metrics.mean_average_precision(values, values, labels, labels, threshold=0))

@@ -9,27 +9,43 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import InputError
+from benchmark.metrics.reading import Reading, checked_thresholds, read_set
 
 _BLOCK = 1 << 20  # values converted at a time, so that packing adds little memory
 
 
 def as_numpy(values: Any, name: str) -> NDArray[Any]:
-    """Lists, arrays and torch tensors (of any device) as a numpy array; never imports torch.
+    """Lists, arrays, scipy's sparse matrices and torch tensors (of any device and layout) as a numpy array; never
+    imports torch.
 
-    Raises InputError for ragged lists and for objects that are no numbers.
+    Raises InputError for ragged lists and nested tensors, tensors without data, and objects that are no numbers.
     """
-    if hasattr(values, "detach") and hasattr(values, "cpu"):
-        values = values.detach().cpu()
-        if "bfloat16" in str(values.dtype):  # numpy has no such type
-            values = values.float()
-        values = values.numpy()
     try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} is no rectangular array of numbers: {error}") from None
+        array = np.asarray(_dense(values))
+    except (ValueError, TypeError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"{name} is no rectangular array of numbers: {reason}") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} holds {array.dtype}; allowed: numbers and booleans")
     return array
+
+
+def _dense(values: Any) -> Any:
+    """A tensor or a sparse matrix as numpy has it; everything else as it is."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        if values.is_nested:
+            raise ValueError("a nested tensor has rows of unlike length")
+        if values.is_meta:
+            raise ValueError("a meta tensor has a shape and no data")
+        values = values.detach().cpu()
+        if values.is_quantized:
+            values = values.dequantize()
+        if "strided" not in str(values.layout):
+            values = values.to_dense()
+        if values.dtype.is_floating_point and values.dtype.itemsize < 4:
+            values = values.float()  # numpy has no bfloat16 and no float8
+        return values.resolve_conj().resolve_neg().numpy()
+    return values.toarray() if hasattr(values, "toarray") else values
 
 
 def as_matrix(outputs: Any, name: str) -> NDArray[Any]:
@@ -42,38 +58,23 @@ def as_matrix(outputs: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def pack_codes(outputs: ArrayLike, *, sign_zero: int = 1, name: str = "codes") -> NDArray[np.uint8]:
+def pack_codes(
+    outputs: ArrayLike, *, sign_zero: int = 1, threshold: float | None = None, name: str = "codes"
+) -> NDArray[np.uint8]:
     """Pack codes or real-valued outputs of shape (n, bits) into bytes of shape (n, ceil(bits / 8)).
 
-    Floats count by sign (an exact 0 as `sign_zero`), integers must be -1/+1 or 0/1 (with -1 present a
-    0 counts as `sign_zero`), booleans are bits. Bit 0 is the highest bit of byte 0 and the last byte
-    is padded with zeros, as `numpy.packbits` has it. Raises InputError for NaN, for other integers,
-    for an empty set and for anything that is not two-dimensional.
+    Booleans and values that are all 0 or 1 are bits; others count by sign (an exact 0 as `sign_zero`); integers
+    must be -1/+1 or 0/1. `threshold` says what a 1 must exceed instead, as outputs that are never negative need it.
+    Bit 0 is the highest bit of byte 0 and the last byte is padded with zeros, as `numpy.packbits` has it. Raises
+    InputError for NaN, for other integers, for floats that are never below 0 and not all 0 or 1, for an empty set
+    and for anything that is not two-dimensional.
     """
     array = as_matrix(outputs, name)
-    return pack_matrix(array, sign_zero=sign_zero, signed=is_signed(array, name), name=name)
+    return pack_matrix(array, read_set(array, name, checked_thresholds(threshold)[0]), sign_zero=sign_zero)
 
 
-def is_signed(array: NDArray[Any], name: str) -> bool:
-    """Whether 0 is the middle of -1/+1 (True) or the low value of 0/1; InputError for other integers."""
-    if array.dtype.kind == "f":
-        return True
-    if array.dtype.kind == "b":
-        return False
-    low, high = int(array.min()), int(array.max())
-    if low < -1 or high > 1:
-        wrong = low if low < -1 else high
-        raise InputError(
-            f"{name}: integer codes must be -1/+1 or 0/1, found {wrong}"
-            " (packed bytes need unpack_codes first)"
-        )
-    return low < 0
-
-
-def pack_matrix(
-    array: NDArray[Any], *, sign_zero: int = 1, signed: bool, name: str = "codes"
-) -> NDArray[np.uint8]:
-    """`pack_codes` for a checked matrix whose reading (signed or 0/1) is already decided."""
+def pack_matrix(array: NDArray[Any], reading: Reading, *, sign_zero: int = 1) -> NDArray[np.uint8]:
+    """`pack_codes` for a checked matrix whose reading is already decided."""
     if sign_zero not in (-1, 1) or isinstance(sign_zero, bool):
         raise InputError(f"sign_zero is {sign_zero!r}; allowed: 1, -1")
     rows, bits = array.shape
@@ -81,10 +82,8 @@ def pack_matrix(
     step = max(1, _BLOCK // bits)
     for start in range(0, rows, step):
         block = array[start : start + step]
-        if array.dtype.kind == "f" and np.isnan(block).any():
-            row = start + int(np.isnan(block).any(axis=1).argmax())
-            raise InputError(f"{name} contain NaN, first in row {row}")
-        ones = block >= 0 if signed and sign_zero == 1 else block > 0
+        included = reading.signed and sign_zero == 1
+        ones = block >= reading.threshold if included else block > reading.threshold
         packed[start : start + step] = np.packbits(ones, axis=1)
     return packed
 

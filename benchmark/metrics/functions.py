@@ -10,30 +10,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics.codes import as_matrix, is_signed, pack_matrix
+from benchmark.metrics.codes import as_matrix, pack_matrix
 from benchmark.metrics.evaluation import Evaluation, default_cutoffs, evaluate
+from benchmark.metrics.labels import check_orientation
+from benchmark.metrics.reading import Threshold, read_pair
 from benchmark.metrics.rules import CHOICES, Rules
 
 
 def pack_pair(
-    query_codes: Any, database_codes: Any, *, sign_zero: int = 1
+    query_codes: Any, database_codes: Any, *, sign_zero: int = 1, threshold: Threshold = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
     """Pack two sets of codes that belong together -> (query bytes, database bytes, bits).
 
-    Integer sets are read alike: -1 in either one makes both -1/+1. Raises InputError for unlike
-    bit counts and as `pack_codes` does.
+    Both are read by one rule, see `reading.read_pair`. Raises InputError for unlike bit counts and as it does.
     """
     queries, items = as_matrix(query_codes, "query codes"), as_matrix(database_codes, "database codes")
     if queries.shape[1] != items.shape[1]:
         raise InputError(f"query codes have {queries.shape[1]} bits but database codes have {items.shape[1]}")
-    reading = [is_signed(queries, "query codes"), is_signed(items, "database codes")]
-    integers = queries.dtype.kind in "iu" and items.dtype.kind in "iu"
-    signed = [any(reading)] * 2 if integers else reading
-    return (
-        pack_matrix(queries, sign_zero=sign_zero, signed=signed[0], name="query codes"),
-        pack_matrix(items, sign_zero=sign_zero, signed=signed[1], name="database codes"),
-        int(queries.shape[1]),
-    )
+    left, right = read_pair(queries, items, threshold)
+    packed = pack_matrix(queries, left, sign_zero=sign_zero), pack_matrix(items, right, sign_zero=sign_zero)
+    return *packed, int(queries.shape[1])
 
 
 def _engine_for(engine: str, *arrays: Any) -> str:
@@ -48,6 +44,7 @@ class _Further(TypedDict, total=False):
     """Options that no signature spells out; see `Rules` and `evaluate`."""
 
     sign_zero: int
+    threshold: Threshold
     query_ids: ArrayLike | None
     database_ids: ArrayLike | None
     threads: int | None
@@ -55,8 +52,8 @@ class _Further(TypedDict, total=False):
 
 
 class Options(_Further, total=False):
-    """What every metric function takes besides codes and labels, beside `sign_zero`, `query_ids`, `database_ids`,
-    `threads` and `device`.
+    """What every metric function takes besides codes and labels, beside `sign_zero`, `threshold`, `query_ids`,
+    `database_ids`, `threads` and `device`.
 
     k, ties, normaliser, no_hit, empty_ball, relevance: as in `Rules`. engine: as in `evaluate`.
     """
@@ -82,11 +79,13 @@ def _evaluated(
     ruled: dict[str, Any] = {key: value for key, value in options.items() if key in CHOICES or key == "k"}
     ids = (options.get("query_ids"), options.get("database_ids"))
     rules = Rules(**ruled, exclude_self=any(one is not None for one in ids))
-    packed_queries, packed_items, bits = pack_pair(*codes, sign_zero=rules.sign_zero)
+    names = ("query", "database")
+    matrices = [as_matrix(one, f"{name} codes") for one, name in zip(codes, names)]
+    for matrix, told, name in zip(matrices, labels, names):
+        check_orientation(matrix, told, name)
+    packed = pack_pair(*matrices, sign_zero=rules.sign_zero, threshold=options.get("threshold"))
     return evaluate(
-        packed_queries,
-        packed_items,
-        bits,
+        *packed,
         *labels,
         rules=rules,
         metrics=metrics,
@@ -115,11 +114,12 @@ def mean_average_precision(
 ) -> float:
     """mAP@k of a Hamming ranking, exact under the stated rules (see `Rules`).
 
-    Codes: -1/+1 or 0/1 integers, booleans, or floats by sign, shape (items, bits). Labels: class
-    indices (items,) or multi-hot (items, classes); relevant means at least one shared label. Given
-    query_ids and database_ids, each query's own entry is left out of its ranking. Further options:
-    sign_zero, threads, device. Returns a value in 0..1, or NaN where `no_hit="skip"` skips every
-    query. Raises InputError for input that does not fit.
+    Codes, shape (items, bits): -1/+1, 0/1 or booleans of any type, or outputs by sign; the two sides need not be
+    alike. Outputs that are never negative need `threshold`: what a 1 must exceed (0.5 for a sigmoid's), or one for
+    the queries and one for the database. Labels: class indices or names (items,), or multi-hot (items, classes);
+    relevant means at least one shared label. Given query_ids and database_ids, each query's own entry is left out
+    of its ranking. Further options: sign_zero, threads, device. Returns a value in 0..1, or NaN where
+    `no_hit="skip"` skips every query. Raises InputError for input that does not fit.
     """
     stated = {"k": k, "ties": ties, "normaliser": normaliser, "no_hit": no_hit, "engine": engine}
     chosen = cast(Options, {**stated, **options})

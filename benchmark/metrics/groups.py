@@ -175,7 +175,7 @@ def discount_table(places: int) -> Floats:
 
 
 def grouped_average_precision(groups: Groups) -> Floats:
-    """Average precision (queries,) where each tie enters as a whole, as scikit-learn and torchmetrics do.
+    """Average precision (queries,) where each tie enters as a whole, as scikit-learn has it.
 
     The sum over ties of the precision after the tie times the share of the relevant items in it; 0 for
     a query without a relevant item.

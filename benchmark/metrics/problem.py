@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import InputError
 from benchmark.metrics.codes import checked_bits, checked_packed, to_planes
-from benchmark.metrics.labels import Labels, check_pair, match_ids, read_labels
+from benchmark.metrics.labels import Labels, match_ids, read_label_pair
 from benchmark.metrics.rules import Rules
 
 Hist = NDArray[np.int64]
@@ -62,7 +61,7 @@ class Problem:
         assert total is not None
         return total
 
-    def gains(self, query: int | slice, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.uint16]:
+    def gains(self, query: int | slice, rows: slice | NDArray[np.int64] = slice(None)) -> NDArray[Any]:
         """The relevance level of some database rows, for one query or a slice of them, as `distances`."""
         if self.labels.planes is None:
             assert self.labels.classes is not None
@@ -70,10 +69,11 @@ class Problem:
             same = self.labels.classes[rows] == self.query_labels.classes[query][..., None]
             return np.asarray(same, dtype=np.uint16)
         assert self.query_labels.planes is not None
-        total: NDArray[np.uint16] | None = None
+        kind = np.uint16 if self.query_labels.most < 2**16 else np.uint32
+        total: NDArray[np.unsignedinteger[Any]] | None = None
         for plane, word in zip(self.labels.planes, self.query_labels.planes[:, query]):
             shared = np.bitwise_count(plane[rows] & word[..., None])
-            total = shared.astype(np.uint16) if total is None else np.add(total, shared, out=total)
+            total = shared.astype(kind) if total is None else np.add(total, shared, out=total)
         assert total is not None
         return np.minimum(total, 1) if self.levels == 2 else total
 
@@ -99,15 +99,12 @@ def build_problem(
     bits = checked_bits(bits)
     queries = checked_packed(query_packed, bits, "query codes")
     items = checked_packed(database_packed, bits, "database codes")
-    left, right = read_labels(query_labels, "query labels"), read_labels(database_labels, "database labels")
-    for kind, codes, labels in (("query", queries, left), ("database", items, right)):
-        if len(codes) != labels.size:
-            raise InputError(f"{kind} codes have {len(codes)} rows but {kind} labels have {labels.size}")
-    check_pair(left, right)
+    sizes, graded = (len(queries), len(items)), rules.relevance == "graded"
+    left, right = read_label_pair(query_labels, database_labels, sizes, graded=graded)
     excluded = (_NONE, _NONE)
     if rules.exclude_self:
         excluded = match_ids(query_ids, database_ids, len(queries), len(items))
-    levels = max(2, left.most + 1) if left.multi and rules.relevance == "graded" else 2
+    levels = max(2, left.most + 1) if left.multi and graded else 2
     words = np.ascontiguousarray(to_planes(queries).T)
     # Rows in class order make relevance a matter of position; a ranking that depends on the order of
     # the database, and a list of excluded rows, need the order that was given.

@@ -15,7 +15,7 @@ from benchmark.errors import InputError, unknown
 from benchmark.protocol.listed import LISTED, MULTI
 from benchmark.protocol.rules import Protocol
 from benchmark.protocol.single import CLASSIC, SINGLE
-from benchmark.spec import Value, parse
+from benchmark.spec import Value, parse, read_toml
 
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol for protocol in (*CLASSIC, *SINGLE, *MULTI, *LISTED)
@@ -82,8 +82,7 @@ def read_custom(path: Path) -> str:
     """
     what = f"protocol file {str(path)!r}"
     try:
-        with path.open("rb") as file:
-            raw = tomllib.load(file)
+        raw = read_toml(path)
     except OSError as error:
         raise InputError(f"{what} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from benchmark.datastore import data_root
 from benchmark.decoding import Stamp, stamp
 from benchmark.errors import InputError
 from benchmark.registry.entry import Entry
-from benchmark.spec import NAME_PATTERN
+from benchmark.spec import NAME_PATTERN, read_toml
 
 #: What reads a declaration; a module of `datasets`, like any other data set's.
 _MODULE, _CLASS = "datasets._declared", "DeclaredDataset"
@@ -77,12 +77,9 @@ def _entry(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> Entry:  # stamp
 def _stamps(file: Path) -> tuple[tuple[str, Stamp], ...]:
     """Stamps of a declaration and of the files and folders it names: what its facts depend on."""
     named = [file]
-    try:
-        with file.open("rb") as content:
-            values = tomllib.load(content).values()
+    with contextlib.suppress(ValueError, RecursionError):  # reading it properly will say what is wrong
+        values = read_toml(file).values()
         named += [file.parent / value for value in values if isinstance(value, str) and value]
-    except ValueError:
-        pass  # reading it properly will say what is wrong
     return tuple((str(path), stamp(path)) for path in named)
 
 

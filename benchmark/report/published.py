@@ -56,7 +56,7 @@ def read_published(path: Path = DEFAULT) -> list[Published]:
         return []
     found = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:

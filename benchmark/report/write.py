@@ -23,6 +23,7 @@ from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.page import page_html, words
 from benchmark.report.sheet import Drawn, Figure, Sheet
 from benchmark.status import stale_fits
+from benchmark.writing import write_file
 
 MANIFEST, PAGE = "report.json", "report.html"
 _TEXT = (".md", ".tex", ".csv", ".txt")
@@ -145,7 +146,7 @@ def _write_figure(figure: Figure, images: dict[str, bytes], artifact: str, out: 
 
 
 def _write(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
+    write_file(path, content, flush=False)  # made again from the records at any time
     return path
 
 

@@ -2,118 +2,170 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics.codes import as_matrix, as_numpy, checked_bits, checked_packed, unpack_codes
-from benchmark.metrics.functions import pack_pair
+from benchmark.metrics.codes import (
+    as_matrix,
+    as_numpy,
+    checked_bits,
+    checked_packed,
+    pack_matrix,
+    unpack_codes,
+)
+from benchmark.metrics.labels import as_text, check_orientation, read_ids
+from benchmark.metrics.reading import Reading, Threshold, describe_readings, read_pair
 from benchmark.scoring.claims import LIMIT
 from benchmark.scoring.files import load_arrays
 
 _SIDES = ("query", "database")
+Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class CodeSet:
     """Query and database codes with labels. Pairs are (query, database).
 
-    name: the file's. labels: class indices (items,) or multi-hot (items, classes); ids: for leaving a query's
-    own entry out, None where there are none.
+    name: the file's. labels: class indices or names (items,), or multi-hot (items, classes); ids: for leaving a
+    query's own entry out, None where there are none.
     matrices: values of shape (items, bits) as they were stored, or unpacked 0/1; outputs: real-valued
-    outputs, where the file holds any; notes: what a reader of the numbers should know.
+    outputs, where the file holds any; notes: what a reader of the numbers should know. threshold: as in
+    `metrics.reading.read_pair`.
     """
 
     name: str
     bits: int
-    matrices: tuple[NDArray[Any], NDArray[Any]]
-    outputs: tuple[NDArray[Any], NDArray[Any]] | None
-    labels: tuple[NDArray[Any], NDArray[Any]]
+    matrices: Pair
+    outputs: Pair | None
+    labels: Pair
     ids: tuple[NDArray[Any] | None, NDArray[Any] | None]
     notes: tuple[str, ...] = ()
+    threshold: Threshold = None
+
+    @cached_property
+    def readings(self) -> tuple[Reading, Reading]:
+        """How the values of each set become bits: one rule over both."""
+        return read_pair(*self.matrices, self.threshold)
 
     def packed(self, sign_zero: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Both sets packed into bytes."""
-        queries, items, _ = pack_pair(*self.matrices, sign_zero=sign_zero)
+        queries, items = (
+            pack_matrix(one, reading, sign_zero=sign_zero)
+            for one, reading in zip(self.matrices, self.readings)
+        )
         return queries, items
 
 
-def load_codes(names: tuple[str, ...], limit: int = LIMIT) -> CodeSet:
-    """Read a `CodeSet` from one file, or from several `.npy` files (see `files.load_arrays`).
+def load_codes(
+    names: tuple[str, ...],
+    limit: int = LIMIT,
+    *,
+    named: Mapping[str, str] | None = None,
+    bits: int | None = None,
+    threshold: Threshold = None,
+    transpose: bool = False,
+) -> CodeSet:
+    """Read a `CodeSet` from one file or from several (see `files.load_arrays`, also for `named`).
 
-    Packed codes are recognised by the presence of `bits`. Raises InputError, in one line, for
-    anything that does not fit.
+    Packed codes are recognised by the presence of `bits`, in the file or given here. threshold: what a 1 must
+    exceed, for outputs that are never negative. transpose: codes and outputs are stored bits x items. Raises
+    InputError, in one line, for anything that does not fit.
     """
-    arrays = load_arrays(names, limit)
+    arrays = load_arrays(names, limit, named)
+    if bits is not None:
+        arrays["bits"] = bits
     name = ", ".join(names)
-    notes: list[str] = []
-    outputs = _outputs(arrays)
-    if all(f"{side}_codes" in arrays for side in _SIDES):
-        matrices = _codes(arrays)
+    outputs = _pair(arrays, "outputs", transpose)
+    matrices = _pair(arrays, "codes", transpose)
+    if matrices is not None:
+        matrices = _unpacked(matrices, arrays)
     elif outputs is not None:
         matrices, outputs = outputs, None
     else:
         raise InputError(f"{name}: codes for one set and outputs for the other; give both alike")
-    if outputs is None and all(one.dtype.kind == "f" for one in matrices):
-        matrices, outputs = _read_floats(matrices, notes)  # outputs, whatever the file calls them
+    labels = [_labels(arrays[f"{side}_labels"], side, one) for side, one in zip(_SIDES, matrices)]
     queries, items = matrices
     if queries.shape[1] != items.shape[1]:
         raise InputError(f"query codes have {queries.shape[1]} bits but database codes have {items.shape[1]}")
-    labels = tuple(_labels(arrays[f"{side}_labels"], len(one), side) for side, one in zip(_SIDES, matrices))
-    ids = tuple(arrays.get(f"{side}_ids") for side in _SIDES)
+    readings = read_pair(queries, items, threshold)
+    if outputs is not None:
+        _check_outputs(outputs, matrices)
+    elif any(one.real for one in readings) and all(one.dtype.kind == "f" for one in matrices):
+        outputs = matrices if all(one.signed for one in readings) else None  # whatever the file calls them
+    ids = tuple(
+        _ids(arrays.get(f"{side}_ids"), f"{side} ids", len(one)) for side, one in zip(_SIDES, matrices)
+    )
     return CodeSet(
-        name, queries.shape[1], matrices, outputs, (labels[0], labels[1]), (ids[0], ids[1]), tuple(notes)
+        name,
+        queries.shape[1],
+        matrices,
+        outputs,
+        (labels[0], labels[1]),
+        (ids[0], ids[1]),
+        (describe_readings(readings),),
+        threshold,
     )
 
 
-def _outputs(arrays: dict[str, Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    if not all(f"{side}_outputs" in arrays for side in _SIDES):
+def _pair(arrays: dict[str, Any], kind: str, transpose: bool) -> Pair | None:
+    if not all(f"{side}_{kind}" in arrays for side in _SIDES):
         return None
-    queries, items = (as_matrix(arrays[f"{side}_outputs"], f"{side} outputs") for side in _SIDES)
-    return queries, items
+    queries, items = (as_matrix(arrays[f"{side}_{kind}"], f"{side} {kind}") for side in _SIDES)
+    return (queries.T, items.T) if transpose else (queries, items)
 
 
-def _codes(arrays: dict[str, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    pair = [as_matrix(arrays[f"{side}_codes"], f"{side} codes") for side in _SIDES]
+def _unpacked(matrices: Pair, arrays: dict[str, Any]) -> Pair:
     if "bits" not in arrays:
-        return pair[0], pair[1]
+        return matrices
     stated = np.asarray(as_numpy(arrays["bits"], "bits"))
     if stated.size != 1:
         raise InputError(f"bits has shape {stated.shape}; it must be one whole number")
     number = stated.ravel()[0].item()
-    bits = checked_bits(int(number) if number == int(number) else number)
+    whole = number == number and abs(number) != float("inf") and number == int(number)
+    bits = checked_bits(int(number) if whole else number)
+    pair = list(matrices)
     for at, side in enumerate(_SIDES):
-        if pair[at].shape[1] == bits and not (
-            bits == 1 and pair[at].dtype == np.uint8 and pair[at].max() > 1
-        ):
+        one = pair[at]
+        if one.shape[1] == bits and not (bits == 1 and one.dtype == np.uint8 and one.max() > 1):
             continue  # one value a bit after all
-        pair[at] = unpack_codes(checked_packed(pair[at], bits, f"{side} codes"), bits)
+        if one.dtype.kind in "iuf" and ((one >= 0) & (one <= 255) & (one == np.floor(one))).all():
+            one = one.astype(np.uint8)  # bytes, in the type that MATLAB or JSON gave them
+        pair[at] = unpack_codes(checked_packed(one, bits, f"{side} codes"), bits)
     return pair[0], pair[1]
 
 
-def _read_floats(
-    matrices: tuple[NDArray[Any], NDArray[Any]], notes: list[str]
-) -> tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]] | None]:
-    """Tell real-valued outputs from codes that were merely stored as floats.
-
-    By sign, 0.0/1.0 would make every bit 1, silently; MATLAB stores 0/1 codes that way.
-    """
-    if all(((one == 0) | (one == 1)).all() for one in matrices) and any((one == 0).any() for one in matrices):
-        notes.append("floats that are all 0 or 1: read as 0/1 codes")
-        return (matrices[0] == 1, matrices[1] == 1), None
-    if all(((one == 1) | (one == -1)).all() for one in matrices):
-        return matrices, None
-    if not any((one < 0).any() for one in matrices):
-        notes.append("no output is negative, so every bit is 1: are these probabilities? subtract 0.5 first")
-    return matrices, matrices
+def _check_outputs(outputs: Pair, matrices: Pair) -> None:
+    for side, one, codes in zip(_SIDES, outputs, matrices):
+        if len(one) != len(codes):
+            raise InputError(f"{side} codes have {len(codes)} rows but {side} outputs have {len(one)}")
+    if outputs[0].shape[1] != outputs[1].shape[1]:
+        widths = " and ".join(str(one.shape[1]) for one in outputs)
+        raise InputError(f"query and database outputs have {widths} columns; give both alike")
 
 
-def _labels(labels: Any, items: int, side: str) -> NDArray[Any]:
+def _labels(labels: Any, side: str, codes: NDArray[Any]) -> NDArray[Any]:
     """Labels as stored, a single row or column (MATLAB has no vectors) turned into class indices."""
-    array = as_numpy(labels, f"{side} labels")
-    if array.ndim == 2 and 1 in array.shape and array.size == items:
-        return array.ravel()
-    return array
+    array = as_text(labels)
+    if array is None:
+        array = as_numpy(labels, f"{side} labels")
+    check_orientation(codes, array, side)
+    return array.ravel() if array.ndim == 2 and 1 in array.shape and array.size == len(codes) else array
+
+
+def _ids(ids: Any, name: str, size: int) -> NDArray[Any] | None:
+    """Ids in the type that compares them, as stored where they are no ids of these items, None without any."""
+    if ids is None:
+        return None
+    array = as_text(ids)
+    if array is None:
+        array = as_numpy(ids, name)
+    try:
+        return read_ids(array, name, size)
+    except InputError:  # said where they are needed
+        return array if array.size else None

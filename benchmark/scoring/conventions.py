@@ -7,7 +7,7 @@ processors. Those conventions call the very same function on the very same value
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,10 @@ from benchmark.metrics.engines import choose_engine, count, thread_count
 from benchmark.metrics.groups import average_precision, grouped_average_precision, tie_groups
 from benchmark.metrics.labels import match_ids
 from benchmark.metrics.ordered import hits_of_order, ordered_average_precision
-from benchmark.metrics.problem import build_problem
+from benchmark.metrics.problem import Hist, build_problem
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
-from benchmark.scoring.dense import Relevance, is_signed_pair, scores, signed_pair
+from benchmark.scoring.dense import Relevance, has_zeros, scores, signed_pair
 
 _CELLS = 1 << 18  # cells of counts at a time
 _UNSTABLE = "ties as numpy's unstable argsort leaves them"
@@ -98,12 +98,11 @@ _ALL = (
     Convention("fire", "CISiPLab/cisip-FIRe functions/metrics.py", "zero", "expected", "zero", _TOPK),
     Convention(
         "torchmetrics",
-        "Lightning-AI/torchmetrics functional binary_average_precision, one call a query",
+        "Lightning-AI/torchmetrics 1.9 retrieval RetrievalMAP(top_k=k), on inner products of the codes",
         "rule",
-        "grouped",
+        "positive",
         "zero",
-        "a tie enters as a whole",
-        takes_k=False,
+        f"relevant items whose product is 0 or less count as not relevant; {_TOPK}",
     ),
     Convention(
         "scikit-learn",
@@ -145,9 +144,10 @@ def score_conventions(
     for convention in conventions:
         rankings.setdefault((convention.sign, convention.sort), []).append(convention)
     for (sign, sort), alike in rankings.items():
-        if sort == "grouped":
-            scored: dict[str, Floats] = dict.fromkeys([one.name for one in alike], _grouped(codes, rules))
-        elif sort == "expected" and not _has_zeros(codes):
+        if sort in ("grouped", "positive"):
+            counted = _grouped(codes, rules) if sort == "grouped" else _positive(codes, rules)
+            scored: dict[str, Floats] = dict.fromkeys([one.name for one in alike], counted)
+        elif sort == "expected" and not has_zeros(codes):
             scored = {one.name: _expected(one, codes, rules) for one in alike}
         else:
             try:
@@ -159,10 +159,6 @@ def score_conventions(
                 continue
         found.update(scored)
     return {convention.name: found[convention.name] for convention in conventions}
-
-
-def _has_zeros(codes: CodeSet) -> bool:
-    return is_signed_pair(codes) and any(bool((one == 0).any()) for one in codes.matrices)
 
 
 def _ids(codes: CodeSet, rules: Rules) -> dict[str, Any]:
@@ -233,6 +229,23 @@ def _tie_average(
 
 def _grouped(codes: CodeSet, rules: Rules) -> Floats:
     """Precision after each tie, weighted by the recall that the tie adds."""
+    return _counted(codes, rules, lambda hist: grouped_average_precision(tie_groups(hist, "expected")))
+
+
+def _positive(codes: CodeSet, rules: Rules) -> Floats:
+    """Average precision where an item at half the bits or farther is never relevant, 0 without a hit."""
+    far = -(-codes.bits // 2)  # products of -1/+1 codes are bits - 2 * distance
+
+    def scored(hist: Hist) -> Floats:
+        hist[:, far:, 0] += hist[:, far:, 1]
+        hist[:, far:, 1] = 0
+        return average_precision(tie_groups(hist, "expected"), rules.k, "retrieved-in-k")[0]
+
+    return _counted(codes, rules, scored)
+
+
+def _counted(codes: CodeSet, rules: Rules, scored: Callable[[Hist], Floats]) -> Floats:
+    """What `scored` makes of the counts (queries, distances, relevance) of each block of queries, (queries,)."""
     own = Rules(exclude_self=rules.exclude_self, sign_zero=rules.sign_zero)
     packed = codes.packed(rules.sign_zero)
     problem = build_problem(*packed, codes.bits, *codes.labels, rules=own, **_ids(codes, rules))
@@ -242,8 +255,13 @@ def _grouped(codes: CodeSet, rules: Rules) -> Floats:
     for low in range(0, problem.queries, step):
         high = min(low + step, problem.queries)
         hist = count(problem, low, high, engine, thread_count(None), None)
-        values[low:high] = grouped_average_precision(tie_groups(hist, "expected"))
+        values[low:high] = scored(hist)
     return values
+
+
+def comparable(scored: Mapping[str, Any], k: int | None, items: int) -> list[str]:
+    """The conventions whose numbers are at the same cut-off: those that know none are left out where k cuts."""
+    return [name for name in scored if k is None or k >= items or CONVENTIONS[name].takes_k]
 
 
 def spread(values: Iterable[float]) -> float:

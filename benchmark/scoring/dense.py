@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics.labels import check_pair, read_labels
+from benchmark.metrics.labels import read_label_pair
 from benchmark.scoring.codeset import CodeSet
 
 _BYTES = 16 << 20  # of scores at a time
@@ -30,13 +30,10 @@ def signed_pair(codes: CodeSet, sign: str, seed: int) -> tuple[NDArray[Any], NDA
                 raise InputError(f"{side} outputs hold NaN or infinity, which cannot be ranked by value")
         queries, items = (one if one.dtype == np.float64 else one.astype(np.float32) for one in codes.outputs)
         return queries, items
-    signed = is_signed_pair(codes)
     rng = np.random.default_rng(seed)
     pair = []
-    for side, one in zip(("query", "database"), codes.matrices):
-        if one.dtype.kind == "f" and np.isnan(one).any():
-            raise InputError(f"{side} outputs contain NaN")
-        ternary = np.sign(one).astype(np.float32) if signed else one.astype(np.float32) * 2 - 1
+    for reading, one in zip(codes.readings, codes.matrices):
+        ternary = reading.ternary(one)
         if sign == "random":
             zeros = ternary == 0
             ternary[zeros] = rng.choice(np.array([-1.0, 1.0], dtype=np.float32), int(zeros.sum()))
@@ -44,9 +41,10 @@ def signed_pair(codes: CodeSet, sign: str, seed: int) -> tuple[NDArray[Any], NDA
     return pair[0], pair[1]
 
 
-def is_signed_pair(codes: CodeSet) -> bool:
-    """Whether the stored values are signed (a 0 lies between -1 and +1), not 0/1 codes."""
-    return any(one.dtype.kind == "f" or (one.dtype.kind == "i" and (one < 0).any()) for one in codes.matrices)
+def has_zeros(codes: CodeSet) -> bool:
+    """Whether a value lies on the threshold, so that its sign is 0."""
+    pairs = zip(codes.readings, codes.matrices)
+    return any(reading.signed and bool((one == reading.threshold).any()) for reading, one in pairs)
 
 
 def scores(queries: NDArray[Any], items: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -61,13 +59,8 @@ class Relevance:
     """Which database items are relevant to a query: at least one shared label, or the same class."""
 
     def __init__(self, codes: CodeSet) -> None:
-        query, database = (
-            read_labels(one, f"{side} labels") for side, one in zip(("query", "database"), codes.labels)
-        )
-        check_pair(query, database)
-        for side, labels, matrix in zip(("query", "database"), (query, database), codes.matrices):
-            if labels.size != len(matrix):
-                raise InputError(f"{side} codes have {len(matrix)} rows but {side} labels have {labels.size}")
+        sizes = len(codes.matrices[0]), len(codes.matrices[1])
+        query, database = read_label_pair(*codes.labels, sizes)
         self._query, self._database = query, database
 
     def of(self, query: int) -> NDArray[np.bool_]:

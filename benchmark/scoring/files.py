@@ -7,132 +7,43 @@ taken, and only the arrays that are needed are read.
 
 from __future__ import annotations
 
-import io
-import math
-import struct
 import warnings
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmark.errors import InputError
+from benchmark.errors import InputError, unknown
+from benchmark.scoring.arrays import open_npy, open_npz, read_npy, short
 from benchmark.scoring.claims import LIMIT, check_claim
-from benchmark.scoring.keys import ROLES, assign, role_of_file
+from benchmark.scoring.keys import ROLES, SIDES, assign, role_of, role_of_file, side_of_file
+from benchmark.scoring.matlab import open_hdf5, open_mat
+from benchmark.scoring.member import Member
+from benchmark.scoring.tables import open_json, open_jsonl, open_table
 
-SUFFIXES = (".npz", ".npy", ".mat", ".pt", ".pth")
-_BROKEN = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    MemoryError,
-    SyntaxError,
-    zlib.error,
-    zipfile.BadZipFile,
-    struct.error,
-)
+__all__ = ["SUFFIXES", "load_arrays", "missing_roles", "read_npy"]
+
 Arrays = dict[str, Any]
 
 
-def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."
+def _open_pt(path: Path, limit: int, stack: ExitStack) -> list[Member]:
+    from benchmark.scoring.tensors import open_pt
+
+    return open_pt(path, limit)
 
 
-def read_npy(stream: IO[bytes], size: int, what: str, limit: int = LIMIT) -> NDArray[Any]:
-    """One array in numpy's format from a stream of `size` bytes; InputError for anything else."""
-    magic = stream.read(8)
-    if not magic.startswith(b"\x93NUMPY"):
-        pickled = magic[:1] == b"\x80"
-        raise InputError(
-            f"{what} is no .npy array" + (" but a pickle, which is not loaded" if pickled else "")
-        )
-    try:
-        version = np.lib.format.read_magic(io.BytesIO(magic))
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        if version > (2, 0):
-            raise ValueError(f"format version {version}")
-        shape, fortran, dtype = read(stream)
-    except _BROKEN as error:
-        raise InputError(f"{what}: the header cannot be read: {_short(error)}") from None
-    if dtype.hasobject:
-        raise InputError(f"{what} holds Python objects (a pickle), which are not loaded")
-    if any(side < 0 for side in shape):
-        raise InputError(f"{what}: the header claims shape {shape}")
-    claimed = math.prod(shape) * dtype.itemsize
-    check_claim(claimed, what, limit)
-    left = size - stream.tell()
-    if claimed > left:
-        raise InputError(f"{what} is truncated: its header claims {claimed} bytes, {left} are there")
-    data = stream.read(claimed)
-    if len(data) != claimed:
-        raise InputError(f"{what} is truncated: its header claims {claimed} bytes, {len(data)} could be read")
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-
-
-def _load_npz(path: Path, limit: int) -> Arrays:
-    with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        roles = assign(members, path.name)
-        check_claim(sum(members[key].file_size for key in roles.values()), path.name, limit)
-        found: Arrays = {}
-        for role, key in roles.items():
-            with archive.open(members[key]) as stream:
-                found[role] = read_npy(stream, members[key].file_size, f"{path.name}: {key!r}", limit)
-        return _complete(found, path, list(members))
-
-
-def _load_mat(path: Path, limit: int) -> Arrays:
-    with path.open("rb") as stream:
-        head = stream.read(520)
-    if b"MATLAB 7.3" in head[:128] or b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520]):
-        from benchmark.scoring.matlab import load_v73 as load
-    else:
-        from benchmark.scoring.matlab import load_v5 as load
-    found, keys = load(path, limit)
-    return _complete(found, path, keys)
-
-
-def _load_pt(path: Path, limit: int) -> Arrays:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            check_claim(sum(info.file_size for info in archive.infolist()), path.name, limit)
-    else:
-        check_claim(path.stat().st_size, path.name, limit)
-    import pickle  # for the name of its exception only
-
-    import torch
-
-    try:
-        with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own words advise to load it all the same
-        raise InputError(f"{path.name} holds more than tensors, or is damaged; it is not loaded") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path.name} holds a {type(content).__name__}; expected a dictionary of tensors")
-    roles = assign([key for key in content if isinstance(key, str)], path.name)
-    return _complete({role: content[key] for role, key in roles.items()}, path, list(map(str, content)))
-
-
-def _complete(found: Arrays, path: Path, keys: list[str]) -> Arrays:
-    """`found`, if codes and labels of both sets are there; InputError with the keys of the file."""
-    missing = missing_roles(found)
-    if missing:
-        present = ", ".join(keys[:20]) or "nothing"
-        raise InputError(f"{path.name} lacks {' and '.join(missing)}; it holds: {present}")
-    return found
+_OPENERS: dict[str, Callable[[Path, int, ExitStack], list[Member]]] = {
+    ".npz": open_npz,
+    ".npy": lambda path, limit, stack: open_npy(path, limit),
+    ".mat": open_mat,
+    ".pt": _open_pt,
+    ".pth": _open_pt,
+    **dict.fromkeys((".h5", ".hdf5"), open_hdf5),
+    **dict.fromkeys((".csv", ".tsv"), lambda path, limit, stack: open_table(path, limit)),
+    **dict.fromkeys((".jsonl", ".ndjson"), lambda path, limit, stack: open_jsonl(path, limit)),
+    ".json": lambda path, limit, stack: open_json(path, limit),
+}
+SUFFIXES = tuple(_OPENERS)
 
 
 def missing_roles(found: Arrays) -> list[str]:
@@ -146,63 +57,97 @@ def missing_roles(found: Arrays) -> list[str]:
     return needed
 
 
-_LOADERS: dict[str, Callable[[Path, int], Arrays]] = {
-    ".npz": _load_npz,
-    ".mat": _load_mat,
-    ".pt": _load_pt,
-    ".pth": _load_pt,
-}
+def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, str] | None = None) -> Arrays:
+    """role -> array from one file or from several, of any kind in `SUFFIXES`.
 
-
-def load_arrays(names: tuple[str, ...], limit: int = LIMIT) -> Arrays:
-    """role -> array from one `.npz`, `.mat` or `.pt` file, or from several `.npy` files.
-
-    A `.npy` file's role is read from its name (`x_test_labels.npy`) or stated (`query_labels=x.npy`).
-    Raises InputError, in one line, for a file that is missing, broken, unsafe or incomplete.
+    The role of a file that is one array is read from its name (`x_test_labels.npy`) or stated
+    (`query_labels=x.npy`); a file of one set may state the set (`query=x.pth`). named: role -> the key that holds
+    it. Raises InputError, in one line, for a file that is missing, broken, unsafe or incomplete.
     """
     parts = [_stated(name) for name in names]
     for _, path in parts:
         if not path.is_file():
             raise InputError(f"no such file: {path}")
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in _OPENERS:
             raise InputError(f"{path.name}: unknown kind of file; allowed: {', '.join(SUFFIXES)}")
-    if all(path.suffix.lower() == ".npy" for _, path in parts):
-        return _load_npy_files(parts, limit)
-    if len(parts) != 1:
-        raise InputError("give one .npz, .mat or .pt file, or several .npy files")
-    path = parts[0][1]
-    try:
-        return _LOADERS[path.suffix.lower()](path, limit)
-    except InputError:
-        raise
-    except _BROKEN as error:
+    found: Arrays = {}
+    origins: dict[str, str] = {}
+    keys: list[str] = []
+    for stated, path in parts:
+        content, held = _read_file(path, stated, limit, named or {})
+        for role in content:
+            if role in found:
+                raise InputError(
+                    f"{role} is given twice, by {origins[role]} and {path.name}; give one of them"
+                )
+            origins[role] = path.name
+        found |= content
+        keys += held
+    for role, key in (named or {}).items():
+        if role not in found:
+            raise unknown(f"key for --{role.replace('_', '-')}", key, keys)
+    missing = missing_roles(found)
+    if missing:
+        where = parts[0][1].name if len(parts) == 1 else "the files given"
+        held_keys = ", ".join(keys[:20]) or "nothing"
+        verb = "it holds" if len(parts) == 1 else "they hold"
+        flag = "--" + missing[0].split()[0].replace("_", "-")
         raise InputError(
-            f"{path.name} cannot be read (truncated or not what it says): {_short(error)}"
-        ) from None
+            f"{where} lack{'s' * (len(parts) == 1)} {' and '.join(missing)}; {verb}: {held_keys}"
+            f" (a key of another name: {flag} KEY; a file of one set or array: query=FILE, query_labels=FILE)"
+        )
+    return found
 
 
 def _stated(name: str) -> tuple[str | None, Path]:
     role, equals, rest = name.partition("=")
     if equals and not Path(name).exists():
-        if role not in ROLES:
-            raise InputError(f"unknown role {role!r} in {name!r}; known: {', '.join(ROLES)}")
+        if role not in (*ROLES, *SIDES):
+            raise InputError(f"unknown role {role!r} in {name!r}; known: {', '.join((*SIDES, *ROLES))}")
         return role, Path(rest)
     return None, Path(name)
 
 
-def _load_npy_files(parts: list[tuple[str | None, Path]], limit: int) -> Arrays:
-    found: Arrays = {}
-    for stated, path in parts:
-        role = stated or role_of_file(path.stem)
-        if role is None:
+def _read_file(
+    path: Path, stated: str | None, limit: int, named: Mapping[str, str]
+) -> tuple[Arrays, list[str]]:
+    """role -> array of one file, and the names of all that it holds."""
+    try:
+        with ExitStack() as stack, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            members = _OPENERS[path.suffix.lower()](path, limit, stack)
+            roles = _roles(members, path, stated, named)
+            check_claim(sum(member.size for member in roles.values()), path.name, limit)
+            for member in roles.values():
+                if member.refused:
+                    raise InputError(f"{path.name}: {member.key!r} {member.refused}")
+            content = {role: member.read(role.partition("_")[2] or role) for role, member in roles.items()}
+            return content, [member.key or next(iter(roles)) for member in members]
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file breaks its reader in ways that nobody lists
+        raise InputError(
+            f"{path.name} cannot be read (truncated or not what it says): {short(error)}"
+        ) from None
+
+
+def _roles(
+    members: list[Member], path: Path, stated: str | None, named: Mapping[str, str]
+) -> dict[str, Member]:
+    if stated in ROLES:
+        if len(members) != 1:
+            keys = ", ".join(member.key for member in members[:20])
+            raise InputError(f"{path.name} holds several arrays, not {stated} alone: {keys}")
+        return {stated: members[0]}
+    if len(members) == 1 and (not members[0].key or role_of(members[0].key) is None):
+        role = role_of_file(path.stem) if stated is None else None
+        if role is not None:
+            return {role: members[0]}
+        if not members[0].key:
             raise InputError(
                 f"{path.name}: its name states no role; write ROLE=FILE, ROLE one of {', '.join(ROLES)}"
             )
-        if role in found:
-            raise InputError(f"{path.name}: {role} is given twice")
-        with path.open("rb") as stream:
-            found[role] = read_npy(stream, path.stat().st_size, path.name, limit)
-    missing = missing_roles(found)
-    if missing:
-        raise InputError(f"the .npy files lack {' and '.join(missing)}; they hold: {', '.join(found)}")
-    return found
+    sides = {(member.role or role_of(member.key) or "").partition("_")[0] for member in members}
+    if stated is None and not sides & set(SIDES):
+        stated = side_of_file(path.stem)  # no key says which set it is of
+    return assign(members, path.name, named, stated)

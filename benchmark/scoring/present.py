@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
-from benchmark.scoring.conventions import CONVENTIONS, spread
+from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
 from benchmark.scoring.session import Outcome
 from benchmark.scoring.uncertainty import Paired
 
@@ -93,14 +90,23 @@ def _score_table(outcome: Outcome) -> str:
 
 def _convention_table(outcome: Outcome) -> str:
     k = outcome.request.rules.k
-    rows, means = [], []
+    rows, alike = [], _comparable(outcome)
     for name, values in outcome.conventions.items():
-        mean = mean_of(values)
-        means.append(mean)
         rule = str(values) if isinstance(values, InputError) else CONVENTIONS[name].describe()
-        rows.append([name, _number("map", mean), rule])
-    rows.append(["spread (max - min)", _number("map", spread(means)), ""])
+        rows.append([name, _number("map", mean_of(values)), rule])
+    others = [name for name in outcome.conventions if name not in alike]
+    left_out = f"without {', '.join(others)}: mAP@all" if others else ""
+    rows.append(["spread (max - min)", _number("map", _spread(outcome)), left_out])
     return _table(["convention", f"mAP@{'all' if k is None else k}", "rule"], rows)
+
+
+def _comparable(outcome: Outcome) -> list[str]:
+    """The conventions that count in the spread."""
+    return comparable(outcome.conventions, outcome.request.rules.k, outcome.evaluation.database)
+
+
+def _spread(outcome: Outcome) -> float:
+    return spread(mean_of(outcome.conventions[name]) for name in _comparable(outcome))
 
 
 def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> str:
@@ -145,8 +151,8 @@ def as_dict(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None 
             key: getattr(outcome.request, key) for key in ("resamples", "seed", "confidence")
         }
     if outcome.conventions:
-        result["conventions"] = [_convention(name, values) for name, values in outcome.conventions.items()]
-        result["spread"] = spread(mean_of(values) for values in outcome.conventions.values())
+        result["conventions"] = [_convention(name, outcome) for name in outcome.conventions]
+        result["spread"] = _spread(outcome)
     if against is not None:
         other, tests = against
         result["against"] = {
@@ -161,11 +167,16 @@ def _known(value: float) -> float | None:
     return None if value != value else value
 
 
-def _convention(name: str, values: Floats | InputError) -> dict[str, Any]:
-    convention = CONVENTIONS[name]
+def _convention(name: str, outcome: Outcome) -> dict[str, Any]:
+    convention, values = CONVENTIONS[name], outcome.conventions[name]
     reason = str(values) if isinstance(values, InputError) else None
-    facts = {"name": name, "map": _known(mean_of(values)), "rule": convention.describe()}
+    facts = {"name": name, "map": _known(mean_of(values)), "k": _cutoff(name, outcome)}
+    facts |= {"in_spread": name in _comparable(outcome), "rule": convention.describe()}
     return {**facts, "source": convention.source, "unavailable": reason}
+
+
+def _cutoff(name: str, outcome: Outcome) -> int | None:
+    return outcome.request.rules.k if CONVENTIONS[name].takes_k else None
 
 
 def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> str:
@@ -187,7 +198,7 @@ def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None =
             [f"{side} code health", key, value, *[None] * (3 + len(rules))] for key, value in health.items()
         ]
     for name, values in outcome.conventions.items():
-        own: list[Any] = [rules["k"] if key == "k" else None for key in rules]
+        own: list[Any] = [_cutoff(name, outcome) if key == "k" else None for key in rules]
         rows.append(["convention", name, _known(mean_of(values)), None, None, None, *own])
     for key, test in (against[1] if against else {}).items():
         found = [_known(one) for one in (test.difference, test.low, test.high, test.p_value)]
@@ -204,7 +215,8 @@ def per_query_csv(outcome: Outcome) -> str:
     """One row per query: its id (or position) and every score; empty where the rules skip it."""
     columns = outcome.evaluation.per_query
     ids = outcome.codes.ids[0]
-    names = range(outcome.evaluation.queries) if ids is None else np.ravel(ids).tolist()
+    queries = outcome.evaluation.queries
+    names = list(range(queries)) if ids is None or ids.shape != (queries,) else ids.tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["query", *columns])
@@ -212,21 +224,3 @@ def per_query_csv(outcome: Outcome) -> str:
         row = (column[at] for column in columns.values())
         writer.writerow([name, *("" if value != value else repr(float(value)) for value in row)])
     return text.getvalue()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; InputError where the folder cannot be written."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=True)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, path)
-        except OSError:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None

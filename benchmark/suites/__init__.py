@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.errors import InputError, unknown
-from benchmark.spec import CurveMetric, Name, Sweep, parse
+from benchmark.spec import CurveMetric, Name, Sweep, parse, read_toml
 
 _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
@@ -70,8 +70,7 @@ def read(name_or_file: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"suite file {str(path)!r} is larger than 1 MiB")
-        with path.open("rb") as file:
-            raw = tomllib.load(file)
+        raw = read_toml(path)
     except OSError as error:
         raise InputError(f"suite file {str(path)!r} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -14,6 +14,7 @@ from benchmark.corruptions import table_of
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.evaluation import ENCODE_BATCH, Evaluator
+from benchmark.metrics.labels import index_type
 from benchmark.results import Score, ViewFacts
 from benchmark.spec import FitSpec
 from benchmark.viewing.classes import shared_classes, similarity
@@ -101,7 +102,7 @@ def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
             rows = rows[np.isin(other.labels[rows].argmax(axis=1), list(classes))]
             arrays[f"{side}_codes"] = _encode(bench, foreign(other, rows, own.info))
             mapped = [classes[int(number)] for number in other.labels[rows].argmax(axis=1)]
-            arrays[f"{side}_labels"] = np.asarray(mapped, dtype=np.int16)
+            arrays[f"{side}_labels"] = np.asarray(mapped, dtype=index_type(len(own.info.classes)))
             arrays[f"{side}_ids"] = rows
         else:
             inside = np.isin(bench.codes[f"{side}_labels"], list(classes.values()))
@@ -186,7 +187,7 @@ def _encode(bench: Bench, images: Images) -> np.ndarray:
             raise ValueError(f"encode returned {outputs.shape}, not {(len(batch), evaluator.bits)}")
         if not np.isfinite(outputs).all():
             raise FloatingPointError("encode returned values that are not finite")
-        out.append(metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero))
+        out.append(metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0))
     if not out:
         raise InputError("the view has no images: no class of the other data set is among its rows")
     return np.concatenate(out)
