@@ -45,6 +45,7 @@ LAYERS = (
     "executors",
     "work",
     "tracked",
+    "tracker_uri",
     "tracking",
     "progress",
     "suites",
