@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from benchmark.records import Record, Store
@@ -9,6 +11,10 @@ from benchmark.spec import digest
 
 #: Curve points kept per metric: one batched call holds at most 1,000 metrics.
 MAX_METRICS = 1000
+#: Parameters in one call.
+MAX_PARAMS = 100
+#: Characters that MLflow takes in a name on every system, and how many.
+_OTHER, _LONGEST = re.compile(r"[^/\w.\- ]"), 200
 
 
 def stamp_of(record: Record) -> str:
@@ -33,8 +39,9 @@ def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
     if columns:
         room = (MAX_METRICS - len(rows)) // len(columns)
         stride = -(-len(curve) // max(1, room))
+        named = names_for(columns)
         for row in curve[::stride]:
-            rows += [(f"train.{name}", row[name], int(row["step"])) for name in columns if name in row]
+            rows += [(f"train.{named[name]}", row[name], int(row["step"])) for name in columns if name in row]
     return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
 
 
@@ -43,11 +50,26 @@ def _plain(view: str) -> str:
     return view.replace("@", ".")
 
 
+def names_for(names: Iterable[str]) -> dict[str, str]:
+    """For each name one that MLflow takes, no two alike: acc@1 is acc_at_1, other strange letters are `_`."""
+    found = dict[str, str]()
+    for name in sorted(
+        names, key=lambda name: _OTHER.search(name) is not None
+    ):  # good names stay as they are
+        parts = [part for part in _OTHER.sub("_", name.replace("@", "_at_")).split("/") if part.strip(". ")]
+        plain = "/".join(parts) or "_"
+        if len(plain) > _LONGEST or plain in found.values():
+            plain = f"{plain[:_LONGEST]}_{digest(name)[:6]}"
+        found[name] = plain
+    return found
+
+
 def params_of(record: Record) -> dict[str, Any]:
     """The fit's identity, one entry a field, the method's own parameters as `param.NAME`."""
     spec = record.spec.model_dump(mode="json")
-    params = {f"param.{name}": value for name, value in spec.pop("params").items()}
-    return {**spec, **params}
+    params = spec.pop("params")
+    named = names_for(params)
+    return {**spec, **{f"param.{named[name]}": value for name, value in params.items()}}
 
 
 def tags_of(record: Record) -> dict[str, Any]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
+from benchmark import tracker_uri
 from benchmark.claims import Claims
-from benchmark.errors import InputError
 from benchmark.records import SAMPLES, Record, Store
 from benchmark.spec import digest
-from benchmark.tracked import metrics_of, params_of, stamp_of, tags_of
-from benchmark.writing import remove_leftovers, scratch_of
+from benchmark.tracked import MAX_PARAMS, metrics_of, params_of, stamp_of, tags_of
+from benchmark.tracker_uri import check_uri, public
 
 log = logging.getLogger(__name__)
 
@@ -29,28 +29,8 @@ _FEW = 20
 #: Seconds that another driver is given to send what it holds.
 _MOMENT = 10.0
 _WHOLE = ("FINISHED", "FAILED")
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED")
 _ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
-
-
-def default_uri(results: Path) -> str:
-    """SQLite in a file inside the results folder."""
-    return f"sqlite:///{(results / 'mlflow.db').resolve()}"
-
-
-def check_uri(uri: str) -> str:
-    """The URI itself. Raises InputError for a scheme that MLflow trackers do not have."""
-    scheme = uri.split(":", 1)[0].split("+")[0]  # SQLAlchemy's drivers: postgresql+psycopg2
-    if ":" not in uri or scheme not in ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "file"):
-        raise InputError(
-            f"tracking URI {public(uri)!r} is not understood; allowed: sqlite:///FILE, postgresql://..., http(s)://HOST:PORT"
-        )
-    return uri
-
-
-def public(uri: str) -> str:
-    """The URI without user name and password, fit for printing."""
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 class Tracker:
@@ -68,15 +48,23 @@ class Tracker:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
         if self.is_sent(record):
             return True
-        if time.monotonic() < self._paused_until:
+        if self.paused:
             return False
+        begun = time.monotonic()
         try:
             self._send(record)
         except Exception as error:  # noqa: BLE001 - client, network, database: the sweep goes on
-            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
-            self._pause()
+            if is_refusal(error):
+                log.warning("MLflow refuses %s: %s", record.spec.label, _short(error))
+            else:
+                self._failed(error, begun)
             return False
         return True
+
+    @property
+    def paused(self) -> bool:
+        """Whether it failed a short while ago and is left alone."""
+        return time.monotonic() < self._paused_until
 
     def resume(self) -> None:
         """Try again at once, however lately it failed."""
@@ -84,8 +72,9 @@ class Tracker:
 
     def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
         """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
-        if not sweep or (self._is_closed(sweep) and not ask) or time.monotonic() < self._paused_until:
+        if not sweep or (self._is_closed(sweep) and not ask) or self.paused:
             return
+        begun = time.monotonic()
         try:
             client = self._connect()
             parent = self._parent(client, sweep)
@@ -94,8 +83,7 @@ class Tracker:
             client.set_terminated(parent, "FINISHED")
             self.store.write_text(self._closed(sweep), "")
         except Exception as error:  # noqa: BLE001 - as in `send`
-            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
-            self._pause()
+            self._failed(error, begun)
 
     def missing(self, records: Iterable[Record], *, ask: bool = False) -> list[Record]:
         """The records that the tracker lacks: by the ledger and, for what the ledger lacks, by one search.
@@ -104,8 +92,9 @@ class Tracker:
         """
         records = [*records]
         left = records if ask else [record for record in records if not self.is_sent(record)]
-        if len(left) < (1 if ask else 2) or time.monotonic() < self._paused_until:
+        if len(left) < (1 if ask else 2) or self.paused:
             return left  # `send` asks for a single one itself
+        begun = time.monotonic()
         try:
             there = self._stamps()
             for record in left:
@@ -113,8 +102,7 @@ class Tracker:
                 if has != self.is_sent(record):
                     self.store.note_sent(record.spec, self.key, stamp_of(record) if has else "")
         except Exception as error:  # noqa: BLE001 - as in `send`
-            log.warning("MLflow at %s failed: %s", public(self.uri), " ".join(str(error).split())[:300])
-            self._pause()
+            self._failed(error, begun)
         return [record for record in left if not self.is_sent(record)]
 
     def _stamps(self) -> dict[str, list[str]]:
@@ -138,7 +126,11 @@ class Tracker:
         """The store's note that a sweep's parent run is finished in this tracker."""
         return f"sweeps/.{sweep}.{self.key}.closed"
 
-    def _pause(self) -> None:
+    def _failed(self, error: Exception, begun: float) -> None:
+        """Say that the tracker failed, and leave it alone for a while."""
+        took = time.monotonic() - begun
+        text = "MLflow at %s failed after %.0f s: %s; it is tried again in %.0f s at the earliest"
+        log.warning(text, public(self.uri), took, _short(error), PAUSE)
         self._paused_until = time.monotonic() + PAUSE
         self._client, self._parents = None, {}
 
@@ -148,8 +140,6 @@ class Tracker:
 
     def _send(self, record: Record) -> None:
         client = self._connect()
-        from mlflow.entities import Metric, Param, RunTag
-
         runs = client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'")
         whole = [run for run in runs if run.data.tags.get("stamp") == stamp_of(record)]
         whole = [run for run in whole if run.info.status in _WHOLE]
@@ -162,21 +152,35 @@ class Tracker:
         identity = {"fit_id": record.fit_id, "kind": "fit"}
         if record.sweep:
             identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
-        run = client.create_run(self._experiment, run_name=record.spec.label, tags=identity)
+        run_id = client.create_run(self._experiment, run_name=record.spec.label, tags=identity).info.run_id
+        try:
+            self._fill(client, run_id, record)
+        except Exception as error:
+            if is_refusal(error):
+                with contextlib.suppress(Exception):
+                    client.delete_run(run_id)
+            raise
+        self.store.note_sent(record.spec, self.key, stamp_of(record))
+
+    def _fill(self, client: Any, run_id: str, record: Record) -> None:
+        """Give a run all that is known of a record, and end it."""
+        from mlflow.entities import Metric, Param, RunTag
+
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
         params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
         tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
-        client.log_batch(run.info.run_id, metrics, params, tags)
+        client.log_batch(run_id, metrics, params[:MAX_PARAMS], tags)
+        for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
+            client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
         folder = self.store.folder(record.spec)
         for name in _ARTIFACTS:
             if (folder / name).is_file():
-                client.log_artifact(run.info.run_id, str(folder / name))
+                client.log_artifact(run_id, str(folder / name))
         for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
-            client.log_artifact(run.info.run_id, str(path), SAMPLES)
-        client.set_tag(run.info.run_id, "stamp", stamp_of(record))
-        client.set_terminated(run.info.run_id, "FINISHED" if record.state == "done" else "FAILED")
-        self.store.note_sent(record.spec, self.key, stamp_of(record))
+            client.log_artifact(run_id, str(path), SAMPLES)
+        client.set_tag(run_id, "stamp", stamp_of(record))
+        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED")
 
     def _parent(self, client: Any, sweep: str) -> str:
         """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
@@ -215,40 +219,37 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
             logging.getLogger(name).setLevel(logging.WARNING)
-        _make_database(self.uri)
-        client = MlflowClient(self.uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
+        tracker_uri.reach(self.uri)
+        with tracker_uri.no_strays(self.uri):
+            tracker_uri.make_database(self.uri)
+            client = MlflowClient(self.uri)
+            found = client.get_experiment_by_name(EXPERIMENT)
+        # A server and a folder know where artifacts go; a database would put them under the working folder.
+        database = tracker_uri.scheme(self.uri) in tracker_uri.DATABASES
         if found is None:
-            # A server and a folder know where artifacts go; a database would put them under the working folder.
-            database = not self.uri.startswith(("http:", "https:", "file:"))
-            location = (self.store.root / "mlartifacts").resolve().as_uri() if database else None
+            location = tracker_uri.artifacts_of(self.store.root) if database else None
             self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
         else:
             self._experiment = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                log.warning(
+                    "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT
+                )
+                client.restore_experiment(self._experiment)
+            if database and tracker_uri.mend_artifacts(self.uri, self.store.root, EXPERIMENT):
+                log.info("the results folder was moved: MLflow's runs now point to the artifacts in it")
         self._client = client
         return client
 
 
-def _make_database(uri: str) -> None:
-    """Make the file of an SQLite tracker whole or not at all: MLflow refuses one that it was killed in making."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or "?" in uri or path.name in ("", ":memory:") or path.exists():
-        return
-    from mlflow import MlflowClient
+def is_refusal(error: Exception) -> bool:
+    """Whether a tracker that works refused what it was sent: it would refuse it again, and takes other fits."""
+    code = getattr(error, "error_code", "")
+    return code in _REFUSALS or isinstance(error, TypeError | ValueError)
 
-    scratch = scratch_of(path)
-    try:
-        MlflowClient(f"sqlite:///{scratch}").search_experiments(max_results=1)
-        try:
-            os.link(scratch, path)
-        except FileExistsError:  # another driver was faster
-            pass
-        except OSError:  # a file system without links
-            if not path.exists():
-                scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    remove_leftovers(path)
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def catch_up(
@@ -261,9 +262,9 @@ def catch_up(
     """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
 
     A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
-    or `stop` said so.
+    or refused a fit, or `stop` said so.
     """
-    left, deadline = deque(tracker.missing(records)), time.monotonic() + _MOMENT
+    left, deadline, whole = deque(tracker.missing(records)), time.monotonic() + _MOMENT, True
     if len(left) > _FEW:
         note(f"sending {len(left)} fits to MLflow")
     while left and not stop():
@@ -275,13 +276,15 @@ def catch_up(
         if ours:
             try:
                 if not tracker.send(record):
-                    return False
+                    if tracker.paused:
+                        return False
+                    whole = False  # refused: the others are sent all the same
             finally:
                 claims.release(record.fit_id)
         elif not tracker.is_sent(record) and time.monotonic() < deadline:
             left.append(record)
             time.sleep(0.1)
-    return not left
+    return whole and not left
 
 
 def sync(store: Store, tracker: Tracker) -> tuple[int, int]:

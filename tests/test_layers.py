@@ -47,6 +47,7 @@ LAYERS = (
     "executors",
     "work",
     "tracked",
+    "tracker_uri",
     "tracking",
     "progress",
     "suites",

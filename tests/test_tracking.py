@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from benchmark import runner, tracking
+from benchmark import runner, tracked, tracker_uri, tracking
 from benchmark.claims import Claims
 from benchmark.errors import InputError
 from benchmark.progress import Lines
 from benchmark.records import Store
-from benchmark.tracking import Tracker, default_uri, sync
+from benchmark.tracker_uri import default_uri
+from benchmark.tracking import Tracker, sync
 from benchmark.watch import Runtime
 from tests.helpers import execute, sweep
 from tests.programs import Program
@@ -136,10 +138,10 @@ def test_a_kill_while_the_database_is_made_leaves_none(store: Store, tmp_path: P
 def test_uris_are_checked_and_passwords_hidden() -> None:
     for bad in ("nonsense", "ftp://x", "C:\\x"):
         with pytest.raises(InputError, match="tracking URI"):
-            tracking.check_uri(bad)
-    assert tracking.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
-    assert tracking.public("postgresql://me:secret@host/db") == "postgresql://host/db"
-    assert tracking.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+            tracker_uri.check_uri(bad)
+    assert tracker_uri.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
+    assert tracker_uri.public("postgresql://me:secret@host/db") == "postgresql://host/db"
+    assert tracker_uri.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
 
 
 def run(store: Store, tracker: Tracker | None, **changes: Any) -> runner.Summary:
@@ -188,3 +190,151 @@ def test_a_tracker_that_lost_its_database_is_filled_again(tmp_path: Path) -> Non
         client = Tracker(uri, store)._connect()
         for one in runs(uri):
             client.delete_run(one.info.run_id)
+
+
+class TestNames:
+    def test_strange_names_are_translated_and_kept_apart(self) -> None:
+        names = ["acc@1", "acc_at_1", "loss (sum)", "a//b/../c", "/", "ü", "n" * 400, "%", ":", "tab\there"]
+        found = tracked.names_for(names)
+        assert found["acc_at_1"] == "acc_at_1", "a good name stays"
+        assert found["acc@1"].startswith("acc_at_1_")
+        assert len(set(found.values())) == len(names)
+        from mlflow.utils.validation import _validate_metric_name
+
+        for name in found.values():
+            _validate_metric_name(f"train.{name}")
+        assert tracked.names_for(["acc@1"]) == {"acc@1": "acc_at_1"}
+
+    def test_scalars_of_any_name_arrive(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+        run(store, None, bits=(8,))
+        (record,) = store.records()
+        path = store.folder(record.spec) / "curve.csv"
+        path.write_text("step,acc@1,a b%\n0,0.5,1\n1,0.75,2\n")
+        uri = default_uri(store.root)
+        assert sync(store, Tracker(uri, store)) == (1, 0)
+        (found,) = (one for one in runs(uri) if one.data.tags["kind"] == "fit")
+        assert found.data.metrics["train.acc_at_1"] == 0.75
+        assert found.data.metrics["train.a b_"] == 2
+
+    def test_more_parameters_than_one_call_takes(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(tracking, "params_of", lambda record: {f"p{i}": i for i in range(230)})
+        uri = f"sqlite:///{tmp_path / 'many.db'}"
+        assert Tracker(uri, store).send(next(store.records()))
+        (found,) = (one for one in runs(uri) if one.data.tags["kind"] == "fit")
+        assert len(found.data.params) == 230
+
+
+def test_a_refused_fit_costs_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'refuses.db'}"
+    refused, taken = store.records()
+    real = tracking.tags_of
+
+    def tags(record: Any) -> dict[str, Any]:
+        return real(record) | ({"no % name": 1} if record.fit_id == refused.fit_id else {})
+
+    monkeypatch.setattr(tracking, "tags_of", tags)
+    tracker = Tracker(uri, store)
+    assert not tracker.send(refused)
+    assert not tracker.paused
+    assert "refuses lsh" in caplog.text or "refuses hashnet" in caplog.text
+    assert tracker.send(taken)
+    assert sync(store, Tracker(uri, store)) == (1, 1)
+    kinds = [one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"]
+    assert kinds == [taken.fit_id], "nothing half sent stays"
+    monkeypatch.setattr(tracking, "tags_of", real)
+    assert sync(store, Tracker(uri, store)) == (2, 0)
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("name", ["moved", "with ? and # and %20", "ü;&=@'"])
+    def test_a_moved_folder_keeps_its_artifacts(self, tmp_path: Path, name: str) -> None:
+        first = tmp_path / "first"
+        store = Store(first)
+        run(store, Tracker(default_uri(first), store), bits=(8,))
+        second = tmp_path / name
+        first.rename(second)
+        store = Store(second)
+        uri = default_uri(second)
+        assert run(store, Tracker(uri, store), bits=(8, 16)).untracked == 0
+        assert not first.exists(), "the old place does not come back"
+        assert sorted(path.name for path in tmp_path.iterdir()) == [name], "and no other place appears"
+        fits = [one for one in runs(uri) if one.data.tags["kind"] == "fit"]
+        assert len(fits) == 2
+        from mlflow import MlflowClient
+
+        for one in fits:
+            assert "record.json" in {path.path for path in MlflowClient(uri).list_artifacts(one.info.run_id)}
+        assert {*(second / "mlartifacts").iterdir()} == {
+            second / "mlartifacts" / one.info.run_id for one in runs(uri)
+        }
+
+    def test_a_copied_folder_has_its_own(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "first")
+        run(store, Tracker(default_uri(store.root), store), bits=(8,))
+        shutil.copytree(store.root, tmp_path / "copy")
+        copy = Store(tmp_path / "copy")
+        run(copy, Tracker(default_uri(copy.root), copy), bits=(8, 16))
+        assert len(runs(default_uri(copy.root))) == len(runs(default_uri(store.root))) + 2
+        for root in (store.root, copy.root):
+            for one in runs(default_uri(root)):
+                assert one.info.artifact_uri.startswith((root / "mlartifacts").as_uri() + "/")
+
+    def test_a_database_elsewhere_keeps_a_place_that_is_there(self, tmp_path: Path) -> None:
+        uri = f"sqlite:///{tmp_path / 'shared.db'}"
+        for name in ("first", "second"):
+            store = Store(tmp_path / name)
+            run(store, Tracker(uri, store), bits=(8 if name == "first" else 16,))
+        places = {one.info.artifact_uri.rsplit("/", 2)[0] for one in runs(uri)}
+        assert places == {(tmp_path / "first" / "mlartifacts").as_uri()}
+
+    def test_paths_become_uris_that_name_them(self, tmp_path: Path) -> None:
+        assert tracker_uri.sqlite_uri(tmp_path / "x.db") == f"sqlite:///{tmp_path}/x.db"
+        for name in ("a?b", "a#b", "a%20b", "a%3Fb", "a b", "ü", "a@b"):
+            path = tmp_path / name / "x.db"
+            assert tracker_uri.database_file(tracker_uri.sqlite_uri(path)) == path
+
+
+def test_a_deleted_experiment_is_restored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from mlflow import MlflowClient
+
+    store = Store(tmp_path)
+    uri = default_uri(store.root)
+    run(store, Tracker(uri, store), bits=(8,))
+    client = MlflowClient(uri)
+    client.delete_experiment(client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id)
+    assert run(store, Tracker(uri, store), bits=(8, 16)).untracked == 0
+    assert "is restored" in caplog.text
+    assert Counter(one.data.tags["kind"] for one in runs(uri)) == {"fit": 2, "sweep": 2}
+
+
+def test_an_unreachable_database_is_given_up_soon(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pauses = list[float]()
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", pauses.append)
+    (tmp_path / "folder.db").mkdir()
+    for uri in (
+        f"sqlite:///{tmp_path / 'folder.db'}",
+        "postgresql://me:secret@127.0.0.1:9/db",
+        "mysql://127.0.0.1:9/db",
+    ):
+        tracker = Tracker(uri, store)
+        assert not tracker.send(next(store.records()))
+        assert tracker.paused
+    assert sum(pauses) < 15
+    assert caplog.text.count("failed after") == 3
+    assert "secret" not in caplog.text
+
+
+def test_folders_are_refused_where_mlflow_refuses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    if hasattr(pytest.importorskip("mlflow.environment_variables"), "MLFLOW_ALLOW_FILE_STORE"):
+        with pytest.raises(InputError, match="no longer writes into folders"):
+            tracker_uri.check_uri("file:/tmp/x")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    assert tracker_uri.check_uri("file:/tmp/x") == "file:/tmp/x"

@@ -106,10 +106,11 @@ def print_plan(plan: Any) -> None:
     )
 
 
-def _sync_command(store: Any, uri: str) -> str:
-    from benchmark.tracking import default_uri, public
+def _command(store: Any, uri: str, *words: str) -> str:
+    """A command of this project over a results folder and its tracker, to be typed as it is."""
+    from benchmark.tracker_uri import default_uri, public
 
-    command = ["python", "-m", "benchmark", "track", "--sync", "--results", str(store.root)]
+    command = ["python", "-m", "benchmark", *words, "--results", str(store.root)]
     return shlex.join(
         command if uri == default_uri(store.root) else [*command, "--tracking-uri", public(uri)]
     )
@@ -118,7 +119,7 @@ def _sync_command(store: Any, uri: str) -> str:
 def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
     """The table of scores, then what ran, failed, was left undone, and where it all lies."""
     from benchmark.summary import captions, summary_table
-    from benchmark.tracking import public
+    from benchmark.tracker_uri import public
 
     if summary.records:
         console.print(summary_table(summary.records))
@@ -143,10 +144,10 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
         click.echo(f"{summary.elsewhere} fits were finished by another driver on this folder")
     click.echo(f"records: {store.root}/   sweep: {saved}")
     if uri != "none":
-        click.echo(f"MLflow:  {public(uri)}   (open with: python -m benchmark ui --results {store.root})")
+        click.echo(f"MLflow:  {public(uri)}   (open with: {_command(store, uri, 'ui')})")
     if summary.untracked:
         click.echo(
-            f"{summary.untracked} fits are not in MLflow; send them: {_sync_command(store, uri)}",
+            f"{summary.untracked} fits are not in MLflow; send them: {_command(store, uri, 'track', '--sync')}",
             err=True,
         )
     if summary.interrupted:

@@ -139,7 +139,7 @@ def _retry(given: tuple[str, ...]) -> frozenset[str]:
 def _check_how(config: Any) -> None:
     """Raise InputError for a device, executor or tracker that a run would refuse."""
     from benchmark.cli._executor import choose
-    from benchmark.tracking import check_uri
+    from benchmark.tracker_uri import check_uri
 
     choose(config)
     if config.tracking_uri not in ("", "none"):
@@ -176,7 +176,8 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark.cli._executor import choose
     from benchmark.progress import make_display
     from benchmark.records import Store
-    from benchmark.tracking import Tracker, default_uri
+    from benchmark.tracker_uri import default_uri
+    from benchmark.tracking import Tracker
     from benchmark.watch import Runtime
 
     store = Store(Path(config.results))

@@ -18,16 +18,17 @@ def command(sync: bool, results: str, tracking_uri: str | None) -> int:
     from benchmark import tracking
     from benchmark.errors import InputError
     from benchmark.records import Store
+    from benchmark.tracker_uri import default_uri, public
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     store = Store(Path(results))
-    uri = tracking_uri or tracking.default_uri(store.root)
+    uri = tracking_uri or default_uri(store.root)
     tracker = tracking.Tracker(uri, store)
     if not sync:
         missing = sum(not tracker.is_sent(record) for record in store.records())
-        click.echo(f"{missing} fits are not in {tracking.public(uri)}; --sync sends them")
+        click.echo(f"{missing} fits are not in {public(uri)}; --sync sends them")
         return 0
     sent, missing = tracking.sync(store, tracker)
-    click.echo(f"{sent} fits are in {tracking.public(uri)}, {missing} could not be sent")
+    click.echo(f"{sent} fits are in {public(uri)}, {missing} could not be sent")
     return 1 if missing else 0

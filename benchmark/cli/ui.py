@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+
+#: Seconds that MLflow is given to end by itself.
+_GRACE = 10.0
 
 
 @click.command(name="ui")
@@ -19,15 +25,77 @@ import click
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port.")
 def command(results: str, tracking_uri: str | None, host: str, port: int) -> int:
     """Open MLflow's own interface on 127.0.0.1."""
+    from benchmark import tracker_uri
     from benchmark.errors import InputError
-    from benchmark.tracking import check_uri, default_uri
 
     if not tracking_uri and not (Path(results) / "mlflow.db").is_file():
         raise InputError(f"no MLflow database in {results!r}; run something first, or give --tracking-uri")
-    uri = check_uri(tracking_uri) if tracking_uri else default_uri(Path(results))
-    arguments = ["server", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    uri = tracker_uri.check_uri(tracking_uri) if tracking_uri else tracker_uri.default_uri(Path(results))
+    if tracker_uri.scheme(uri) in tracker_uri.SERVERS:
+        click.echo(f"the tracker is a server with an interface of its own: {tracker_uri.public(uri)}")
+        return 0
+    _check_port(host, port)
+    _mend_artifacts(uri, Path(results))
     click.echo(f"http://{host}:{port}  (Ctrl-C ends it)")
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", "mlflow", *arguments], check=False, env=environment
-    ).returncode
+    with tracker_uri.no_strays(uri):
+        return _serve(["--backend-store-uri", uri, "--host", host, "--port", str(port)])
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise InputError where nothing can listen: MLflow itself would end without an error."""
+    from benchmark.errors import InputError
+
+    try:
+        kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; --port and --host take others"
+        ) from None
+
+
+def _mend_artifacts(uri: str, results: Path) -> None:
+    """After a move the pictures and records of each run are looked for beside the results; see `mend_artifacts`."""
+    from benchmark import tracker_uri
+    from benchmark.tracking import EXPERIMENT
+
+    if tracker_uri.scheme(uri) in tracker_uri.DATABASES and results.is_dir():
+        with contextlib.suppress(
+            Exception
+        ):  # an empty, foreign or unreachable database: MLflow says so itself
+            tracker_uri.mend_artifacts(uri, results, EXPERIMENT)
+
+
+def _serve(arguments: list[str]) -> int:
+    """Run MLflow's server in a process group of its own, which ends with this process. Returns the exit code."""
+    received = list[int]()
+    caught = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in caught}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *arguments],
+        env={"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ},
+        start_new_session=True,
+    )
+    try:
+        while not received and server.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(0.2)
+        if received:
+            _signal(server.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(_GRACE)
+    finally:
+        _signal(server.pid, signal.SIGKILL)  # its workers too
+        code = server.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        return 0 if received[0] == signal.SIGINT else 128 + received[0]
+    return code
+
+
+def _signal(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
