@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._rotation import rotate
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
-from methods._features import ShallowMethod, ShallowParams
-from methods._rotation import rotate
 
 
 class ITQCCAParams(ShallowParams):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from benchmark.methods._features import ShallowMethod, principal_directions, too_many_bits
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, principal_directions, too_many_bits
 
 
 class PCAH(ShallowMethod):

@@ -4,9 +4,8 @@ import math
 
 import pytest
 import torch
+from benchmark.methods.coophash import losses
 from torch.autograd import gradcheck
-
-from methods.coophash import losses
 
 F64 = torch.float64
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
+from benchmark.methods.coophash.sampler import LangevinSettings, frozen, langevin
 from torch import nn
-
-from methods.coophash.sampler import LangevinSettings, frozen, langevin
 
 SHAPE = (4000, 1, 2, 2)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark.datasets._lists import Resolver, read_list, short
 
 from benchmark import datastore, registry
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
-from datasets._lists import Resolver, read_list, short
 from tests.layouts import lines, picture
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -410,7 +410,7 @@ class TestAdd:
 
 
 def test_the_documented_declaration_is_valid(tmp_path: Path) -> None:
-    from datasets._declared import read_declaration
+    from benchmark.datasets._declared import read_declaration
 
     text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
     (tmp_path / "doc.toml").write_text(text.split("```toml\n")[1].split("```")[0])

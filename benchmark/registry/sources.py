@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -19,7 +17,7 @@ def tree(folder: Path) -> list[Path]:
 
 def package_folder(kind: Kind) -> Path:
     """The folder of the project's own plug-ins of a kind."""
-    return Path(str(importlib.import_module(kind).__file__)).parent
+    return Path(next(iter(importlib.import_module(f"benchmark.{kind}").__path__)))
 
 
 def entry_points(kind: Kind) -> list[importlib.metadata.EntryPoint]:
@@ -47,42 +45,4 @@ def module_names(kind: Kind) -> list[str]:
     folder = package_folder(kind)
     stems = [path.stem for path in folder.glob("*.py")]
     stems += [path.parent.name for path in folder.glob("*/__init__.py")]
-    return [f"{kind}.{stem}" for stem in sorted(stems) if not stem.startswith("_")]
-
-
-def plugin_digest(module: str) -> str:
-    """SHA-256 over a plug-in's code and the shared files of its package that it imports.
-
-    Comments, docstrings and layout are left out: they change no number.
-    """
-    seen: dict[str, ast.Module] = {}
-    _follow(module if module.count(".") < 2 else ".".join(module.split(".")[:2]), seen)
-    hasher = hashlib.sha256()
-    for name in sorted(seen):
-        hasher.update(name.encode() + ast.dump(_bare(seen[name])).encode())
-    return hasher.hexdigest()[:16]
-
-
-def _follow(module: str, seen: dict[str, ast.Module]) -> None:
-    spec = importlib.util.find_spec(module) if module not in seen else None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return
-    seen[module] = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    top = module.split(".")[0]
-    for node in ast.walk(seen[module]):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == top:
-            _follow(node.module, seen)
-            for alias in node.names:  # `from package import module`
-                if importlib.util.find_spec(node.module).submodule_search_locations:  # type: ignore[union-attr]
-                    candidate = f"{node.module}.{alias.name}"
-                    if importlib.util.find_spec(candidate) is not None:
-                        _follow(candidate, seen)
-
-
-def _bare(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
+    return [f"benchmark.{kind}.{stem}" for stem in sorted(stems) if not stem.startswith("_")]
