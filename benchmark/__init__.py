@@ -1,3 +1,11 @@
 """The benchmark harness: protocols, metrics, sweeps, records and reports for image hashing."""
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+
+# In a checkout `methods/` and `datasets/` lie beside this folder; an installed package holds them. Either way they
+# are imported as `benchmark.methods` and `benchmark.datasets`: their bare names belong to other libraries.
+_checkout = Path(__file__).resolve().parents[1]
+if (_checkout / "methods" / "_stepwise.py").is_file() and not (Path(__file__).parent / "methods").exists():
+    __path__.append(str(_checkout))

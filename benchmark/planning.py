@@ -95,7 +95,7 @@ def plan(
         if cell.dataset in known.absent and not reasons[key]:
             cells.append(Planned(spec.label, "absent", "files missing", Job(fit=spec), views=views))
         else:
-            cells.append(_cell(spec, reasons[key], entry.digest, index, retry, views))
+            cells.append(_cell(spec, reasons[key], entry, index, retry, views))
     index.keep()
     return Plan(sweep, tuple(cells), tuple(notes))
 
@@ -151,7 +151,7 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
 def _cell(
     spec: FitSpec,
     reason: str,
-    source: str,
+    entry: registry.Entry,
     index: Index,
     retry: frozenset[str],
     views: tuple[ParsedView, ...] = (),
@@ -170,7 +170,7 @@ def _cell(
         fresh = row.kind not in RESUMED
         run = again or "failed" in retry
         return Planned(label, "failed", row.reason, job, run, row.mtime_ns, fresh, views)
-    if row.source_digest != source:
+    if not entry.is_current(row.source_digest):
         text = "its method's source changed since"
         if missing:
             text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"

@@ -152,7 +152,7 @@ def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_
 def _differences(record: Record, device: str) -> tuple[str, ...]:
     """What is not as it was: each may change bits of the codes without anything being wrong."""
     notes = []
-    if registry.find("methods", record.spec.method).digest != record.source_digest:
+    if not registry.is_current(record.spec.method, record.source_digest):
         notes.append("the method's source has changed since")
     env = record.environment
     if env is not None:

@@ -149,7 +149,7 @@ class _Run:
         record = self.store.get(cell.job.fit) if cell.job else None
         if record is None or record.state != "done":
             return None
-        if record.source_digest != registry.find("methods", record.spec.method).digest:
+        if not registry.is_current(record.spec.method, record.source_digest):
             return None
         has = {(facts.view, facts.version) for facts in record.views}
         missing = [view for view in cell.views if (str(view), view.version) not in has]

@@ -30,7 +30,7 @@ def create(name: str, directory: Path | None = None) -> list[Path]:
     taken = [path for path in files if path.exists()]
     if taken:
         raise InputError(f"{str(taken[0])!r} is already there; choose another name or remove it")
-    module = stem if directory is not None else f"methods.{stem}"
+    module = stem if directory is not None else f"benchmark.methods.{stem}"
     words = {
         "@NAME@": name,
         "@STEM@": stem,
@@ -63,7 +63,7 @@ def check_name(name: str) -> str:
 
 
 def _checkout(stem: str) -> dict[Path, str]:
-    methods = Path(str(importlib.import_module("methods").__file__)).parent
+    methods = package_folder("methods")
     tests = methods.parent / "tests"
     if not tests.is_dir():
         raise InputError(f"{str(methods.parent)!r} is no checkout (it has no tests/); give --directory")

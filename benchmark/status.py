@@ -23,8 +23,7 @@ def collect(root: Path) -> dict[str, Any]:
     problems = [row.problem for row in everything if row.problem]
     failed = [row for row in everything if row.state == "failed"]
     done = [row for row in everything if row.state == "done"]
-    sources = _sources()
-    stale = [row for row in done if sources.get(row.method, row.source_digest) != row.source_digest]
+    stale = [row for row in done if not registry.is_current(row.method, row.source_digest)]
     planned = _planned(root, {row.fit_id for row in everything})
     current = {row.fit_id: row for row in done} if (wanted := _wanted_views(root)) else {}
     lacking = [
@@ -59,12 +58,7 @@ def stale_fits(records: Iterable[Record]) -> set[str]:
     """Ids of the fits whose method's source has changed since. A method that is not installed here cannot be
     compared, so its fits are not called stale.
     """
-    sources = _sources()
-    return {r.fit_id for r in records if sources.get(r.spec.method, r.source_digest) != r.source_digest}
-
-
-def _sources() -> dict[str, str]:
-    return {entry.name: entry.digest for entry in registry.entries("methods") if not entry.error}
+    return {r.fit_id for r in records if not registry.is_current(r.spec.method, r.source_digest)}
 
 
 def _row(row: Row, reason: str) -> dict[str, str]:

@@ -228,7 +228,7 @@ def is_current(tuned: Tuned | None) -> bool:
     if tuned is None:
         return False
     entry = registry.find("methods", tuned.method)
-    return tuned.version == entry.info["version"] and tuned.source_digest == entry.digest
+    return tuned.version == entry.info["version"] and entry.is_current(tuned.source_digest)
 
 
 def tuned_params(

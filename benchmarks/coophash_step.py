@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable
 
 import torch
+from benchmark.methods._stepwise import Batch
+from benchmark.methods.coophash import CoopHash, CoopHashParams
+from benchmark.methods.coophash.sampler import frozen
 
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.spec import parse
-from methods._stepwise import Batch
-from methods.coophash import CoopHash, CoopHashParams
-from methods.coophash.sampler import frozen
 
 
 def main() -> None:

@@ -13,6 +13,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from benchmark.datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
+from benchmark.datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
+from benchmark.datasets._tables import (
+    Columns,
+    Table,
+    class_names,
+    columns_of,
+    label_sets,
+    part_rows,
+    read_table,
+)
 from pydantic import Field, field_validator, model_validator
 
 from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles

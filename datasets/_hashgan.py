@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._lists import ListFile, read_list
 
 from benchmark.errors import InputError
-from datasets._lists import ListFile, read_list
 
 FOLDER = "cifar10_hashgan_lists"
 FILES = {"query": "test.txt", "train": "train.txt", "database": "database.txt"}

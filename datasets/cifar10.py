@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from benchmark.datasets._cifar import CIFAR
+
 from benchmark.contracts import DatasetInfo
-from datasets._cifar import CIFAR
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

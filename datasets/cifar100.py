@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datasets._cifar import CIFAR
-from datasets.cifar10 import CIFAR10
+from benchmark.datasets._cifar import CIFAR
+from benchmark.datasets.cifar10 import CIFAR10
 
 _NAMES = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmark.datasets._large import Photographs, photographs
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
-from datasets._large import Photographs, photographs
 
 CATEGORIES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),

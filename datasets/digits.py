@@ -6,10 +6,10 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._files import one_hot
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
-from datasets._files import one_hot
 
 
 class Digits(HashDataset):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets.mnist import MNIST
+from benchmark.datasets.mnist import MNIST
 
 _CLASSES = (
     *("t-shirt/top", "trouser", "pullover", "dress", "coat"),

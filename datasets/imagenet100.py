@@ -7,6 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
+from benchmark.datasets._large import Photographs, photographs, read_lines
+from benchmark.datasets._lists import Resolver, listed_files, read_list
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError

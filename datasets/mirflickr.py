@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._large import Photographs, photographs, read_lines
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
-from datasets._large import Photographs, photographs, read_lines
 
 _POTENTIAL = """
     animals baby bird car clouds dog female flower food indoor lake male night people plant_life portrait river sea

@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets.digits import Digits
+from benchmark.datasets.mnist import MNIST
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 from benchmark.spec import seed_stream
-from datasets.digits import Digits
-from datasets.mnist import MNIST
 
 log = logging.getLogger(__name__)
 

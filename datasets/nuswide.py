@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._large import Photographs, photographs, read_lines
+from benchmark.datasets._lists import Resolver, short
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
-from datasets._large import Photographs, photographs, read_lines
-from datasets._lists import Resolver, short
 
 _81 = """
     airport animal beach bear birds boats book bridge buildings cars castle cat cityscape clouds computer coral cow

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._archives import unpack
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._files import join_parts, require_root
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
-from datasets._archives import unpack
-from datasets._download import Remote, fetch_all
-from datasets._files import join_parts, require_root
 
 _FOLDER = "stl10_binary"
 _WANTED = "stl10_binary (train_X.bin, train_y.bin, test_X.bin, test_y.bin)"

@@ -6,11 +6,11 @@ import bz2
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._files import first_file, join_parts, require_root
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
-from datasets._download import Remote, fetch_all
-from datasets._files import first_file, join_parts, require_root
 
 _WANTED = "USPS/usps.bz2 and USPS/usps.t.bz2 (or both directly in the data folder)"
 _PARTS = {"train": "usps.bz2", "test": "usps.t.bz2"}

@@ -6,12 +6,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+from benchmark.datasets._archives import unpack
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._large import Photographs, photographs, read_lines
 
 from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
-from datasets._archives import unpack
-from datasets._download import Remote, fetch_all
-from datasets._large import Photographs, photographs, read_lines
 
 _CLASSES = """
     aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._pairs import squared_distances
 from pydantic import Field
 from torch import Tensor
-
-from methods._features import ShallowMethod, ShallowParams
-from methods._pairs import squared_distances
 
 _CHUNK = 8192
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from benchmark.methods._pairs import off_diagonal, similarity
 from torch import Tensor
-
-from methods._pairs import off_diagonal, similarity
 
 
 def triplet_mask(labels: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Literal
 
 import torch
+from benchmark.methods._backbones import Backbone, build_backbone
+from benchmark.methods._networks import CHUNK
+from benchmark.methods._pairs import cosine
+from benchmark.methods._stepwise import StepwiseMethod, StepwiseParams
 from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, Task
-from methods._backbones import Backbone, build_backbone
-from methods._networks import CHUNK
-from methods._pairs import cosine
-from methods._stepwise import StepwiseMethod, StepwiseParams
 
 
 class UnsupervisedMethod(StepwiseMethod):
@@ -83,7 +83,7 @@ class Reference(nn.Module):
 
     def centre(self, images: Tensor) -> None:
         """Set the mean from uint8 images, a chunk at a time."""
-        from methods._images import to_float
+        from benchmark.methods._images import to_float
 
         with torch.no_grad():
             total = torch.stack([self.body(to_float(part)).sum(dim=0) for part in images.split(CHUNK)]).sum(

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+from benchmark.methods._centres import (
+    balanced_centres,
+    bernoulli,
+    bernoulli_centres,
+    hadamard_centres,
+    image_targets,
+)
+from benchmark.methods._quantisers import log_cosh_error, magnitude_error
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmark.contracts import HashData, MethodInfo
-from methods._centres import balanced_centres, bernoulli, bernoulli_centres, hadamard_centres, image_targets
-from methods._quantisers import log_cosh_error, magnitude_error
-from methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 
 class CSQParams(StepwiseParams):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from benchmark.methods._features import ShallowMethod, ShallowParams, principal_directions, too_many_bits
+from benchmark.methods._rotation import rotate
 from pydantic import Field
 from torch import Tensor
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._rotation import rotate
 from pydantic import Field
 from torch import Tensor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmark.methods._features import ShallowMethod, principal_directions, too_many_bits
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from benchmark.methods._features import ShallowMethod, principal_directions, too_many_bits
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task

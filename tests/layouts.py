@@ -81,7 +81,7 @@ def make_stl10(root: Path) -> Path:
 
 
 def make_coco(root: Path, year: str = "2014") -> Path:
-    from datasets.coco import CATEGORIES
+    from benchmark.datasets.coco import CATEGORIES
 
     folder = root / "coco"
     categories = [{"id": number * 2 + 1, "name": name} for number, name in enumerate(CATEGORIES)]
@@ -106,7 +106,7 @@ def make_coco(root: Path, year: str = "2014") -> Path:
 
 
 def make_nuswide(root: Path, place: str = "images") -> Path:
-    from datasets.nuswide import CONCEPTS
+    from benchmark.datasets.nuswide import CONCEPTS
 
     folder = root / "NUS-WIDE"
     names = [f"actor\\{number:04d}_{number}.jpg" for number in range(6)]
@@ -122,7 +122,7 @@ def make_nuswide(root: Path, place: str = "images") -> Path:
 
 
 def make_mirflickr(root: Path) -> Path:
-    from datasets.mirflickr import LABELS
+    from benchmark.datasets.mirflickr import LABELS
 
     for number in (1, 2, 3, 10):
         picture(root / "mirflickr" / f"im{number}.jpg", number)
@@ -133,7 +133,7 @@ def make_mirflickr(root: Path) -> Path:
 
 
 def make_voc(root: Path, *, xml: bool) -> Path:
-    from datasets.voc2012 import CLASSES
+    from benchmark.datasets.voc2012 import CLASSES
 
     folder = root / "VOCdevkit" / "VOC2012"
     names = ["2008_000002", "2008_000003", "2008_000007"]

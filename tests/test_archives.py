@@ -9,10 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from benchmark.datasets._archives import unpack
+from benchmark.datasets._files import read_idx
 
 from benchmark.errors import InputError
-from datasets._archives import unpack
-from datasets._files import read_idx
 
 
 def tar(path: Path, members: list[tarfile.TarInfo], content: bytes = b"inside", mode: str = "w:gz") -> Path:
@@ -120,7 +120,7 @@ def test_a_truncated_archive_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_compressed_idx_file_stops_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets import _files
+    from benchmark.datasets import _files
 
     monkeypatch.setattr(_files, "MAX_IDX_BYTES", 1000)
     path = tmp_path / "x.gz"
@@ -130,7 +130,7 @@ def test_a_compressed_idx_file_stops_at_its_limit(tmp_path: Path, monkeypatch: p
 
 
 def test_cifar10_is_unpacked_where_its_archive_lies(tmp_path: Path) -> None:
-    from datasets.cifar10 import CIFAR10
+    from benchmark.datasets.cifar10 import CIFAR10
 
     inside = [member(f"cifar-10-batches-py/{name}") for name in ("data_batch_1", "test_batch")]
     tar(tmp_path / "cifar-10-python.tar.gz", inside)

@@ -41,7 +41,7 @@ def test_new_writes_a_method_and_a_test_that_pass_at_once(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert call("new", "scaffold-probe").returncode == 2
     test = files[1].read_text()
-    assert "from methods.scaffold_probe import ScaffoldProbe" in test
+    assert "from benchmark.methods.scaffold_probe import ScaffoldProbe" in test
     compile(test, "test", "exec")
 
 
@@ -147,7 +147,7 @@ def test_an_installed_package_appears_in_list_check_and_run(tmp_path: Path) -> N
 def test_duplicate_and_incompatible_packages_are_listed_with_the_reason(
     run_cli: RunCli, plugin: Callable[..., Path]
 ) -> None:
-    plugin("lsh", "from methods.lsh import LSH as Mine", target="Mine")
+    plugin("lsh", "from benchmark.methods.lsh import LSH as Mine", target="Mine")
     plugin("plain", "class Plain: pass", target="Plain")
     plugin("gone", "", target="NotThere")
     code, out, _ = run_cli("list", "methods", "--json")

@@ -239,7 +239,7 @@ def test_missing_data_are_downloaded_where_that_is_possible(
 
 
 def test_a_download_is_used(run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from datasets.mnist import MNIST
+    from benchmark.datasets.mnist import MNIST
 
     monkeypatch.setattr(MNIST, "prepare", lambda self, root: make_mnist(root))
     monkeypatch.delenv("BENCHMARK_DATA", raising=False)

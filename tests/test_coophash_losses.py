@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from benchmark.methods.coophash import losses
 from torch.autograd import gradcheck
 
 from methods.coophash import losses

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from benchmark.methods.coophash.sampler import LangevinSettings, frozen, langevin
 from torch import nn
 
 from methods.coophash.sampler import LangevinSettings, frozen, langevin

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark.datasets._files import read_cifar_batch, read_idx
 from PIL import Image
 
 from benchmark import datastore, registry
 from benchmark.errors import InputError
-from datasets._files import read_cifar_batch, read_idx
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

@@ -241,8 +241,8 @@ class TestMultiMNIST:
         assert data.labels.sum(axis=1).max() == 3
 
     def test_each_canvas_holds_its_digits(self) -> None:
-        from datasets.digits import Digits
-        from datasets.multi_mnist import MultiDigits
+        from benchmark.datasets.digits import Digits
+        from benchmark.datasets.multi_mnist import MultiDigits
 
         digits, data = Digits().decode(None), MultiDigits().decode(None)
         for row in range(20):
@@ -281,7 +281,7 @@ class TestHashGANLists:
     def test_on_the_original_images(self, tmp_path: Path, classes: np.ndarray) -> None:
         make_cifar(tmp_path, "bin", per_batch=10_000)
         self._lists(tmp_path, classes=classes)
-        from datasets.cifar10_hashgan import CIFAR10HashGAN
+        from benchmark.datasets.cifar10_hashgan import CIFAR10HashGAN
 
         data = CIFAR10HashGAN().decode(tmp_path)
         assert data.parts is not None
@@ -292,7 +292,7 @@ class TestHashGANLists:
             CIFAR10HashGAN().decode(tmp_path)
 
     def test_on_jpeg_by_class_and_exactly(self, tmp_path: Path, classes: np.ndarray) -> None:
-        from datasets.cifar10_hashgan import CIFAR10JPEGHashGAN
+        from benchmark.datasets.cifar10_hashgan import CIFAR10JPEGHashGAN
 
         make_jpeg_folders(tmp_path, per_class=5)
         self._lists(tmp_path, classes=classes)
@@ -309,7 +309,7 @@ class TestHashGANLists:
             CIFAR10JPEGHashGAN().files(tmp_path)
 
     def test_bad_names_have_their_line(self, tmp_path: Path, classes: np.ndarray) -> None:
-        from datasets.cifar10_hashgan import CIFAR10JPEGHashGAN
+        from benchmark.datasets.cifar10_hashgan import CIFAR10JPEGHashGAN
 
         make_jpeg_folders(tmp_path, per_class=5)
         self._lists(tmp_path, classes=classes)

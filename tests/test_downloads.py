@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark.datasets import _download
+from benchmark.datasets._download import Remote, fetch, md5_of
 
 from benchmark.errors import InputError
-from datasets import _download
-from datasets._download import Remote, fetch, md5_of
 from tests.test_datasets import idx_bytes, make_cifar
 
 Cli = Callable[..., tuple[int, str, str]]

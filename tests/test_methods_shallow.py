@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmark.methods import bre, cnnh, itq_cca, ksh, lfh, sh
+from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
+from benchmark.methods._kernels import ridge
+from benchmark.methods._pairs import SignedSimilarity, similarity
+from benchmark.methods._rotation import rotate
+from benchmark.methods.itq import ITQ, ITQParams
+from benchmark.methods.sdh import SDH, SDHParams
 
 from benchmark.contracts import FitContext, HashData, Task
 from methods import _features, bre, cnnh, itq_cca, ksh, lfh, sh

@@ -165,7 +165,7 @@ def test_a_diverging_loss_names_itself() -> None:
 
 def test_a_fit_that_diverges_keeps_its_last_good_state(monkeypatch: pytest.MonkeyPatch) -> None:
     """CoopHash refuses a step whose loss is not finite before a parameter moves: that state and curve stay."""
-    from methods.coophash.method import CoopHash
+    from benchmark.methods.coophash.method import CoopHash
 
     descend = CoopHash._descend
 

@@ -18,6 +18,7 @@ from benchmark.errors import InputError, unknown
 from benchmark.registry.catalogue import catalogue, refresh
 from benchmark.registry.declared import declared, from_declaration, open_declared
 from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
+from benchmark.registry.former_names import former_names
 from benchmark.spec import parse
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "entries",
     "find",
     "from_declaration",
+    "is_current",
     "method_class",
     "method_params",
     "names",
@@ -66,6 +68,16 @@ def find(kind: Kind, name: str, root: Path | None = None) -> Entry:
     raise unknown(NOUN[kind], name, names(kind, root))
 
 
+def is_current(method: str, digest: str) -> bool:
+    """Whether a record with this source digest was made by the code that the method has now.
+
+    True for a method that is not installed here: nothing else is known of it.
+    """
+    usable = (entry for entry in catalogue() if entry.kind == "methods" and not entry.error)
+    entry = next((entry for entry in usable if entry.name == method), None)
+    return entry is None or entry.is_current(digest)
+
+
 def method_class(name: str) -> type[HashMethod]:
     """Import a method's class (a variant's base class)."""
     cls: type[HashMethod] = _load(find("methods", name), HashMethod)
@@ -92,7 +104,7 @@ def dataset(name: str, root: Path | None = None) -> HashDataset:
 
 def check_backbone(task: Task) -> None:
     """Raise InputError when the task's backbone is unknown or does not come with the task's weights."""
-    importlib.import_module("methods._backbones").check_backbone(task)
+    importlib.import_module("benchmark.methods._backbones").check_backbone(task)
 
 
 def check_weights(path: Path) -> None:
@@ -100,7 +112,7 @@ def check_weights(path: Path) -> None:
     try:
         with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
             warnings.simplefilter("ignore")
-            importlib.import_module("methods._backbones").read_weights(path)
+            importlib.import_module("benchmark.methods._backbones").read_weights(path)
     except InputError as error:
         if "weights_only" not in str(error):
             raise
@@ -110,7 +122,9 @@ def check_weights(path: Path) -> None:
 
 def _load(entry: Entry, base: type) -> Any:
     try:
-        loaded = functools.reduce(getattr, entry.qualname.split("."), importlib.import_module(entry.module))
+        with former_names(entry.origin):
+            module = importlib.import_module(entry.module)
+        loaded = functools.reduce(getattr, entry.qualname.split("."), module)
     except Exception as error:
         raise InputError(
             f"{NOUN[entry.kind]} {entry.name!r} ({entry.origin}) cannot be imported: {error}"

@@ -31,8 +31,14 @@ _SCAN = (
 _OWN = (
     "contracts.py",
     "dataset.py",
+    "losses.py",
+    "shallow.py",
     "spec.py",
+    "stepwise.py",
+    "registry/digests.py",
     "registry/entry.py",
+    "registry/former_digests.json",
+    "registry/former_names.py",
     "registry/scan.py",
     "registry/sources.py",
 )
@@ -76,7 +82,7 @@ def _scan_elsewhere() -> tuple[Entry, ...]:
 
 
 def _read(file: Path) -> tuple[Entry, ...]:
-    return tuple(Entry(**row) for row in json.loads(file.read_text()))
+    return tuple(Entry(**{**row, "former": tuple(row["former"])}) for row in json.loads(file.read_text()))
 
 
 def _write(file: Path, found: tuple[Entry, ...]) -> None:

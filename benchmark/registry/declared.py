@@ -19,7 +19,7 @@ from benchmark.registry.entry import Entry
 from benchmark.spec import NAME_PATTERN, read_toml
 
 #: What reads a declaration; a module of `datasets`, like any other data set's.
-_MODULE, _CLASS = "datasets._declared", "DeclaredDataset"
+_MODULE, _CLASS = "benchmark.datasets._declared", "DeclaredDataset"
 
 
 def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:

@@ -21,8 +21,8 @@ class Entry:
     """One plug-in as the index knows it; `error` is why it cannot be used, and then little else is known.
 
     `preset` holds a variant's parameters; `defaults` every parameter with its default; `digest` covers the
-    plug-in's file (or package) and the shared files that it imports. `declaration` is the file of a data set that a
-    user declared.
+    plug-in's file (or package) and the shared files that it imports, and `former` holds the digests of the same
+    code in earlier versions of this project. `declaration` is the file of a data set that a user declared.
     """
 
     kind: Kind
@@ -34,8 +34,13 @@ class Entry:
     preset: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
+    former: tuple[str, ...] = ()
     error: str = ""
     declaration: str = ""
+
+    def is_current(self, digest: str) -> bool:
+        """Whether a record with this digest was made by the code that is here now."""
+        return digest == self.digest or digest in self.former
 
     @property
     def method_info(self) -> MethodInfo:

@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.contracts import DatasetInfo, MethodInfo, Params
+from benchmark.registry.digests import former_digests, plugin_digest
 from benchmark.registry.entry import BASE, KINDS, Entry, Kind
-from benchmark.registry.sources import entry_points, module_names, plugin_digest
+from benchmark.registry.former_names import former_names
+from benchmark.registry.sources import entry_points, module_names
 from benchmark.spec import canonical_json
 
 
@@ -21,7 +23,7 @@ def scan() -> tuple[Entry, ...]:
     found: list[Entry] = []
     for kind in KINDS:
         for module in module_names(kind):
-            found += _scan_module(kind, module, module.replace(".", "/") + ".py")
+            found += _scan_module(kind, module, module.removeprefix("benchmark.").replace(".", "/") + ".py")
         for point in entry_points(kind):
             package = point.dist.name if point.dist else point.module
             found += _scan_module(kind, point.module, f"package {package}", point.attr)
@@ -33,7 +35,8 @@ def scan() -> tuple[Entry, ...]:
 def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> list[Entry]:
     broken = Entry(kind, name.split(".")[-1].replace("_", "-"), name, "", origin)
     try:
-        module = importlib.import_module(name)
+        with former_names(origin):
+            module = importlib.import_module(name)
         classes = list(_classes(kind, module, attribute))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed
         reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -76,7 +79,7 @@ def _describe(kind: Kind, cls: type, module: ModuleType, origin: str) -> list[En
     reason = _incompatibility(kind, cls)
     if reason:
         return [Entry(name=name, error=reason, **common)]
-    common["digest"] = plugin_digest(cls.__module__)
+    common |= {"digest": plugin_digest(cls.__module__), "former": former_digests(cls.__module__)}
     facts = info.model_dump(mode="json") if info is not None else {}
     if kind == "datasets":
         return [Entry(name=name, info=facts, **common)]

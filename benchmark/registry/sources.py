@@ -20,7 +20,7 @@ def tree(folder: Path) -> list[Path]:
 
 def package_folder(kind: Kind) -> Path:
     """The folder of the project's own plug-ins of a kind."""
-    return Path(str(importlib.import_module(kind).__file__)).parent
+    return Path(next(iter(importlib.import_module(f"benchmark.{kind}").__path__)))
 
 
 def entry_points(kind: Kind) -> list[importlib.metadata.EntryPoint]:

@@ -8,18 +8,18 @@ from functools import partial
 from typing import ClassVar, cast
 
 import torch
+from benchmark.methods._generators import to_pixels
+from benchmark.methods._images import to_float
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
+from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
+from benchmark.methods.coophash.pairs import Hidden, LabelPool, Pair
+from benchmark.methods.coophash.params import CoopHashParams
+from benchmark.methods.coophash.sampler import Chain, frozen, langevin
+from benchmark.methods.coophash.step import Terms, Update
+from benchmark.methods.coophash.variants import VARIANTS
 from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task
-from methods._generators import to_pixels
-from methods._images import to_float
-from methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
-from methods.coophash.networks import Descriptor, FixedProjection, Generator
-from methods.coophash.pairs import Hidden, LabelPool, Pair
-from methods.coophash.params import CoopHashParams
-from methods.coophash.sampler import Chain, frozen, langevin
-from methods.coophash.step import Terms, Update
-from methods.coophash.variants import VARIANTS
 
 #: Label sets that an image without a label is tried under, at most.
 CANDIDATES = 64

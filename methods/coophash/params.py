@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from benchmark.methods._stepwise import StepwiseParams
+from benchmark.methods.coophash.sampler import LangevinSettings
 from pydantic import Field, model_validator
-
-from methods._stepwise import StepwiseParams
-from methods.coophash.sampler import LangevinSettings
 
 
 class CoopHashParams(StepwiseParams):

@@ -1,6 +1,6 @@
 """HashGAN: a pair-conditional Wasserstein GAN, then a hash network on real and synthesised images."""
 
-from methods.hashgan.method import HashGAN
-from methods.hashgan.params import HashGANParams
+from benchmark.methods.hashgan.method import HashGAN
+from benchmark.methods.hashgan.params import HashGANParams
 
 __all__ = ["HashGAN", "HashGANParams"]
