@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark import registry
 from benchmark.errors import InputError
+from benchmark.registry.sources import package_folder
 from benchmark.writing import write_file
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

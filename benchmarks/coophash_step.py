@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable
 
 import torch
+
+from benchmark.contracts import FitContext, HashData, Task
 from benchmark.methods._stepwise import Batch
 from benchmark.methods.coophash import CoopHash, CoopHashParams
 from benchmark.methods.coophash.sampler import frozen
-
-from benchmark.contracts import FitContext, HashData, Task
 from benchmark.spec import parse
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+
+from benchmark.contracts import Decoded, HashDataset
 from benchmark.datasets._archives import unpack
 from benchmark.datasets._download import Remote, fetch_all
 from benchmark.datasets._files import first_existing, join_parts, read_cifar_batch, require_root
-
-from benchmark.contracts import Decoded, HashDataset
 from benchmark.errors import InputError
 
 PIXELS = 3072

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from benchmark.datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
+from pydantic import Field, field_validator, model_validator
+
+from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
+from benchmark.datasets._files import (
+    IMAGE_SUFFIXES,
+    class_folder_files,
+    class_folders,
+    describe_unused,
+    one_hot,
+)
 from benchmark.datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
 from benchmark.datasets._tables import (
     Columns,
@@ -24,14 +33,8 @@ from benchmark.datasets._tables import (
     part_rows,
     read_table,
 )
-from pydantic import Field, field_validator, model_validator
-
-from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse, read_toml
-from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, describe_unused, one_hot
-from datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
-from datasets._tables import Columns, Table, class_names, columns_of, label_sets, part_rows, read_table
 
 
 class Declaration(Value):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._lists import ListFile, read_list
 
+from benchmark.datasets._lists import ListFile, read_list
 from benchmark.errors import InputError
 
 FOLDER = "cifar10_hashgan_lists"

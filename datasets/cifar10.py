@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from benchmark.datasets._cifar import CIFAR
-
 from benchmark.contracts import DatasetInfo
+from benchmark.datasets._cifar import CIFAR
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from benchmark.contracts import Decoded, ImageFiles
 from benchmark.datasets._hashgan import BATCH, by_class_order, check_labels, list_paths, positions, read_lists
 from benchmark.datasets._lists import ListFile
 from benchmark.datasets.cifar10 import CIFAR10, CLASSES
 from benchmark.datasets.cifar10_jpeg import CIFAR10JPEG
-
-from benchmark.contracts import Decoded, ImageFiles
 from benchmark.errors import InputError
 
 _ORDER = "labels.txt"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._files import class_folder_files, one_hot, require_root
-from benchmark.datasets.cifar10 import CIFAR10, CLASSES
 
 from benchmark.contracts import ImageDataset, ImageFiles
+from benchmark.datasets._files import class_folder_files, one_hot, require_root
+from benchmark.datasets.cifar10 import CIFAR10, CLASSES
 from benchmark.errors import InputError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark.datasets._large import Photographs, photographs
 
 from benchmark.contracts import ImageFiles
+from benchmark.datasets._large import Photographs, photographs
 from benchmark.errors import InputError
 
 CATEGORIES = (

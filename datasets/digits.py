@@ -6,9 +6,9 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._files import one_hot
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets._files import one_hot
 from benchmark.errors import InputError
 
 

@@ -7,15 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, one_hot
-from benchmark.datasets._large import Photographs, photographs, read_lines
-from benchmark.datasets._lists import Resolver, listed_files, read_list
 
 from benchmark.contracts import ImageFiles
+from benchmark.datasets._files import (
+    IMAGE_SUFFIXES,
+    class_folder_files,
+    class_folders,
+    describe_unused,
+    one_hot,
+)
+from benchmark.datasets._large import Photographs, photographs, read_lines
+from benchmark.datasets._lists import Resolver, listed_files, read_list
 from benchmark.errors import InputError
-from datasets._files import IMAGE_SUFFIXES, class_folder_files, class_folders, describe_unused, one_hot
-from datasets._large import Photographs, photographs, read_lines
-from datasets._lists import Resolver, listed_files, read_list
 
 _LISTS = {"query": "test.txt", "train": "train.txt", "database": "database.txt"}
 CLASSES = 100

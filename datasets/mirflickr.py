@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._large import Photographs, photographs, read_lines
 
 from benchmark.contracts import ImageFiles
+from benchmark.datasets._large import Photographs, photographs, read_lines
 from benchmark.errors import InputError
 
 _POTENTIAL = """

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from benchmark.datasets._download import Remote, fetch_all
-from benchmark.datasets._files import first_existing, join_parts, read_idx, require_root
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._files import first_existing, join_parts, read_idx, require_root
 from benchmark.errors import InputError
 
 _WANTED = "the four idx files (train-images-idx3-ubyte and its siblings, plain or .gz)"

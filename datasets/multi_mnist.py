@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets.digits import Digits
-from benchmark.datasets.mnist import MNIST
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets.digits import Digits
+from benchmark.datasets.mnist import MNIST
 from benchmark.errors import InputError
 from benchmark.spec import seed_stream
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._large import Photographs, photographs, read_lines
-from benchmark.datasets._lists import Resolver, short
 
 from benchmark.contracts import ImageFiles
+from benchmark.datasets._large import Photographs, photographs, read_lines
+from benchmark.datasets._lists import Resolver, short
 from benchmark.errors import InputError
 
 _81 = """

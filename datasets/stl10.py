@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
+from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.datasets._archives import unpack
 from benchmark.datasets._download import Remote, fetch_all
 from benchmark.datasets._files import join_parts, require_root
-
-from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.errors import InputError
 
 _FOLDER = "stl10_binary"

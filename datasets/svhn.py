@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._download import Remote, fetch_all
-from benchmark.datasets._files import first_file, join_parts, require_root
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._files import first_file, join_parts, require_root
 from benchmark.errors import InputError
 
 _WANTED = "SVHN/train_32x32.mat and SVHN/test_32x32.mat (or both directly in the data folder)"

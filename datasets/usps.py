@@ -6,10 +6,10 @@ import bz2
 from pathlib import Path
 
 import numpy as np
-from benchmark.datasets._download import Remote, fetch_all
-from benchmark.datasets._files import first_file, join_parts, require_root
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets._download import Remote, fetch_all
+from benchmark.datasets._files import first_file, join_parts, require_root
 from benchmark.errors import InputError
 
 _WANTED = "USPS/usps.bz2 and USPS/usps.t.bz2 (or both directly in the data folder)"

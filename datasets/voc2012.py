@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+
+from benchmark.contracts import ImageFiles
 from benchmark.datasets._archives import unpack
 from benchmark.datasets._download import Remote, fetch_all
 from benchmark.datasets._large import Photographs, photographs, read_lines
-
-from benchmark.contracts import ImageFiles
 from benchmark.errors import InputError
 
 _CLASSES = """

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from benchmark.methods._pairs import off_diagonal, similarity
-from benchmark.methods._stepwise import Batch, StepwiseMethod, StepwiseParams
 from torch import Tensor
 
 from benchmark.contracts import HashData
+from benchmark.methods._pairs import off_diagonal, similarity
+from benchmark.methods._stepwise import Batch, StepwiseMethod, StepwiseParams
 
 PairChoice = Literal["auto", "set", "batch"]
 

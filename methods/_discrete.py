@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._kernels import ridge
 from torch import Tensor
+
+from benchmark.methods._kernels import ridge
 
 
 def random_codes(n: int, bits: int, generator: torch.Generator) -> Tensor:

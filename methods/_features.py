@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from benchmark.methods._backbones import Backbone, build_backbone
-from benchmark.methods._images import to_float
 from torch import Tensor
 
 from benchmark.contracts import FitContext, HashData, HashMethod, MethodInfo, Params, Task
+from benchmark.methods._backbones import Backbone, build_backbone
+from benchmark.methods._images import to_float
 
 
 class ShallowParams(Params):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._features import ShallowMethod, ShallowParams
-from benchmark.methods._pairs import squared_distances
 from pydantic import Field
 from torch import Tensor
+
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._pairs import squared_distances
 
 _CHUNK = 8192
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from benchmark.methods._backbones import Backbone, build_backbone
 from torch import Tensor, nn
 
 from benchmark.contracts import Task
+from benchmark.methods._backbones import Backbone, build_backbone
 
 #: Images in one forward pass outside training: backbones for large images need much memory for each.
 CHUNK = 64

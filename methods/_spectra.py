@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods import _features
+from benchmark.methods import _features
 
 
 def principal_directions(features: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
-from benchmark.methods._backbones import Backbone
-from benchmark.methods._images import augment, to_float
-from benchmark.methods._networks import CalibratedNetwork, HashNetwork
-from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, HashMethod, Params, Task
+from benchmark.methods._backbones import Backbone
+from benchmark.methods._images import augment, to_float
+from benchmark.methods._networks import CalibratedNetwork, HashNetwork
+from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
 
 #: How many training images the fresh hash layer is calibrated on, and to which deviation of its outputs.
 CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1

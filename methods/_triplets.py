@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._pairs import off_diagonal, similarity
 from torch import Tensor
+
+from benchmark.methods._pairs import off_diagonal, similarity
 
 
 def triplet_mask(labels: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import FitContext, HashData, Task
 from benchmark.methods._backbones import Backbone, build_backbone
 from benchmark.methods._networks import CHUNK
 from benchmark.methods._pairs import cosine
 from benchmark.methods._stepwise import StepwiseMethod, StepwiseParams
-from torch import Tensor, nn
-
-from benchmark.contracts import FitContext, HashData, Task
 
 
 class UnsupervisedMethod(StepwiseMethod):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._buffers import allocate, store
-from benchmark.methods._discrete import random_codes
-from benchmark.methods._pairs import similarity
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._buffers import allocate, store
+from benchmark.methods._discrete import random_codes
+from benchmark.methods._pairs import similarity
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 
 class ADSHParams(StepwiseParams):

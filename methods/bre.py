@@ -5,13 +5,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 import torch
-from benchmark.methods._kernels import KernelMethod, KernelParams
-from benchmark.methods._pairs import similarity
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._kernels import KernelMethod, KernelParams
+from benchmark.methods._pairs import similarity
 
 Floats = NDArray[np.float64]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from pydantic import Field
+from torch import Tensor
+
+from benchmark.contracts import MethodInfo
 from benchmark.methods._pairs import cosine
 from benchmark.methods._quantisers import straight_bernoulli
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseParams
 from benchmark.methods._unsupervised import UnsupervisedMethod
 from benchmark.methods._views import random_views
-from pydantic import Field
-from torch import Tensor
-
-from benchmark.contracts import MethodInfo
 
 
 class CIBHashParams(StepwiseParams):

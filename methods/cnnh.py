@@ -7,15 +7,15 @@ from typing import ClassVar
 import numba
 import numpy as np
 import torch
-from benchmark.methods._pairs import SignedSimilarity
-from benchmark.methods._pointwise import classification_loss
-from benchmark.methods._quantisers import signs
-from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import HashData, MethodInfo, Task
+from benchmark.methods._pairs import SignedSimilarity
+from benchmark.methods._pointwise import classification_loss
+from benchmark.methods._quantisers import signs
+from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 
 Floats = NDArray[np.float64]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._pointwise import classification_loss
-from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod
 from torch import Tensor, nn
 
 from benchmark.contracts import MethodInfo, Task
+from benchmark.methods._pointwise import classification_loss
+from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod
 
 
 class CrossEntropy(StepwiseMethod):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from benchmark.contracts import HashData, MethodInfo
 from benchmark.methods._centres import (
     balanced_centres,
     bernoulli,
@@ -14,11 +19,6 @@ from benchmark.methods._centres import (
 )
 from benchmark.methods._quantisers import log_cosh_error, magnitude_error
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
-from pydantic import Field
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
-
-from benchmark.contracts import HashData, MethodInfo
 
 
 class CSQParams(StepwiseParams):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
-from benchmark.methods._pairs import balance_weights, cosine
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
+from benchmark.methods._pairs import balance_weights, cosine
+from benchmark.methods._stepwise import Batch, Recipe
 
 #: Added to distances: coinciding dissimilar images would otherwise cost infinity.
 _OFFSET = 1e-3

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from benchmark.methods._buffers import PairChoice, PairwiseMethod, PairwiseParams
-from benchmark.methods._centres import bernoulli
-from benchmark.methods._pairs import masked_mean
-from benchmark.methods._quantisers import signs
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._buffers import PairChoice, PairwiseMethod, PairwiseParams
+from benchmark.methods._centres import bernoulli
+from benchmark.methods._pairs import masked_mean
+from benchmark.methods._quantisers import signs
+from benchmark.methods._stepwise import Batch, Recipe
 
 
 class DFHParams(PairwiseParams):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import ClassVar, cast
 
 import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.contracts import MethodInfo, Task
 from benchmark.methods._backbones import build_backbone
 from benchmark.methods._networks import CHUNK, CalibratedNetwork
 from benchmark.methods._pairs import squared_distances
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from benchmark.methods._triplets import anchor_mean, differences, triplet_mask
-from pydantic import Field
-from torch import Tensor, nn
-
-from benchmark.contracts import MethodInfo, Task
 
 
 class DNNHParams(StepwiseParams):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from benchmark.methods._centres import balanced_centres, bernoulli_centres, spread_centres
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._centres import balanced_centres, bernoulli_centres, spread_centres
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 
 class DPNParams(StepwiseParams):

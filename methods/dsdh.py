@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._buffers import PairChoice, PairwiseMethod, PairwiseParams, allocate
-from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
-from benchmark.methods._pairs import masked_mean, pair_likelihood
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._buffers import PairChoice, PairwiseMethod, PairwiseParams, allocate
+from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
+from benchmark.methods._pairs import masked_mean, pair_likelihood
+from benchmark.methods._stepwise import Batch, Recipe
 
 
 class DSDHParams(PairwiseParams):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
-from benchmark.methods._pairs import masked_mean, squared_distances
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
+from benchmark.methods._pairs import masked_mean, squared_distances
+from benchmark.methods._stepwise import Batch, Recipe
 
 
 class DSHParams(PairwiseParams):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._quantisers import sign_error
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
-from benchmark.methods._triplets import anchor_mean, differences, triplet_mask
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._quantisers import sign_error
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
+from benchmark.methods._triplets import anchor_mean, differences, triplet_mask
 
 
 class DTSHParams(StepwiseParams):

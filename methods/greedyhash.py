@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._pointwise import classification_loss
-from benchmark.methods._quantisers import magnitude_error, straight_sign
-from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import MethodInfo, Task
+from benchmark.methods._pointwise import classification_loss
+from benchmark.methods._quantisers import magnitude_error, straight_sign
+from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 
 
 class GreedyHashParams(StepwiseParams):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._quantisers import magnitude_error, straight_sign
-from benchmark.methods._stepwise import Batch, HashNetwork, Recipe
-from benchmark.methods._unsupervised import ReferenceMethod, ReferenceParams
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import MethodInfo, Task
+from benchmark.methods._quantisers import magnitude_error, straight_sign
+from benchmark.methods._stepwise import Batch, HashNetwork, Recipe
+from benchmark.methods._unsupervised import ReferenceMethod, ReferenceParams
 
 
 class GreedyHashUParams(ReferenceParams):

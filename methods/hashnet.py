@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 
 class HashNetParams(StepwiseParams):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import torch
-from benchmark.methods import csq, dhn, dpsh, dsdh, hashnet
-from benchmark.methods._centres import bernoulli
-from benchmark.methods._quantisers import assignment_wasserstein, component_wasserstein, sliced_wasserstein
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import HashData, MethodInfo, Task
+from benchmark.methods import csq, dhn, dpsh, dsdh, hashnet
+from benchmark.methods._centres import bernoulli
+from benchmark.methods._quantisers import assignment_wasserstein, component_wasserstein, sliced_wasserstein
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 #: base -> its class and the parameters that switch its own quantisation off
 _BASES: dict[str, tuple[type[StepwiseMethod], dict[str, Any]]] = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
-from benchmark.methods._pairs import cosine, masked_mean, pair_likelihood
-from benchmark.methods._quantisers import magnitude_error
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softsign
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
+from benchmark.methods._pairs import cosine, masked_mean, pair_likelihood
+from benchmark.methods._quantisers import magnitude_error
+from benchmark.methods._stepwise import Batch, Recipe
 
 
 class IDHNParams(PairwiseParams):

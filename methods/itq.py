@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from benchmark.methods._features import ShallowMethod, ShallowParams, principal_directions, too_many_bits
-from benchmark.methods._rotation import rotate
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, ShallowParams, too_many_bits
-from methods._rotation import rotate
-from methods._spectra import principal_directions
+from benchmark.methods._features import ShallowMethod, ShallowParams, too_many_bits
+from benchmark.methods._rotation import rotate
+from benchmark.methods._spectra import principal_directions
 
 
 class ITQParams(ShallowParams):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._features import ShallowMethod, ShallowParams
-from benchmark.methods._rotation import rotate
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
-from methods._features import ShallowMethod, ShallowParams
-from methods._rotation import rotate
-from methods._spectra import span
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._rotation import rotate
+from benchmark.methods._spectra import span
 
 
 class ITQCCAParams(ShallowParams):

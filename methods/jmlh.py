@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._pointwise import classification_loss
-from benchmark.methods._quantisers import straight_bernoulli
-from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import MethodInfo, Task
+from benchmark.methods._pointwise import classification_loss
+from benchmark.methods._quantisers import straight_bernoulli
+from benchmark.methods._stepwise import Batch, HashNetwork, Recipe, StepwiseMethod, StepwiseParams
 
 
 class JMLHParams(StepwiseParams):

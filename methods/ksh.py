@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._kernels import KernelMethod, KernelParams
-from benchmark.methods._pairs import SignedSimilarity
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._kernels import KernelMethod, KernelParams
+from benchmark.methods._pairs import SignedSimilarity
 
 
 class KSHParams(KernelParams):

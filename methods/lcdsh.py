@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
-from benchmark.methods._pairs import masked_mean, pair_likelihood
-from benchmark.methods._quantisers import signs
-from benchmark.methods._stepwise import Batch, Recipe
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._buffers import PairwiseMethod, PairwiseParams
+from benchmark.methods._pairs import masked_mean, pair_likelihood
+from benchmark.methods._quantisers import signs
+from benchmark.methods._stepwise import Batch, Recipe
 
 
 class LCDSHParams(PairwiseParams):

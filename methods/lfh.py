@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._features import ShallowMethod, ShallowParams
-from benchmark.methods._kernels import ridge
-from benchmark.methods._pairs import pair_likelihood, similarity
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._features import ShallowMethod, ShallowParams
+from benchmark.methods._kernels import ridge
+from benchmark.methods._pairs import pair_likelihood, similarity
 
 
 class LFHParams(ShallowParams):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._features import ShallowMethod
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._features import ShallowMethod
 
 
 class LSH(ShallowMethod):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import ClassVar, Literal, cast
 
 import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.contracts import HashData, MethodInfo, Task
 from benchmark.methods._backbones import build_backbone
 from benchmark.methods._centres import bernoulli_centres, spread_centres
 from benchmark.methods._pairs import cosine
 from benchmark.methods._pointwise import classification_loss
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
-from pydantic import Field
-from torch import Tensor, nn
-
-from benchmark.contracts import HashData, MethodInfo, Task
 
 
 class OrthoHashParams(StepwiseParams):

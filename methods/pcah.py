@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from benchmark.methods._features import ShallowMethod, principal_directions, too_many_bits
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo, Task
-from methods._features import ShallowMethod, too_many_bits
-from methods._spectra import principal_directions
+from benchmark.methods._features import ShallowMethod, too_many_bits
+from benchmark.methods._spectra import principal_directions
 
 
 class PCAH(ShallowMethod):

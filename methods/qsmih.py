@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from benchmark.methods._pairs import cosine, similarity
-from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import MethodInfo
+from benchmark.methods._pairs import cosine, similarity
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseParams
 
 
 class QSMIHParams(StepwiseParams):

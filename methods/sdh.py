@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
-from benchmark.methods._kernels import KernelMethod, KernelParams, ridge
 from pydantic import Field
 from torch import Tensor
 
 from benchmark.contracts import HashData, MethodInfo
+from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
+from benchmark.methods._kernels import KernelMethod, KernelParams, ridge
 
 
 class SDHParams(KernelParams):

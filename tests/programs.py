@@ -138,7 +138,7 @@ import os
 import time
 from pathlib import Path
 
-from methods.hashnet import HashNet
+from benchmark.methods.hashnet import HashNet
 
 
 class Held(HashNet):

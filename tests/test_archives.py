@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from benchmark.datasets._archives import unpack
 from benchmark.datasets._files import read_idx
-
 from benchmark.errors import InputError
 
 

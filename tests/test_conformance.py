@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from benchmark.methods._stepwise import Recipe, StepwiseMethod, StepwiseParams
 from torch import nn
 
 from benchmark import registry
@@ -19,6 +18,7 @@ from benchmark.conformance import data as tiny
 from benchmark.conformance.lab import Check, Finding
 from benchmark.contracts import HashMethod, MethodInfo, Params
 from benchmark.errors import InputError
+from benchmark.methods._stepwise import Recipe, StepwiseMethod, StepwiseParams
 
 
 def info(**changes: Any) -> MethodInfo:

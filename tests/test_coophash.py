@@ -4,15 +4,15 @@ import copy
 
 import pytest
 import torch
-from benchmark.methods._stepwise import Batch
-from benchmark.methods.coophash import CoopHash, CoopHashParams
-from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
-from benchmark.methods.coophash.pairs import LabelPool
 from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.errors import InputError
+from benchmark.methods._stepwise import Batch
+from benchmark.methods.coophash import CoopHash, CoopHashParams
+from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
+from benchmark.methods.coophash.pairs import LabelPool
 from benchmark.spec import parse
 
 pytestmark = pytest.mark.processor

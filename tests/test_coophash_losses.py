@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from benchmark.methods.coophash import losses
 from torch.autograd import gradcheck
 
-from methods.coophash import losses
+from benchmark.methods.coophash import losses
 
 pytestmark = pytest.mark.processor
 

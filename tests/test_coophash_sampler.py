@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from benchmark.methods.coophash.sampler import LangevinSettings, frozen, langevin
 from torch import nn
 
-from methods.coophash.sampler import LangevinSettings, frozen, langevin
+from benchmark.methods.coophash.sampler import LangevinSettings, frozen, langevin
 
 pytestmark = pytest.mark.processor
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmark.datasets._files import read_cifar_batch, read_idx
 from PIL import Image
 
 from benchmark import datastore, registry
+from benchmark.datasets._files import read_cifar_batch, read_idx
 from benchmark.errors import InputError
 
 

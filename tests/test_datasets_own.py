@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from benchmark import datastore, pictures, protocol, registry
+from benchmark.datasets._files import IMAGE_SUFFIXES
+from benchmark.datasets._lists import Resolver, read_list, short
 from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
-from datasets._files import IMAGE_SUFFIXES
-from datasets._lists import Resolver, read_list, short
 from tests.layouts import lines, picture
 
 Cli = Callable[..., tuple[int, str, str]]

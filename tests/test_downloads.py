@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from benchmark.datasets import _download
 from benchmark.datasets._download import Remote, fetch, md5_of
-
 from benchmark.errors import InputError
 from tests.test_datasets import idx_bytes, make_cifar
 

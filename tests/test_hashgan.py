@@ -8,10 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from benchmark.methods.hashgan import HashGAN, HashGANParams, losses
-from benchmark.methods.hashgan.networks import Critic, Generator, SimilarityCondition
-from benchmark.methods.hashgan.stages import PairLoss, critic_terms, generator_terms, hash_terms
-from benchmark.methods.lsh import LSH
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.autograd import gradcheck
@@ -19,6 +15,10 @@ from torch.autograd import gradcheck
 from benchmark import metrics
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.errors import InputError
+from benchmark.methods.hashgan import HashGAN, HashGANParams, losses
+from benchmark.methods.hashgan.networks import Critic, Generator, SimilarityCondition
+from benchmark.methods.hashgan.stages import PairLoss, critic_terms, generator_terms, hash_terms
+from benchmark.methods.lsh import LSH
 from benchmark.spec import parse
 
 pytestmark = pytest.mark.processor

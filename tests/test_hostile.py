@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmark.datasets._archives import unpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.cli import main
+from benchmark.datasets._archives import unpack
 from benchmark.records import Store
 from tests.helpers import execute
 

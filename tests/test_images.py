@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from benchmark.methods._images import augment, to_float
-from benchmark.methods._stepwise import batch_index, schedule_factor
 
 from benchmark.contracts import FitContext, Task
+from benchmark.methods._images import augment, to_float
+from benchmark.methods._stepwise import batch_index, schedule_factor
 
 
 def test_to_float_spans_minus_one_to_one() -> None:

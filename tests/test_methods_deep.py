@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from benchmark.methods import _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
-from benchmark.methods._backbones import build_backbone
-from benchmark.methods._pairs import pair_likelihood, similarity
-from benchmark.methods._stepwise import StepwiseMethod
-from benchmark.methods._unsupervised import UnsupervisedMethod
-from benchmark.methods.greedyhash_u import GreedyHashU
 from torch import Tensor
 
 from benchmark.conformance import data as tiny
 from benchmark.conformance.lab import CheckContext
 from benchmark.contracts import HashData, Task
 from benchmark.errors import InputError
+from benchmark.methods import _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
+from benchmark.methods._backbones import build_backbone
+from benchmark.methods._pairs import pair_likelihood, similarity
+from benchmark.methods._stepwise import StepwiseMethod
+from benchmark.methods._unsupervised import UnsupervisedMethod
+from benchmark.methods.greedyhash_u import GreedyHashU
 
 pytestmark = pytest.mark.processor
 

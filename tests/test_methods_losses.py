@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmark.methods._stepwise import Batch, StepwiseMethod
 
 from benchmark.contracts import FitContext, HashData, Task
+from benchmark.methods._stepwise import Batch, StepwiseMethod
 
 pytestmark = pytest.mark.processor
 

@@ -9,25 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmark.methods import bre, cnnh, itq_cca, ksh, lfh, sh
+
+from benchmark.contracts import FitContext, HashData, Task
+from benchmark.methods import _features, bre, cnnh, itq_cca, ksh, lfh, sh
 from benchmark.methods._discrete import classifier_step, coordinate_step, random_codes
+from benchmark.methods._features import ShallowMethod
 from benchmark.methods._kernels import ridge
 from benchmark.methods._pairs import SignedSimilarity, similarity
 from benchmark.methods._rotation import rotate
+from benchmark.methods._spectra import principal_directions
 from benchmark.methods.itq import ITQ, ITQParams
+from benchmark.methods.pcah import PCAH
 from benchmark.methods.sdh import SDH, SDHParams
-
-from benchmark.contracts import FitContext, HashData, Task
-from methods import _features, bre, cnnh, itq_cca, ksh, lfh, sh
-from methods._discrete import classifier_step, coordinate_step, random_codes
-from methods._features import ShallowMethod
-from methods._kernels import ridge
-from methods._pairs import SignedSimilarity, similarity
-from methods._rotation import rotate
-from methods._spectra import principal_directions
-from methods.itq import ITQ, ITQParams
-from methods.pcah import PCAH
-from methods.sdh import SDH, SDHParams
 
 pytestmark = pytest.mark.processor
 

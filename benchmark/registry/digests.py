@@ -15,6 +15,7 @@ import importlib.util
 import json
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import NamedTuple
 
 #: Own packages of plug-ins, whose files are followed; and the addresses that only hand on what lies there.
 OWN = ("benchmark.methods", "benchmark.datasets")
@@ -27,8 +28,7 @@ def plugin_digest(module: str) -> str:
     seen = _follow(_root(module), _package(module))
     hasher = hashlib.sha256()
     for name in sorted(seen):
-        tree, imported = _bare(*seen[name])
-        hasher.update(f"{name} {imported} {_text(tree)}".encode())
+        hasher.update(f"{name} {seen[name].text}".encode())
     return hasher.hexdigest()[:16]
 
 
@@ -51,7 +51,7 @@ def _former_digest(module: str) -> str:
     seen = _follow(".".join(module.split(".")[:2]), module.split(".")[0], relative=False)
     hasher = hashlib.sha256()
     for name in sorted(seen):
-        hasher.update(name.encode() + ast.dump(_undocumented(seen[name][0])).encode())
+        hasher.update(name.encode() + seen[name].former.encode())
     return hasher.hexdigest()[:16]
 
 
@@ -66,24 +66,43 @@ def _root(module: str) -> str:
     return ".".join(module.split(".")[:depth])
 
 
-def _follow(module: str, package: str, *, relative: bool = True) -> dict[str, tuple[ast.Module, str]]:
-    """A module and those that it imports from its own package or this project's shared pieces.
-
-    By name: the syntax tree, and the package that relative addresses in it start from.
-    """
-    seen, left = dict[str, tuple[ast.Module, str]](), [module]
+def _follow(module: str, package: str, *, relative: bool = True) -> dict[str, _Source]:
+    """A module and those that it imports from its own package or this project's shared pieces, by name."""
+    seen, left = dict[str, _Source](), [module]
     while left:
         name = left.pop()
         spec = _spec(name) if name not in seen else None
         if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
             continue
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
         here = name if spec.submodule_search_locations else name.rpartition(".")[0]
-        seen[name] = tree, here
-        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        found = [one for node in nodes if relative or not node.level for one in _imported(node, here)]
+        seen[name] = source = _read(Path(spec.origin).read_text(encoding="utf-8"), here)
+        found = [one for one, level in source.imports if relative or not level]
         left += [one for one in found if one == package or one.startswith((f"{package}.", *_INSIDE))]
     return seen
+
+
+class _Source(NamedTuple):
+    """What counts of a file. text, former: by the rule now and before. imports: modules, and whether relative."""
+
+    text: str
+    former: str
+    imports: tuple[tuple[str, int], ...]
+
+
+@functools.lru_cache(maxsize=1024)  # plug-ins share most of their files, and a scan reads every one's
+def _read(source: str, package: str) -> _Source:
+    """package: what relative addresses in the file start from."""
+    tree = ast.parse(source)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imports = tuple((one, node.level) for node in nodes for one in _imported(node, package))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:]
+    former, statements = ast.dump(tree), _Imports(package)
+    bare = statements.visit(tree)
+    return _Source(f"{sorted(statements.found)} {_text(bare)}", former, imports)
 
 
 def _imported(node: ast.ImportFrom, package: str) -> list[str]:
@@ -123,15 +142,6 @@ def _spec(module: str) -> ModuleSpec | None:
         return None
 
 
-def _undocumented(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return tree
-
-
 class _Imports(ast.NodeTransformer):
     """Takes import statements out and keeps what they import: the module that defines it, the name, the name here.
 
@@ -162,8 +172,3 @@ def _text(node: object) -> str:
         return repr(node)
     fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
     return f"{type(node).__name__}({', '.join(f'{name}={_text(value)}' for name, value in fields)})"
-
-
-def _bare(tree: ast.Module, package: str) -> tuple[ast.Module, list[tuple[str, str, str]]]:
-    imports = _Imports(package)
-    return imports.visit(_undocumented(tree)), sorted(imports.found)

@@ -22,7 +22,7 @@ _PUBLIC = {
     **dict.fromkeys(("_backbones", "_buffers", "_images", "_networks", "_recipes"), "benchmark.stepwise"),
     **dict.fromkeys(("_stepwise", "_unsupervised", "_views"), "benchmark.stepwise"),
     **dict.fromkeys(("_centres", "_pairs", "_pointwise", "_quantisers", "_triplets"), "benchmark.losses"),
-    **dict.fromkeys(("_discrete", "_features", "_kernels", "_rotation"), "benchmark.shallow"),
+    **dict.fromkeys(("_discrete", "_features", "_kernels", "_rotation", "_spectra"), "benchmark.shallow"),
 }
 
 

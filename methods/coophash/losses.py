@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 
 import torch
-from benchmark.methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softplus
+
+from benchmark.methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
 
 
 def negative_log_likelihood(real: Tensor, revised: Tensor) -> Tensor:

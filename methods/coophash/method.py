@@ -8,6 +8,9 @@ from functools import partial
 from typing import ClassVar, cast
 
 import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import Ability, HashData, MethodInfo, Task
 from benchmark.methods._generators import to_pixels
 from benchmark.methods._images import to_float
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
@@ -17,9 +20,6 @@ from benchmark.methods.coophash.params import CoopHashParams
 from benchmark.methods.coophash.sampler import Chain, frozen, langevin
 from benchmark.methods.coophash.step import Terms, Update
 from benchmark.methods.coophash.variants import VARIANTS
-from torch import Tensor, nn
-
-from benchmark.contracts import Ability, HashData, MethodInfo, Task
 
 #: Label sets that an image without a label is tried under, at most.
 CANDIDATES = 64

@@ -10,13 +10,13 @@ import itertools
 from typing import cast
 
 import torch
-from benchmark.methods._backbones import SLOPE, build_backbone, initialise
-from benchmark.methods._generators import cropped, doublings
-from benchmark.methods._stepwise import CalibratedNetwork
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from benchmark.contracts import Task
+from benchmark.methods._backbones import SLOPE, build_backbone, initialise
+from benchmark.methods._generators import cropped, doublings
+from benchmark.methods._stepwise import CalibratedNetwork
 
 
 class Descriptor(CalibratedNetwork):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from pydantic import Field, model_validator
+
 from benchmark.methods._stepwise import StepwiseParams
 from benchmark.methods.coophash.sampler import LangevinSettings
-from pydantic import Field, model_validator
 
 
 class CoopHashParams(StepwiseParams):

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
+
+from benchmark.contracts import FitContext
 from benchmark.methods._stepwise import Batch
 from benchmark.methods.coophash import losses
 from benchmark.methods.coophash.networks import Descriptor, Generator
 from benchmark.methods.coophash.pairs import Hidden, Pair
 from benchmark.methods.coophash.params import CoopHashParams
 from benchmark.methods.coophash.sampler import frozen
-from torch import Tensor
-
-from benchmark.contracts import FitContext
 
 Terms = dict[str, Tensor]
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from benchmark.methods._pairs import balance_weights, cosine, pair_likelihood
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from benchmark.methods._pairs import balance_weights, cosine, pair_likelihood
 
 Weighting = Literal["release", "balanced", "none"]
 Theta = Literal["cosine", "inner-product"]

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar, cast
 
 import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
 from benchmark.methods._generators import to_pixels
 from benchmark.methods._networks import HashNetwork
 from benchmark.methods._recipes import Recipe, schedule_factor
@@ -13,9 +16,6 @@ from benchmark.methods._stepwise import Batch, StepwiseMethod, batch_index
 from benchmark.methods.hashgan.networks import Critic, Generator, SimilarityCondition
 from benchmark.methods.hashgan.params import HashGANParams
 from benchmark.methods.hashgan.stages import Duel, PairLoss, Terms, critic_terms, generator_terms, hash_terms
-from torch import Tensor, nn
-
-from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
 
 #: Adam's decay rates in the release, both stages.
 BETAS = (0.0, 0.9)

@@ -6,12 +6,12 @@ import itertools
 from typing import Literal, cast
 
 import torch
-from benchmark.methods._backbones import Backbone, Compact, Residual, initialise
-from benchmark.methods._generators import cropped, doublings
-from benchmark.methods._pairs import similarity
 from torch import Tensor, nn
 
 from benchmark.contracts import Task
+from benchmark.methods._backbones import Backbone, Compact, Residual, initialise
+from benchmark.methods._generators import cropped, doublings
+from benchmark.methods._pairs import similarity
 
 #: Label sets that the similarity embedding is computed from, at most: the most frequent ones.
 LANDMARKS = 256

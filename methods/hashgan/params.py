@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
+from pydantic import Field, model_validator
+
 from benchmark.methods._stepwise import StepwiseParams
 from benchmark.methods.hashgan.losses import Theta, Weighting
-from pydantic import Field, model_validator
 
 #: alpha and a_g of the release's two configurations, CIFAR-10 (one label) and NUS-WIDE (several).
 ALPHA: dict[bool, float] = {False: 10.0, True: 5.0}

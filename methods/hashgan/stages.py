@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import Tensor
+
+from benchmark.contracts import FitContext, Task
 from benchmark.methods._pairs import off_diagonal, similarity
 from benchmark.methods.hashgan import losses
 from benchmark.methods.hashgan.losses import Theta, Weighting
 from benchmark.methods.hashgan.networks import Critic
 from benchmark.methods.hashgan.params import ALPHA, GENERATOR_PAIRS, HashGANParams
-from torch import Tensor
-
-from benchmark.contracts import FitContext, Task
 
 Terms = dict[str, Tensor]
 
