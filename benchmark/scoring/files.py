@@ -8,6 +8,7 @@ taken, and only the arrays that are needed are read.
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import struct
 import warnings
@@ -37,6 +38,7 @@ _BROKEN = (
     MemoryError,
     SyntaxError,
     zlib.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     struct.error,
 )
@@ -131,7 +133,8 @@ def _complete(found: Arrays, path: Path, keys: list[str]) -> Arrays:
     missing = missing_roles(found)
     if missing:
         present = ", ".join(keys[:20]) or "nothing"
-        raise InputError(f"{path.name} lacks {' and '.join(missing)}; it holds: {present}")
+        small = "; `compact` left them out: run the fit again for whole codes" if "query_ap" in keys else ""
+        raise InputError(f"{path.name} lacks {' and '.join(missing)}; it holds: {present}{small}")
     return found
 
 
