@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import lzma
 import os
 import zipfile
 import zlib
@@ -50,6 +51,7 @@ __all__ = [
     "Timings",
     "ViewFacts",
     "read_record",
+    "record_text",
     "write_file",
 ]
 
@@ -107,7 +109,7 @@ class Store:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
         files = artifacts.files()
-        content = {**files, "record.json": (record.model_dump_json(indent=1) + "\n").encode()}
+        content = {**files, "record.json": record_text(record).encode()}
         write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
         leftovers = [*folder.glob(".*.tmp")]  # of this fit's killed runs
         if record.failure is None or record.failure.kind not in RESUMED:
@@ -211,6 +213,15 @@ class Store:
         return sorted(self.root.glob(f"{_FIT_FOLDERS}/record.json"))
 
 
+def record_text(record: Record) -> str:
+    """A record as JSON, one field a line: half the bytes of an indented one, and changes still show by field."""
+    fields = json.loads(record.model_dump_json())
+    lines = (
+        f"{json.dumps(name)}:{json.dumps(value, separators=(',', ':'))}" for name, value in fields.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def read_record(path: Path | str) -> Record:
     """Read and validate one record, upgrading older layouts. Raises InputError naming the file."""
     try:
@@ -262,7 +273,15 @@ def read_codes(path: Path) -> dict[str, np.ndarray]:
             return found
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        RuntimeError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(f"codes {str(path)!r} cannot be read: {error}") from None
 
 

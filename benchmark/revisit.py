@@ -21,6 +21,7 @@ from benchmark.evaluation import ENCODE_BATCH, Evaluator
 from benchmark.failures import captured_log, describe_failure
 from benchmark.records import Artifacts, Record, Store
 from benchmark.spec import FitSpec, Job
+from benchmark.thin import require_whole
 from benchmark.trial import Interrupted, Outcome, make_context, make_method
 from benchmark.viewing.evaluate import Bench, evaluate_views
 from benchmark.views import parse_view
@@ -83,6 +84,7 @@ def _bench(
     data_root: Path | None,
 ) -> Bench:
     spec, codes = record.spec, store.codes(record.spec)
+    require_whole(codes, spec)
     rule = protocol.resolve(spec.protocol, data.info)
     split = protocol.draw(
         rule,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.records import Artifacts, Record, Score, Store, ViewFacts, read_codes, write_file
+from benchmark.records import Artifacts, Record, Score, Store, ViewFacts, read_codes, record_text, write_file
 from benchmark.spec import FitSpec
 
 _FILE = "views.npz"
@@ -76,7 +76,7 @@ def extend(
 
 
 def _write(folder: Path, record: Record) -> None:
-    write_file(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+    write_file(folder / "record.json", record_text(record).encode())
 
 
 def _stored(store: Store, spec: FitSpec) -> dict[str, dict[str, np.ndarray]]:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "show": "Print one record and the command that makes it again.",
     "verify": "Run one fit again and compare its codes, bit for bit.",
     "report": "Render tables and figures from a results folder.",
+    "compact": "Make a results folder small enough to commit; a report of it stays the same.",
     "describe": "List the parts of a method's built networks; `report` draws them as Figure 1.",
     "claims": "Test the paper's claims on records: supported, contradicted or undecided.",
     "score": "Score codes that you bring, under any public convention.",

@@ -13,6 +13,11 @@ import click
 )
 @click.option("--out", metavar="DIR", help="Where to write.  [<results>/report]")
 @click.option("--only", metavar="A,B", help="These artifacts alone, such as table1,figure3.  [all]")
+@click.option(
+    "--formats",
+    metavar="A,B",
+    help="Of png (always), pdf, svg (in the page, else it shows the PNG files), parquet.  [all]",
+)
 @click.option("--list", "list_only", is_flag=True, help="Name the artifacts and what each needs.")
 @click.option(
     "--check",
@@ -21,7 +26,9 @@ import click
     flag_value="",
     help="Make the report in DIR again and say what differs.  [<results>/report]",
 )
-def command(results: str, out: str | None, only: str | None, list_only: bool, check: str | None) -> int:
+def command(
+    results: str, out: str | None, only: str | None, formats: str | None, list_only: bool, check: str | None
+) -> int:
     """Render tables and figures from a results folder."""
     from benchmark.errors import InputError
     from benchmark.report.artifact import choose
@@ -36,8 +43,10 @@ def command(results: str, out: str | None, only: str | None, list_only: bool, ch
     if check is not None:
         return _check(Path(results), Path(check) if check else Path(results) / "report")
     from benchmark.report import render
+    from benchmark.report.write import parse_formats
 
-    for path in render(Path(results), Path(out) if out else Path(results) / "report", only):
+    folder = Path(out) if out else Path(results) / "report"
+    for path in render(Path(results), folder, only, formats=parse_formats(formats)):
         click.echo(str(path))
     return 0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmark.errors import unknown
+from benchmark.records import Record
 from benchmark.report.context import Context
 from benchmark.report.sheet import Drawn
 
@@ -17,7 +18,8 @@ class Artifact:
     """What it is called, which records it needs, which suite makes them, and how it is drawn.
 
     name, aliases: what `--only` takes; `figure3` is a paper's number for it. order: place in the report.
-    `build` takes what there is, and returns what is missing as gaps.
+    `build` takes what there is, and returns what is missing as gaps. codes: the records whose whole codes it reads,
+    not only each query's score; curves: whether it reads training curves row by row (`compact` keeps both for it).
     """
 
     name: str
@@ -27,6 +29,8 @@ class Artifact:
     order: int
     build: Callable[[Context], Drawn]
     aliases: tuple[str, ...] = ()
+    codes: Callable[[Context], Iterable[Record]] = lambda ctx: ()
+    curves: bool = False
 
 
 def artifacts() -> list[Artifact]:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 
-from benchmark.report.page import Picture, picture
+from benchmark.report.page import Picture, linked, picture
 from benchmark.report.sheet import Figure
-from benchmark.report.style import drawing, encode
+from benchmark.report.style import COLUMN, drawing, encode
 
+#: What a report's figures and cells are written as: PNG always; PDF; SVG inside the page, which otherwise shows the
+#: PNG files; Parquet.
+FORMATS = ("png", "pdf", "svg", "parquet")
 #: At most so many other processes draw: each takes seconds to start, and 200 MB.
 _PROCESSES = 4
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure's files by suffix, and what the page shows of it."""
+    """A figure's files by suffix, none for one that is shown from elsewhere; and what the page shows of it."""
 
     images: dict[str, bytes]
     shown: Picture
 
 
-def draw_all(figures: Iterable[Figure], *, many: bool) -> dict[str, Drawing]:
+def draw_all(
+    figures: Iterable[Figure], *, many: bool, formats: Collection[str] = FORMATS
+) -> dict[str, Drawing]:
     """Every figure by name. `many`: other processes draw them, and begin while the rest are still being made."""
     if not many:
-        return {figure.name: _draw(figure) for figure in figures}
+        return {figure.name: _draw(figure, formats) for figure in figures}
     # Unlike joblib's Parallel, its executor takes a task while the caller makes the next one.
     from joblib import cpu_count
     from joblib.externals.loky import ProcessPoolExecutor
@@ -35,34 +40,38 @@ def draw_all(figures: Iterable[Figure], *, many: bool) -> dict[str, Drawing]:
     try:
         pool = ProcessPoolExecutor(min(cpu_count(), _PROCESSES), env=env)
     except (OSError, ImportError, NotImplementedError):  # a place without semaphores
-        return draw_all(figures, many=False)
+        return draw_all(figures, many=False, formats=formats)
     with pool:
-        begun = [(figure, _begin(pool, figure)) for figure in figures]
-        return {figure.name: _end(figure, drawing) for figure, drawing in begun}
+        begun = [(figure, _begin(pool, figure, formats)) for figure in figures]
+        return {figure.name: _end(figure, formats, drawing) for figure, drawing in begun}
 
 
-def _begin(pool: Executor, figure: Figure) -> Future[Drawing] | None:
+def _begin(pool: Executor, figure: Figure, formats: Collection[str]) -> Future[Drawing] | None:
     try:
-        return pool.submit(_draw, figure)
+        return pool.submit(_draw, figure, formats)
     except (BrokenExecutor, OSError):
         return None
 
 
-def _end(figure: Figure, drawing: Future[Drawing] | None) -> Drawing:
+def _end(figure: Figure, formats: Collection[str], drawing: Future[Drawing] | None) -> Drawing:
     """The drawing; made here when its process was killed (for its memory, say)."""
     try:
-        return _draw(figure) if drawing is None else drawing.result()
+        return _draw(figure, formats) if drawing is None else drawing.result()
     except BrokenExecutor:
-        return _draw(figure)
+        return _draw(figure, formats)
 
 
-def _draw(figure: Figure) -> Drawing:
+def _draw(figure: Figure, formats: Collection[str]) -> Drawing:
+    if figure.file and not {"pdf", "svg"} & {*formats}:
+        return Drawing({}, Picture(figure.name, "", figure.file, COLUMN))
     collects = gc.isenabled()
     gc.disable()  # a figure is thousands of objects in circles: looking through them meanwhile frees nothing
     try:
         with drawing():
             drawn = figure.draw()
-            images = encode(drawn)
+            images = encode(drawn, formats)
+            if "svg" not in formats:
+                return Drawing(images, linked(figure.name, drawn))
             return Drawing(images, picture(figure.name, drawn, images[".png"]))
     finally:
         if collects:

@@ -153,7 +153,9 @@ def together(name: str, sheets: Mapping[int, Sheet]) -> Sheet:
 class Figure:
     """A figure: `draw` returns a matplotlib figure. `data` is what it shows, as a sheet, where that is small.
 
-    `exact` False: a picture whose layout may change between machines (t-SNE), left out of the pixel check.
+    `exact` False: a picture whose layout may change between machines (t-SNE), left out of the pixel check. file: a
+    PNG that the results folder has already, relative to its `report/`: shown from there where PNG is all that is
+    asked.
     """
 
     name: str
@@ -162,6 +164,7 @@ class Figure:
     draw: Callable[[], Any]
     data: Sheet | None = None
     exact: bool = True
+    file: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from benchmark.report.font import family
+from benchmark.report.pictures import SLACK, png
 from benchmark.spec import digest
 
 #: Okabe and Ito's palette (yellow left out: too light on white): told apart by colour-blind readers.
@@ -106,17 +109,22 @@ def drawing() -> Iterator[Any]:
             pyplot.close("all")
 
 
-def encode(figure: Any) -> dict[str, bytes]:
-    """The figure as PNG (200 dots an inch) and PDF (TrueType fonts embedded), free of dates and versions."""
-    found = {}
+def encode(figure: Any, formats: Collection[str] = ("png", "pdf")) -> dict[str, bytes]:
+    """The figure as PNG (200 dots an inch) and, if it is among `formats`, as PDF (TrueType fonts embedded), free of
+    dates and versions.
+    """
+    from PIL import Image
+
     figure.set_dpi(_DOTS)
     if figure.get_layout_engine() is not None:
         figure.get_layout_engine().execute(figure)
         figure.set_layout_engine(None)  # laid out once, for every format alike, and not drawn for that alone
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+    figure.canvas.draw()
+    found = {".png": png(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())), slack=SLACK, dots=_DOTS)}
+    if "pdf" in formats:
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix[1:], dpi=_DOTS, metadata=metadata)
-        found[suffix] = buffer.getvalue()
+        figure.savefig(buffer, format="pdf", dpi=_DOTS, metadata={"CreationDate": None})
+        found[".pdf"] = buffer.getvalue()
     return found
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark import pictures
-from benchmark.errors import InputError
+from benchmark.errors import InputError, unknown
 from benchmark.records import Store
 from benchmark.report.artifact import Artifact, choose
 from benchmark.report.claims import SUBJECT
 from benchmark.report.context import Context
-from benchmark.report.draw import Drawing, draw_all
+from benchmark.report.draw import FORMATS, Drawing, draw_all
 from benchmark.report.export import cells_parquet, records_parquet
 from benchmark.report.known import remembering, snapshot
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
@@ -60,9 +60,27 @@ def _open(results: Path, only: str | None, stale: set[str] | None) -> tuple[Cont
     return Context(store, records, stale_fits(records) if stale is None else stale), chosen
 
 
-def render(results: Path, out: Path, only: str | None = None, stale: set[str] | None = None) -> list[Path]:
+def parse_formats(text: str | None) -> tuple[str, ...]:
+    """The formats in `a,b`, in their order, PNG among them always; all of them for None. Raises InputError."""
+    names = FORMATS if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    for name in names or [""]:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS)
+    return tuple(one for one in FORMATS if one in {"png", *names})
+
+
+def render(
+    results: Path,
+    out: Path,
+    only: str | None = None,
+    stale: set[str] | None = None,
+    formats: Collection[str] = FORMATS,
+    home: Path | None = None,
+) -> list[Path]:
     """Write every artifact for the records under `results` into `out`; returns the files written.
 
+    formats: of `FORMATS`; what an earlier report there has in others is removed where it is of the same name.
+    home: where it will be read, if not in `out`: links lead from there.
     Raises InputError when there is nothing to report or `out` cannot be written.
     """
     ctx, chosen = _open(results, only, stale)
@@ -71,14 +89,21 @@ def render(results: Path, out: Path, only: str | None = None, stale: set[str] | 
     def figures() -> Iterator[Figure]:
         # From the last artifact on: the claims take longest and draw nothing, so other processes draw meanwhile.
         for artifact in reversed(chosen):
-            sections.insert(0, Section(artifact, artifact.build(ctx)))
+            sections.insert(0, Section(artifact, _linked(artifact.build(ctx), results, home or out)))
             yield from sections[0].drawn.figures
 
     with _writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
-    drawings = draw_all(figures(), many=len(ctx.records) >= _MANY)
+    drawings = draw_all(figures(), many=len(ctx.records) >= _MANY, formats=formats)
     with _writing_to(out):
-        return _write_all(ctx, sections, drawings, out)
+        return _write_all(ctx, sections, drawings, out, formats)
+
+
+def _linked(drawn: Drawn, results: Path, home: Path) -> Drawn:
+    """What was drawn, without links to files of a results folder that does not hold the report."""
+    if home.resolve().parent == results.resolve():
+        return drawn
+    return replace(drawn, figures=tuple(replace(figure, file="") for figure in drawn.figures))
 
 
 @contextlib.contextmanager
@@ -91,7 +116,13 @@ def _writing_to(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_all(ctx: Context, sections: list[Section], drawings: dict[str, Drawing], out: Path) -> list[Path]:
+def _write_all(
+    ctx: Context,
+    sections: list[Section],
+    drawings: dict[str, Drawing],
+    out: Path,
+    formats: Collection[str],
+) -> list[Path]:
     written: list[Path] = []
     page = ["# Report", "", *_contents(sections)]
     for section in sections:
@@ -101,20 +132,25 @@ def _write_all(ctx: Context, sections: list[Section], drawings: dict[str, Drawin
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
-            written += _write_figure(figure, drawings[figure.name].images, section.artifact.name, out)
-            page += [f"![{markdown(figure.title)}]({figure.name}.png)", "", markdown(figure.caption), ""]
+            images = drawings[figure.name].images
+            written += _write_figure(figure, images, section.artifact.name, out)
+            shown = f"{figure.name}.png" if images else figure.file
+            page += [f"![{markdown(figure.title)}]({shown})", "", markdown(figure.caption), ""]
         page += _gap_lines(section.drawn)
     named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
     written.append(_write(out / "main.csv", to_csv(main).encode()))
-    written.append(_write(out / "cells.parquet", cells_parquet(named)))
-    written.append(_write(out / "records.parquet", records_parquet(ctx.records)))
+    for name, make in (
+        ("cells", lambda: cells_parquet(named)),
+        ("records", lambda: records_parquet(ctx.records)),
+    ):
+        written += _replace(out / f"{name}.parquet", make() if "parquet" in formats else None)
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
     written.append(_write(out / PAGE, html.encode(errors="replace")))
-    written.append(_write(out / MANIFEST, _manifest(ctx, sections, written)))
+    written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats)))
     return written
 
 
@@ -138,11 +174,21 @@ def _gap_lines(drawn: Drawn) -> list[str]:
 
 
 def _write_figure(figure: Figure, images: dict[str, bytes], artifact: str, out: Path) -> list[Path]:
-    written = [_write(out / f"{figure.name}{suffix}", content) for suffix, content in images.items()]
+    written = []
+    for suffix in (".png", ".pdf"):
+        written += _replace(out / f"{figure.name}{suffix}", images.get(suffix))
     written.append(_write(out / f"{figure.name}.txt", (figure.caption + "\n").encode()))
     if figure.data is not None:
         written.append(_write(out / f"{figure.name}.csv", to_csv([(artifact, figure.data)]).encode()))
     return written
+
+
+def _replace(path: Path, content: bytes | None) -> list[Path]:
+    """Write a file, or remove what an earlier report left in its place."""
+    if content is not None:
+        return [_write(path, content)]
+    path.unlink(missing_ok=True)
+    return []
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -150,7 +196,7 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def _manifest(ctx: Context, sections: list[Section], written: list[Path]) -> bytes:
+def _manifest(ctx: Context, sections: list[Section], written: list[Path], formats: Collection[str]) -> bytes:
     """What the folder holds: digests of its text files, and which fits were marked stale when it was made."""
     known = {record.fit_id for record in ctx.records}
     inexact = [f.name for one in sections for f in one.drawn.figures if not f.exact]
@@ -163,6 +209,7 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path]) -> byt
         "inexact": sorted(inexact),
         "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in _TEXT},
         "page": PAGE,
+        "formats": list(formats),
         "images": sorted(p.name for p in written if p.suffix in (".png", ".pdf")),
     }
     return (json.dumps(content, indent=1) + "\n").encode()
@@ -176,21 +223,22 @@ def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02
     """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
 
     Text must be equal byte for byte; of an image's pixels at most a share of `tolerance` may differ by more than a
-    tenth of the range, and its size must agree. Which artifacts were chosen, which fits were stale and how the
-    methods were declared is taken from the committed manifest: a method's later change does not count. Raises
-    InputError when there is no manifest.
+    tenth of the range, and its size must agree. Which artifacts and formats were chosen, which fits were stale and
+    how the methods were declared is taken from the committed manifest: a method's later change does not count.
+    Raises InputError when there is no manifest.
     """
     try:
         manifest = json.loads((committed / MANIFEST).read_text())
         names = ",".join(manifest["artifacts"])
         stale, texts, images = set(manifest["stale"]), dict(manifest["text"]), set(manifest["images"])
+        formats = parse_formats(",".join(manifest.get("formats", FORMATS)))
         inexact, methods = set(manifest["inexact"]), dict(manifest.get("methods", {}))
         with remembering(methods):
             pass
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(committed / MANIFEST)!r} cannot be read: {error}") from error
     with remembering(methods):
-        made = {path.name: path for path in render(results, scratch, names, stale)}
+        made = {path.name: path for path in render(results, scratch, names, stale, formats, committed)}
     problems = []
     for name in sorted({*texts, *(n for n, p in made.items() if p.suffix in _TEXT)}):
         here, there = committed / name, made.get(name)

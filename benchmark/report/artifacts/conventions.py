@@ -9,7 +9,7 @@ from benchmark.errors import InputError
 from benchmark.metrics import Rules
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.precision_recall import pick
+from benchmark.report.artifacts.precision_recall import all_picked, pick
 from benchmark.report.context import Context
 from benchmark.report.frame import Group
 from benchmark.report.mapsheet import group_facts
@@ -104,4 +104,5 @@ ARTIFACT = Artifact(
     suite="paper-codes",
     order=95,
     build=build,
+    codes=lambda ctx: all_picked(ctx, _ROWS),
 )

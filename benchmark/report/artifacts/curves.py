@@ -127,4 +127,5 @@ ARTIFACT = Artifact(
     suite="paper-main",
     order=60,
     build=build,
+    curves=True,
 )

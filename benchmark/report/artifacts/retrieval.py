@@ -12,7 +12,7 @@ from benchmark import datastore, registry
 from benchmark.errors import InputError
 from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.precision_recall import pick
+from benchmark.report.artifacts.precision_recall import all_picked, pick
 from benchmark.report.context import Context
 from benchmark.report.frame import Group
 from benchmark.report.sheet import Drawn, Figure, Gap
@@ -157,4 +157,5 @@ ARTIFACT = Artifact(
     suite="paper-codes",
     order=85,
     build=build,
+    codes=lambda ctx: all_picked(ctx, _METHODS),
 )

@@ -37,7 +37,7 @@ def build(ctx: Context) -> Drawn:
         last = next((grid for grid in reversed(grids) if key not in found and _readable(grid)), None)
         if last is not None:
             found[key] = (record, last)
-    figures = tuple(_figure(record, path) for _, (record, path) in sorted(found.items()))
+    figures = tuple(_figure(record, path, ctx.store.root) for _, (record, path) in sorted(found.items()))
     return Drawn((), figures, () if figures else (ctx.no_records("generated images", "paper-curves"),))
 
 
@@ -51,7 +51,7 @@ def _readable(grid: Path) -> bool:
     return True
 
 
-def _figure(record: Record, path: Path) -> Figure:
+def _figure(record: Record, path: Path, root: Path) -> Figure:
     spec = record.spec
     step = re.sub(r"\D", "", path.stem)
 
@@ -74,6 +74,7 @@ def _figure(record: Record, path: Path) -> Figure:
         f"class; where MCMC revises them, each row of generated images is followed by the same after it. "
         f"Fit {record.fit_id}, seed {spec.seed}.",
         draw=draw,
+        file=(Path("..") / path.relative_to(root)).as_posix(),
     )
 
 

@@ -40,7 +40,8 @@ _PRIVATE_BLACK = "#010101"  # black that stays black on a dark page
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure as embedded: `svg` markup, or a PNG as a data URI where that would be too large.
+    """One figure as shown: `svg` markup; or the `uri` of a PNG, as data where the markup would be too large, or the
+    name of the file beside the page.
 
     width: inches as drawn. styles: class -> declarations that the SVG uses. points: what hovering shows.
     """
@@ -51,6 +52,11 @@ class Picture:
     width: float
     styles: dict[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
+
+
+def linked(name: str, figure: Any) -> Picture:
+    """The figure, already laid out, as the PNG file of its name beside the page."""
+    return Picture(name, "", f"{name}.png", float(figure.get_size_inches()[0]), {}, points(figure))
 
 
 def picture(name: str, figure: Any, png: bytes) -> Picture:

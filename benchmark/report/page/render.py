@@ -22,7 +22,7 @@ from benchmark.report.style import COLOURS
 
 
 def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Mapping[str, Picture]) -> str:
-    """The whole report as one HTML document that needs nothing beside it.
+    """The whole report as one HTML document that needs nothing beside it but linked pictures.
 
     sections: (artifact, what was drawn of it). pictures: by figure name; a figure without one shows its values
     alone. The same records give the same text. The content security policy names the digests of the page's one
@@ -60,6 +60,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             style=Markup(style),
             script=Markup(script),
             style_digest=_digest(style),
+            files=any(one.uri and not one.uri.startswith("data:") for one in shown),
             script_digest=_digest(script),
             version=__version__,
             markup=Markup,
