@@ -15,6 +15,7 @@ ROOT = Path(benchmark.__file__).parent
 #: From the bottom of the building upwards. `methods` and `datasets` may import `PLUGIN_MAY_IMPORT` only.
 LAYERS = (
     "errors",
+    "rounding",
     "spec",
     "views",
     "corruptions",

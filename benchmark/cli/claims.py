@@ -20,6 +20,7 @@ def command(results: str, as_json: bool) -> int:
     from benchmark.report.claim_list import CLAIMS
     from benchmark.report.claims import RECONSTRUCTION, as_dict, judge
     from benchmark.report.context import Context
+    from benchmark.rounding import rounded_all
 
     store = Store(Path(results))
     records = list(store.records())
@@ -29,7 +30,9 @@ def command(results: str, as_json: bool) -> int:
     findings = [judge(ctx, claim) for claim in CLAIMS]
     if as_json:
         click.echo(
-            json.dumps({"note": RECONSTRUCTION, "claims": [as_dict(one) for one in findings]}, indent=1)
+            json.dumps(
+                {"note": RECONSTRUCTION, "claims": rounded_all([as_dict(one) for one in findings])}, indent=1
+            )
         )
         return 0
     click.echo(RECONSTRUCTION)

@@ -138,6 +138,7 @@ def _show(
 ) -> None:
     import json
 
+    from benchmark.rounding import rounded_all
     from benchmark.scoring import present
 
     if out is not None:
@@ -145,7 +146,7 @@ def _show(
     if per_query is not None:
         _write(per_query, present.per_query_csv(outcome))
     if as_json:
-        click.echo(json.dumps(present.as_dict(outcome, second), indent=2, allow_nan=False))
+        click.echo(json.dumps(rounded_all(present.as_dict(outcome, second)), indent=2, allow_nan=False))
     else:
         click.echo(present.as_text(outcome, second))
 

@@ -19,13 +19,14 @@ from benchmark.cli._text import plain
 def command(results: str, as_json: bool) -> None:
     """Count what a results folder holds, with the failures' reasons."""
     from benchmark.errors import InputError
+    from benchmark.rounding import rounded_all
     from benchmark.status import collect
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     found = collect(Path(results))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(rounded_all(found), indent=2))
     else:
         _print(found)
 

@@ -9,6 +9,7 @@ from typing import Any
 from benchmark.records import Record
 from benchmark.report.markup import csv_rows
 from benchmark.report.sheet import Sheet
+from benchmark.rounding import rounded_all
 
 
 def cells_parquet(sheets: Iterable[tuple[str, Sheet]]) -> bytes:
@@ -40,7 +41,8 @@ def records_parquet(records: Iterable[Record]) -> bytes:
         rows += [{**common, **score} for score in scores]
     numbers = dict.fromkeys(("labels_per_class", "class_split", "epochs", "batch_size", "k"), "int64")
     return _parquet(
-        rows, {**numbers, "value": "float64", "label_fraction": "float64", "label_noise": "float64"}
+        rounded_all(rows),
+        {**numbers, "value": "float64", "label_fraction": "float64", "label_noise": "float64"},
     )
 
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 
 from benchmark.report.sheet import Cell, Sheet
+from benchmark.rounding import rounded
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -114,18 +115,27 @@ def latex(text: str) -> str:
 
 
 def csv_rows(sheets: Iterable[tuple[str, Sheet]]) -> list[dict[str, object]]:
-    """One flat row per cell of (artifact, sheet) pairs: numbers at full precision, the fits they rest on."""
+    """One flat row per cell of (artifact, sheet) pairs: rounded numbers, the fits they rest on."""
     rows: list[dict[str, object]] = []
     for artifact, sheet in sheets:
         facts = {name: sheet.facts.get(name, "") for name in _CSV_FACTS}
         for key, column, cell in sheet.cells():
             row: dict[str, object] = {"artifact": artifact, "sheet": sheet.name, **facts}
             row |= {"row": " / ".join(key), "column": column, "metric": sheet.metric}
-            row |= {"mean": cell.mean, "sd": cell.deviation, "n": len(cell.values), "planned": cell.planned}
-            row |= {"failed": cell.failed, "stale": cell.stale, "mark": cell.mark, "p": cell.p}
+            row |= {
+                "mean": _round(cell.mean),
+                "sd": _round(cell.deviation),
+                "n": len(cell.values),
+                "planned": cell.planned,
+            }
+            row |= {"failed": cell.failed, "stale": cell.stale, "mark": cell.mark, "p": _round(cell.p)}
             row |= {"flags": "; ".join(cell.flags), "fits": " ".join(cell.fits), "text": cell.text}
             rows.append(row)
     return rows
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
 
 
 def to_csv(sheets: Iterable[tuple[str, Sheet]]) -> str:

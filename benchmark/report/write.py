@@ -22,6 +22,7 @@ from benchmark.report.known import remembering, snapshot
 from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.page import page_html, words
 from benchmark.report.sheet import Drawn, Figure, Sheet
+from benchmark.rounding import same_text
 from benchmark.status import stale_fits
 from benchmark.writing import write_file
 
@@ -141,11 +142,9 @@ def _write_all(
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
     written.append(_write(out / "main.csv", to_csv(main).encode()))
-    for name, make in (
-        ("cells", lambda: cells_parquet(named)),
-        ("records", lambda: records_parquet(ctx.records)),
-    ):
-        written += _replace(out / f"{name}.parquet", make() if "parquet" in formats else None)
+    tabled = "parquet" in formats
+    written += _replace(out / "cells.parquet", cells_parquet(named) if tabled else None)
+    written += _replace(out / "records.parquet", records_parquet(ctx.records) if tabled else None)
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
@@ -222,10 +221,10 @@ def _digest(content: bytes) -> str:
 def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02) -> list[str]:
     """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
 
-    Text must be equal byte for byte; of an image's pixels at most a share of `tolerance` may differ by more than a
-    tenth of the range, and its size must agree. Which artifacts and formats were chosen, which fits were stale and
-    how the methods were declared is taken from the committed manifest: a method's later change does not count.
-    Raises InputError when there is no manifest.
+    Text must be the same, its numbers within `rounding.RELATIVE`; of an image's pixels at most a share of `tolerance`
+    may differ by more than a tenth of the range, and its size must agree. Which artifacts and formats were chosen, which
+    fits were stale and how the methods were declared is taken from the committed manifest: a method's later change does
+    not count. Raises InputError when there is no manifest.
     """
     try:
         manifest = json.loads((committed / MANIFEST).read_text())
@@ -244,7 +243,7 @@ def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02
         here, there = committed / name, made.get(name)
         if there is None or not here.is_file():
             problems.append(f"{name}: {'not made any more' if there is None else 'not in the report'}")
-        elif here.read_bytes() != there.read_bytes():
+        elif not same_text(*(file.read_text(errors="replace") for file in (here, there))):
             problems.append(f"{name}: differs")
     if manifest.get("page"):
         problems += _page_problems(committed / PAGE, made[PAGE])
@@ -260,7 +259,7 @@ def _page_problems(committed: Path, made: Path) -> list[str]:
     """The page must say the same; its drawings are the pictures that are compared as such."""
     if not committed.is_file():
         return [f"{PAGE}: missing"]
-    same = words(committed.read_text(errors="replace")) == words(made.read_text(errors="replace"))
+    same = same_text(*(words(page.read_text(errors="replace")) for page in (committed, made)))
     return [] if same else [f"{PAGE}: differs"]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
+from benchmark.rounding import rounded, rounded_all
 from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
 from benchmark.scoring.session import Outcome
 from benchmark.scoring.uncertainty import Paired
@@ -207,7 +208,7 @@ def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None =
     writer = csv.writer(text, lineterminator="\n")
     head = ["kind", "name", "value", "low", "high", "p_value", *rules]
     writer.writerow(["file", "bits", "queries", "database", *head])
-    writer.writerows([*facts, *row] for row in rows)
+    writer.writerows(rounded_all([*facts, *row]) for row in rows)
     return text.getvalue()
 
 
@@ -222,5 +223,5 @@ def per_query_csv(outcome: Outcome) -> str:
     writer.writerow(["query", *columns])
     for at, name in enumerate(names):
         row = (column[at] for column in columns.values())
-        writer.writerow([name, *("" if value != value else repr(float(value)) for value in row)])
+        writer.writerow([name, *("" if value != value else repr(rounded(float(value))) for value in row)])
     return text.getvalue()

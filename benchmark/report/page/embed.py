@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.records import Record
 from benchmark.report.context import Context
 from benchmark.report.sheet import Cell, Sheet
+from benchmark.rounding import rounded
 
 #: Characters that HTML or an old JavaScript would act on inside a script element.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"}
@@ -25,7 +26,7 @@ def script_json(content: Any) -> str:
 
 def _finite(content: Any) -> Any:
     if isinstance(content, float):
-        return content if math.isfinite(content) else None
+        return rounded(content) if math.isfinite(content) else None
     if isinstance(content, dict):
         return {str(key): _finite(value) for key, value in content.items()}
     return [_finite(value) for value in content] if isinstance(content, list | tuple) else content

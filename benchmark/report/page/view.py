@@ -11,6 +11,7 @@ from benchmark.records import Record
 from benchmark.report.context import Context, common_path
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet
 from benchmark.report.style import COLOURS, place
+from benchmark.rounding import rounded
 
 #: Columns that hold a method's name, which gets the method's colour.
 _METHOD_COLUMNS = ("method", "row")
@@ -111,7 +112,7 @@ def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
     if len(cell.text) > 40 and "num" not in classes:
         classes.append("long")
     text = cell.text.rstrip("†‡") if cell.mean is not None else cell.text
-    value = "" if cell.mean is None else repr(cell.mean)
+    value = "" if cell.mean is None else repr(rounded(cell.mean))
     aside = cell.aside if cell.mark == "best" else ""
     return CellView(
         text, cell.text[len(text) :], value, " ".join(classes), aside, bool(cell.fits or cell.note)
