@@ -1,8 +1,8 @@
 """Exported numbers: as many digits as mean something on every processor, and a comparison that knows so.
 
-The order in which a processor adds changes a mean in its 16th digit. What is exported (CSV, Parquet, JSON, the page)
-has ten significant digits and at most twelve decimals; records keep every digit. A number may still lie on an edge
-between two roundings, so exported numbers are compared as numbers.
+The order in which a processor adds changes a mean in its 16th digit. What is exported (CSV, Parquet, JSON, the
+page) has ten significant digits and at most twelve decimals; records keep every digit. A number may still lie on an
+edge between two roundings, so exported numbers are compared as numbers.
 """
 
 from __future__ import annotations

@@ -221,10 +221,10 @@ def _digest(content: bytes) -> str:
 def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02) -> list[str]:
     """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
 
-    Text must be the same, its numbers within `rounding.RELATIVE`; of an image's pixels at most a share of `tolerance`
-    may differ by more than a tenth of the range, and its size must agree. Which artifacts and formats were chosen, which
-    fits were stale and how the methods were declared is taken from the committed manifest: a method's later change does
-    not count. Raises InputError when there is no manifest.
+    Text must be the same, its numbers within `rounding.RELATIVE`; of an image's pixels at most a share of
+    `tolerance` may differ by more than a tenth of the range, and its size must agree. Which artifacts and formats
+    were chosen, which fits were stale and how the methods were declared is taken from the committed manifest: a
+    method's later change does not count. Raises InputError when there is no manifest.
     """
     try:
         manifest = json.loads((committed / MANIFEST).read_text())

@@ -1,13 +1,14 @@
 """What public repositories compute, as data: the same codes under each one's rules.
 
 Every convention states the file it reproduces. Some rank with numpy's default argsort, an unstable
-sort: the order it leaves inside a tie follows from no rule, and may differ between numpy versions and
-processors. Those conventions call the very same function on the very same values.
+sort: the order it leaves inside a tie follows from no rule, and differs between numpy versions and
+processors. Those conventions call the very same function on the very same values, so their number is this
+processor's; `tie_orders` has what depends on the codes alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,11 @@ class Convention:
     note: str
     drop_last: bool = False
     takes_k: bool = True
+
+    @property
+    def open_ties(self) -> bool:
+        """Whether an unstable sort decides what stands where inside ties."""
+        return self.sign != "none" and self.sort in ("distance", "similarity", "partition")
 
     def describe(self) -> str:
         """The rule in a few words, fit for a table."""
@@ -180,16 +186,8 @@ def _ranked(
     rules: Rules,
 ) -> dict[str, Floats]:
     """Walk the queries: products, the repository's sort, average precision of the list it keeps."""
-    queries, items = matrices
-    relevance = Relevance(codes)
-    owners, rows = match_ids(*codes.ids, len(queries), len(items)) if rules.exclude_self else (None, None)
-    values = {convention.name: np.full(len(queries), np.nan) for convention in conventions}
-    for query, products in scores(queries, items):
-        relevant = relevance.of(query)
-        if owners is not None and rows is not None:
-            absent = rows[owners == query]
-            products, relevant = np.delete(products, absent), np.delete(relevant, absent)
-        limit = len(products) if rules.k is None else min(rules.k, len(products))
+    values = {convention.name: np.full(len(matrices[0]), np.nan) for convention in conventions}
+    for query, products, relevant, limit in ranked_lists(matrices, codes, rules):
         order = _order(conventions[0].sort, products, codes.bits, limit)
         for convention in conventions:
             if order is None:
@@ -201,6 +199,21 @@ def _ranked(
             if found or convention.no_hit == "zero":
                 values[convention.name][query] = value
     return values
+
+
+def ranked_lists(
+    matrices: tuple[NDArray[Any], NDArray[Any]], codes: CodeSet, rules: Rules
+) -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_], int]]:
+    """(query, its products with every item, which are relevant, how many are kept) for each query in turn."""
+    queries, items = matrices
+    relevance = Relevance(codes)
+    owners, rows = match_ids(*codes.ids, len(queries), len(items)) if rules.exclude_self else (None, None)
+    for query, products in scores(queries, items):
+        relevant = relevance.of(query)
+        if owners is not None and rows is not None:
+            absent = rows[owners == query]
+            products, relevant = np.delete(products, absent), np.delete(relevant, absent)
+        yield query, products, relevant, len(products) if rules.k is None else min(rules.k, len(products))
 
 
 def _order(sort: str, products: NDArray[Any], bits: int, limit: int) -> NDArray[np.intp] | None:

@@ -94,11 +94,26 @@ def _convention_table(outcome: Outcome) -> str:
     rows, alike = [], _comparable(outcome)
     for name, values in outcome.conventions.items():
         rule = str(values) if isinstance(values, InputError) else CONVENTIONS[name].describe()
-        rows.append([name, _number("map", mean_of(values)), rule])
+        rows.append([name, _number("map", mean_of(values)), *_orders(name, outcome), rule])
     others = [name for name in outcome.conventions if name not in alike]
     left_out = f"without {', '.join(others)}: mAP@all" if others else ""
-    rows.append(["spread (max - min)", _number("map", _spread(outcome)), left_out])
-    return _table(["convention", f"mAP@{'all' if k is None else k}", "rule"], rows)
+    head = ["convention", f"mAP@{'all' if k is None else k}"]
+    if outcome.tie_orders:
+        head.append("over all orders in ties")
+    rows.append(["spread (max - min)", _number("map", _spread(outcome)), *[""] * (len(head) - 2), left_out])
+    caption = (
+        "\nover all orders in ties: mean [least, largest]; where these stand, the mAP is this processor's, "
+        "by the order that its unstable sort leaves"
+    )
+    return _table([*head, "rule"], rows) + (caption if outcome.tie_orders else "")
+
+
+def _orders(name: str, outcome: Outcome) -> list[str]:
+    """A column of its own where some convention leaves ties open."""
+    if name not in outcome.tie_orders:
+        return [""] if outcome.tie_orders else []
+    mean, low, high = (_number("map", mean_of(values)) for values in outcome.tie_orders[name])
+    return [f"{mean} [{low}, {high}]"]
 
 
 def _comparable(outcome: Outcome) -> list[str]:
@@ -171,8 +186,11 @@ def _known(value: float) -> float | None:
 def _convention(name: str, outcome: Outcome) -> dict[str, Any]:
     convention, values = CONVENTIONS[name], outcome.conventions[name]
     reason = str(values) if isinstance(values, InputError) else None
-    facts = {"name": name, "map": _known(mean_of(values)), "k": _cutoff(name, outcome)}
+    facts: dict[str, Any] = {"name": name, "map": _known(mean_of(values)), "k": _cutoff(name, outcome)}
     facts |= {"in_spread": name in _comparable(outcome), "rule": convention.describe()}
+    if name in outcome.tie_orders:
+        three = zip(("mean", "least", "largest"), outcome.tie_orders[name])
+        facts["over_tie_orders"] = {key: _known(mean_of(values)) for key, values in three}
     return {**facts, "source": convention.source, "unavailable": reason}
 
 
@@ -201,6 +219,9 @@ def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None =
     for name, values in outcome.conventions.items():
         own: list[Any] = [_cutoff(name, outcome) if key == "k" else None for key in rules]
         rows.append(["convention", name, _known(mean_of(values)), None, None, None, *own])
+        if name in outcome.tie_orders:
+            three = [_known(mean_of(one)) for one in outcome.tie_orders[name]]
+            rows.append(["convention over tie orders", name, *three, None, *own])
     for key, test in (against[1] if against else {}).items():
         found = [_known(one) for one in (test.difference, test.low, test.high, test.p_value)]
         rows.append(["difference", key, *found, *rules.values()])

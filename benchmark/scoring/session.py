@@ -14,6 +14,7 @@ from benchmark.metrics.evaluation import GRADED, RETRIEVAL
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import Convention, score_conventions
+from benchmark.scoring.tie_orders import TieOrders, tie_orders
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
 #: Metrics of `run --views` alone: they need a second data set's queries.
@@ -40,7 +41,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was computed. `intervals` and `conventions` are empty unless asked for."""
+    """What was computed. `intervals` and `conventions` are empty unless asked for.
+
+    conventions: as their repositories' own calls give it here. tie_orders: what those with an unstable sort can
+    give.
+    """
 
     codes: CodeSet
     request: Request
@@ -48,6 +53,7 @@ class Outcome:
     health: dict[str, dict[str, float]]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     conventions: dict[str, Floats | InputError] = field(default_factory=dict)
+    tie_orders: dict[str, TieOrders] = field(default_factory=dict)
 
 
 def score(codes: CodeSet, request: Request) -> Outcome:
@@ -77,15 +83,16 @@ def score(codes: CodeSet, request: Request) -> Outcome:
             seed=request.seed,
             confidence=request.confidence,
         )
-    conventions = {}
+    conventions, orders = {}, dict[str, TieOrders]()
     if request.conventions:
         conventions = score_conventions(request.conventions, codes, request.rules, request.seed)
         for name, found in conventions.items():
             if isinstance(found, InputError) and len(request.conventions) < 3:
                 raise InputError(f"convention {name!r} {found}")
+        orders = tie_orders(request.conventions, codes, request.rules, request.seed)
     sets = {side: code_health(one, codes.bits) for side, one in zip(("query", "database"), packed)}
     kept = {side: {key: facts[key] for key in health} for side, facts in sets.items() if health}
-    return Outcome(codes, request, evaluation, kept, intervals, conventions)
+    return Outcome(codes, request, evaluation, kept, intervals, conventions, orders)
 
 
 def _split(metrics: Sequence[str] | None) -> tuple[list[str] | None, list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,9 +18,12 @@ from benchmark.report.mapsheet import group_facts
 from benchmark.report.sheet import Cell, Drawn, Gap, Sheet, number_cell, text_cell
 from benchmark.scoring.codeset import CodeSet, load_codes
 from benchmark.scoring.conventions import CONVENTIONS, score_conventions, spread
+from benchmark.scoring.tie_orders import tie_orders
 
 #: Rows of one table: the methods with the highest mAP, and queries scored, evenly spaced.
 _ROWS, _QUERIES = 4, 200
+#: One value; or, where ties are open, mean, least and largest.
+Found = tuple[float, ...]
 
 
 def build(ctx: Context) -> Drawn:
@@ -35,24 +40,32 @@ def build(ctx: Context) -> Drawn:
     return Drawn(tuple(sheets), (), tuple(gaps))
 
 
-def _scores(ctx: Context, record: Record) -> dict[str, float | None] | None:
-    """convention -> mAP (None: not computable from sign codes), and ours under the record's own rules."""
+def _scores(ctx: Context, record: Record) -> dict[str, Found | None] | None:
+    """convention -> what it gives (None: not computable from sign codes)."""
     if record.protocol is None:
         return None
     try:
         codes = _thinned(load_codes((str(ctx.store.folder(record.spec) / "codes.npz"),)))
         rules = Rules(**{name: record.protocol.rules[name] for name in Rules.__dataclass_fields__})
-        found = score_conventions([*CONVENTIONS.values()], codes, rules)
+        certain = [one for one in CONVENTIONS.values() if not one.open_ties]
+        values = score_conventions(certain, codes, rules)
+        orders = tie_orders([*CONVENTIONS.values()], codes, rules)
     except (InputError, KeyError, TypeError, ValueError):
         return None
-    return {name: _mean(values) for name, values in found.items()}
+    found = {name: _mean(one) for name, one in values.items()}
+    found |= {name: _mean(*three) for name, three in orders.items()}
+    return {name: found[name] for name in CONVENTIONS}
 
 
-def _mean(values: NDArray[np.float64] | InputError) -> float | None:
-    """To four digits: an unstable sort may differ between processors beyond them."""
-    if isinstance(values, InputError) or np.isnan(values).all():
-        return None
-    return round(float(np.nanmean(values)), 4)
+def _mean(*values: NDArray[np.float64] | InputError) -> Found | None:
+    known = [one for one in values if not isinstance(one, InputError) and not np.isnan(one).all()]
+    return tuple(float(np.nanmean(one)) for one in known) if len(known) == len(values) else None
+
+
+def _cell(found: Found | None, fit: str) -> Cell:
+    """The value; of an unstable sort its mean over all orders inside ties, and between which two it may lie."""
+    cell = number_cell(found[0] if found else None, [fit])
+    return replace(cell, unit=f" [{found[1]:.4f}, {found[2]:.4f}]") if found and len(found) > 1 else cell
 
 
 def _thinned(codes: CodeSet) -> CodeSet:
@@ -64,15 +77,15 @@ def _thinned(codes: CodeSet) -> CodeSet:
     return CodeSet(codes.name, codes.bits, matrices, None, labels, (ids, codes.ids[1]), codes.notes)
 
 
-def _sheet(group: Group, rows: dict[str, dict[str, float | None]], picked: dict[str, Record]) -> Sheet:
+def _sheet(group: Group, rows: dict[str, dict[str, Found | None]], picked: dict[str, Record]) -> Sheet:
     names = [name for name in CONVENTIONS if any(found[name] is not None for found in rows.values())]
     methods = sorted(rows)
     body = []
     for name in names:
-        cells: list[Cell] = [number_cell(rows[one][name], [picked[one].fit_id]) for one in methods]
+        cells = [_cell(rows[one][name], picked[one].fit_id) for one in methods]
         body.append((text_cell(name), *cells, text_cell(CONVENTIONS[name].describe())))
     wide = [
-        number_cell(spread(v for v in rows[one].values() if v is not None), [picked[one].fit_id])
+        number_cell(spread(v[0] for v in rows[one].values() if v is not None), [picked[one].fit_id])
         for one in methods
     ]
     body.append((text_cell("spread"), *wide, text_cell("largest minus smallest")))
@@ -80,6 +93,8 @@ def _sheet(group: Group, rows: dict[str, dict[str, float | None]], picked: dict[
     notes = [
         f"the very same codes, at most {_QUERIES} evenly spaced queries against the whole database, seed "
         f"{picked[methods[0]].spec.seed}, {picked[methods[0]].spec.bits} bits",
+        "in brackets what the order that an unstable sort leaves inside ties can give; it differs between "
+        "processors and numpy versions, so the mean over all orders stands before it",
         *group.captions,
     ]
     if absent:
