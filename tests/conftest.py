@@ -10,10 +10,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.programs import HELD, Held
+if TYPE_CHECKING:
+    from tests.programs import Held
 
 # Before anything of the project is imported: tests must not read or write the user's cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="benchmark-test-cache-")
@@ -72,6 +74,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 @pytest.fixture
 def held(plugin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Held:
     """Install the method `held`, here and for the processes that a test starts."""
+    from tests.programs import HELD, Held
+
     plugin("held", HELD)
     folder = tmp_path / "held"
     folder.mkdir()

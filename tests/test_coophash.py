@@ -15,6 +15,8 @@ from methods.coophash import CoopHash, CoopHashParams
 from methods.coophash.networks import Descriptor, FixedProjection, Generator
 from methods.coophash.pairs import LabelPool
 
+pytestmark = pytest.mark.processor
+
 SMALL = {"latent": 4, "generator_width": 4, "pairs": 6, "langevin_steps": 2}
 VARIANTS = {variant.name: variant.params for variant in CoopHash.variants}
 TASK = Task(bits=8, classes=10, channels=1, height=8, width=8)

@@ -8,6 +8,8 @@ from torch.autograd import gradcheck
 
 from methods.coophash import losses
 
+pytestmark = pytest.mark.processor
+
 F64 = torch.float64
 
 

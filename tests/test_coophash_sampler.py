@@ -6,6 +6,8 @@ from torch import nn
 
 from methods.coophash.sampler import LangevinSettings, frozen, langevin
 
+pytestmark = pytest.mark.processor
+
 SHAPE = (4000, 1, 2, 2)
 
 

@@ -16,6 +16,8 @@ from benchmark.corruptions.tables import strength
 from benchmark.errors import InputError
 from benchmark.views import COMMON, CORRUPTIONS
 
+pytestmark = pytest.mark.processor
+
 
 def _photos(size: int) -> torch.Tensor:
     """Crops of scikit-learn's two photographs, uint8 (12, 3, size, size)."""

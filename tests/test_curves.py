@@ -249,6 +249,7 @@ def test_a_rude_method_is_left_as_it_was() -> None:
         assert torch.equal(tensor, before[name]), name
 
 
+@pytest.mark.processor
 def test_a_resumed_fit_has_the_same_curve(tmp_path: Path, watched: Outcome) -> None:
     with stop_after(4) as stop, pytest.raises(Interrupted):
         fit(workdir=tmp_path, stop=stop)
@@ -320,6 +321,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         inception.check_inception(tmp_path / "other.pth")
 
 
+@pytest.mark.slow
 def test_fid_is_computed_from_a_weights_file_of_either_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from methods.hashgan.networks import Critic, Generator, SimilarityCondition
 from methods.hashgan.stages import PairLoss, critic_terms, generator_terms, hash_terms
 from methods.lsh import LSH
 
+pytestmark = pytest.mark.processor
+
 F64 = torch.float64
 SMALL = {
     "latent": 4,

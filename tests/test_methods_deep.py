@@ -21,6 +21,8 @@ from methods._stepwise import StepwiseMethod
 from methods._unsupervised import UnsupervisedMethod
 from methods.greedyhash_u import GreedyHashU
 
+pytestmark = pytest.mark.processor
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

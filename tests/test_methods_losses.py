@@ -19,6 +19,8 @@ import torch
 from benchmark.contracts import FitContext, HashData, Task
 from methods._stepwise import Batch, StepwiseMethod
 
+pytestmark = pytest.mark.processor
+
 N, K, C = 6, 4, 3
 SINGLE = np.eye(C)[[0, 1, 2, 0, 1, 0]]
 MULTI = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1], [1, 1, 1], [1, 0, 0]], dtype=float)

@@ -17,6 +17,8 @@ from methods._rotation import rotate
 from methods.itq import ITQ, ITQParams
 from methods.sdh import SDH, SDHParams
 
+pytestmark = pytest.mark.processor
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

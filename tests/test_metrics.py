@@ -15,6 +15,8 @@ from benchmark import metrics
 from benchmark.errors import InputError
 from benchmark.metrics import METRICS, Rules, evaluate, mean_average_precision, metric_of, pack_codes
 
+pytestmark = pytest.mark.processor
+
 NORMALISERS = ("retrieved-in-k", "all-relevant")
 AT = (1, 2, 4, 30)
 

@@ -16,6 +16,8 @@ from benchmark.metrics import Rules, code_health, evaluate, mean_average_precisi
 from benchmark.metrics.engines import choose_engine, count, thread_count
 from benchmark.metrics.problem import build_problem
 
+pytestmark = pytest.mark.processor
+
 ENGINES = ("numpy", "numba", "torch")
 
 

@@ -477,6 +477,7 @@ def test_a_cell_opens_its_records_by_mouse_and_by_keyboard(browser: Any, report:
     ):
         assert shown in text
     page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
     assert page.locator("dialog[open]").count() == 0
     failed = page.locator("td.failed button.cell").first
     failed.focus()

@@ -11,6 +11,8 @@ import pytest
 from benchmark.report import check
 from benchmark.report.write import MANIFEST
 
+pytestmark = pytest.mark.processor
+
 ROOT = Path(__file__).parents[1]
 #: A folder that someone adds is covered without a change here.
 FOLDERS = sorted({path.parents[3].name for path in ROOT.glob("results/reproduced/*/*/*/*/record.json")})

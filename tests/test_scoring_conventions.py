@@ -13,6 +13,8 @@ from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import CONVENTIONS, choose_conventions, score_conventions, spread
 from benchmark.scoring.present import mean_of
 
+pytestmark = pytest.mark.processor
+
 CASES = ["plain", "zeros", "no hit", "multi"]
 KS = [None, 7, 60, 100]
 

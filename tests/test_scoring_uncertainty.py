@@ -10,6 +10,8 @@ import pytest
 from benchmark.errors import InputError
 from benchmark.scoring.uncertainty import bootstrap, paired
 
+pytestmark = pytest.mark.processor
+
 
 def test_intervals_cover_a_known_mean():
     rng = np.random.default_rng(0)

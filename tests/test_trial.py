@@ -15,6 +15,8 @@ from benchmark.trial import Interrupted, Outcome, run_job
 from benchmark.watch import Runtime
 from tests.helpers import digits, method_source, one_spec, stop_after
 
+pytestmark = pytest.mark.processor
+
 Plugin = Callable[..., Path]
 
 
@@ -190,8 +192,8 @@ def test_validation_never_touches_the_queries() -> None:
     assert (outcome.record.protocol.tuning, outcome.record.protocol.labelled) == (50, 450)
 
 
-def test_peeking_is_flagged_and_never_below_its_own_last_model() -> None:
-    last, peek = trial(), trial(selection="peek")
+def test_peeking_is_flagged_and_never_below_its_own_last_model(hashnet: Outcome) -> None:
+    last, peek = hashnet, trial(selection="peek")
     assert peek.record.protocol is not None
     assert "PEEKING" in peek.record.protocol.selection_text
     assert peek.record.score() >= last.record.score()
