@@ -17,6 +17,8 @@ from benchmark.spec import parse
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 SMALL = {"latent": 4, "generator_width": 4, "pairs": 6, "langevin_steps": 2}
 VARIANTS = {variant.name: variant.params for variant in CoopHash.variants}
 TASK = Task(bits=8, classes=10, channels=1, height=8, width=8)

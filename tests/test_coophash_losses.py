@@ -10,6 +10,8 @@ from benchmark.methods.coophash import losses
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 F64 = torch.float64
 
 

@@ -23,6 +23,8 @@ from benchmark.spec import parse
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 F64 = torch.float64
 SMALL = {
     "latent": 4,

@@ -23,6 +23,8 @@ from benchmark.methods.greedyhash_u import GreedyHashU
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

@@ -21,6 +21,8 @@ from benchmark.methods._stepwise import Batch, StepwiseMethod
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 N, K, C = 6, 4, 3
 SINGLE = np.eye(C)[[0, 1, 2, 0, 1, 0]]
 MULTI = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1], [1, 1, 1], [1, 0, 0]], dtype=float)

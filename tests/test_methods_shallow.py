@@ -24,6 +24,8 @@ from benchmark.methods.sdh import SDH, SDHParams
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

@@ -18,6 +18,8 @@ from benchmark.scoring.session import Request, score
 
 pytestmark = pytest.mark.processor
 
+pytestmark = pytest.mark.processor
+
 CASES = ["plain", "zeros", "no hit", "multi"]
 KS = [None, 7, 60, 100]
 
