@@ -140,11 +140,9 @@ def _write_all(
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
     written.append(_write(out / "main.csv", to_csv(main).encode()))
-    for name, make in (
-        ("cells", lambda: cells_parquet(named)),
-        ("records", lambda: records_parquet(ctx.records)),
-    ):
-        written += _replace(out / f"{name}.parquet", make() if "parquet" in formats else None)
+    typed = "parquet" in formats
+    written += _replace(out / "cells.parquet", cells_parquet(named) if typed else None)
+    written += _replace(out / "records.parquet", records_parquet(ctx.records) if typed else None)
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
