@@ -47,7 +47,7 @@ def _readable(grid: Path) -> bool:
             return False
         with Image.open(grid) as image:
             image.load()
-    except (OSError, ValueError, SyntaxError):  # a damaged grid is a gap
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a damaged grid is a gap
         return False
     return True
 
