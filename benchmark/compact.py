@@ -107,7 +107,7 @@ def _files(
     curve = folder / "curve.csv"
     if curve.is_file():
         content["curve.csv"] = curve.read_bytes() if whole_curves else _thinned(curve.read_bytes())
-    for grid in sorted(folder.glob(f"{SAMPLES}/*")):
+    for grid in sorted(path for path in folder.glob(f"{SAMPLES}/*") if path.is_file()):
         content[f"{SAMPLES}/{grid.name}"] = _repacked(grid.read_bytes())
     return content
 
@@ -136,6 +136,6 @@ def _repacked(grid: bytes) -> bytes:
     try:
         with Image.open(io.BytesIO(grid)) as image:
             made = png(image) if image.mode in ("1", "L", "P", "RGB") else grid
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return grid
     return min(grid, made, key=len)

@@ -29,7 +29,8 @@ import numpy as np
 
 from benchmark.records import Store
 from benchmark.status import collect
-from benchmark.tracking import EXPERIMENT, default_uri
+from benchmark.tracker_uri import default_uri
+from benchmark.tracking import EXPERIMENT
 
 #: Twenty-four fits: gradient training with training states every half second, and closed forms between them.
 SWEEP = ["--methods", "hashnet,itq,dpsh", "--bits", "8,16", "--seeds", "0,1,2,3", "--device", "cpu"]

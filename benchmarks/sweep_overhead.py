@@ -21,7 +21,8 @@ from benchmark.progress import Lines
 from benchmark.records import Record, Store
 from benchmark.spec import Sweep
 from benchmark.status import collect
-from benchmark.tracking import Tracker, default_uri
+from benchmark.tracker_uri import default_uri
+from benchmark.tracking import Tracker
 from benchmark.watch import Runtime
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +10,8 @@ import benchmark
 from benchmark.metrics import mean_average_precision
 from benchmark.registry.scan import scan
 
-for module in pkgutil.walk_packages(benchmark.__path__, "benchmark."):
+# Not the checkout beside it, where its methods and data sets are found.
+for module in pkgutil.walk_packages([str(Path(benchmark.__file__).parent)], "benchmark."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 # What the first optimiser, the first printed table, the first decoded digits and the first tracker import.

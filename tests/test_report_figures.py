@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +220,14 @@ def test_variants_stand_beside_methods_in_the_scarcity_table_alone() -> None:
         assert alone.draw().axes[0].get_legend_handles_labels()[1] == ["coophash-nll"]
 
 
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of few bytes that claims to be that large."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [head, b"IDAT" + zlib.compress(b""), b"IEND"]
+    packed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
 def test_a_damaged_grid_of_samples_gives_way_to_the_one_before(tmp_path: Path) -> None:
     store = Store(tmp_path)
     record = timed("hashgan", 32)
@@ -228,6 +238,9 @@ def test_a_damaged_grid_of_samples_gives_way_to_the_one_before(tmp_path: Path) -
     whole = (folder / "step-1.png").read_bytes()
     (folder / "step-2.png").write_bytes(whole[: len(whole) // 2])
     (folder / "step-3.png").write_bytes(b"")
+    (folder / "step-4.png").write_bytes(bomb(20_000, 20_000))
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(folder / "step-4.png")
     (figure,) = choose("samples")[0].build(Context(store, [record], set())).figures
     assert "after 1 updates" in figure.caption
     draw_all([figure], many=False)

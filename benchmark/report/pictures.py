@@ -15,8 +15,7 @@ _COLOURS = 1 << 14
 
 def png(image: Any, *, slack: int = 0, dots: int | None = None) -> bytes:
     """A Pillow picture without transparency as PNG: grey where it is, else a palette where no channel of a pixel
-    moves by more than `slack` of 255, else full colour. Without slack it is packed harder, at ten times the cost.
-    dots: an inch, noted in the file.
+    moves by more than `slack` of 255, else full colour. dots: an inch, noted in the file.
     """
     from PIL import Image
 
@@ -30,5 +29,5 @@ def png(image: Any, *, slack: int = 0, dots: int | None = None) -> bytes:
         picture = few if moved.max(initial=0) <= slack else picture
     buffer = io.BytesIO()
     noted = {} if dots is None else {"dpi": (dots, dots)}
-    picture.save(buffer, format="png", optimize=not slack, **noted)
+    picture.save(buffer, format="png", optimize=True, **noted)
     return buffer.getvalue()

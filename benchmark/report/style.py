@@ -110,8 +110,8 @@ def drawing() -> Iterator[Any]:
 
 
 def encode(figure: Any, formats: Collection[str] = ("png", "pdf")) -> dict[str, bytes]:
-    """The figure as PNG (200 dots an inch) and, if it is among `formats`, as PDF (TrueType fonts embedded), free of
-    dates and versions.
+    """The figure as PNG (200 dots an inch; small where `formats` names no other) and, if that is named, as PDF
+    (TrueType fonts embedded), free of dates and versions.
     """
     from PIL import Image
 
@@ -119,13 +119,21 @@ def encode(figure: Any, formats: Collection[str] = ("png", "pdf")) -> dict[str, 
     if figure.get_layout_engine() is not None:
         figure.get_layout_engine().execute(figure)
         figure.set_layout_engine(None)  # laid out once, for every format alike, and not drawn for that alone
-    figure.canvas.draw()
-    found = {".png": png(Image.fromarray(np.asarray(figure.canvas.buffer_rgba())), slack=SLACK, dots=_DOTS)}
+    if "pdf" in formats or "svg" in formats:
+        found = {".png": _saved(figure, "png", {"Software": None})}
+    else:  # the only picture that is kept: worth the time to make it small
+        figure.canvas.draw()
+        pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba()))
+        found = {".png": png(pixels, slack=SLACK, dots=_DOTS)}
     if "pdf" in formats:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="pdf", dpi=_DOTS, metadata={"CreationDate": None})
-        found[".pdf"] = buffer.getvalue()
+        found[".pdf"] = _saved(figure, "pdf", {"CreationDate": None})
     return found
+
+
+def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=_DOTS, metadata=metadata)
+    return buffer.getvalue()
 
 
 def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
