@@ -93,10 +93,8 @@ def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, 
         verb = "it holds" if len(parts) == 1 else "they hold"
         flag = "--" + missing[0].split()[0].replace("_", "-")
         if "query_ap" in keys:
-            raise InputError(
-                f"{where} lack{'s' * (len(parts) == 1)} {' and '.join(missing)}: `compact` left them out; run the fit "
-                "again for whole codes"
-            )
+            text = "`compact` left them out; run the fit again for whole codes"
+            raise InputError(f"{where} lack{'s' * (len(parts) == 1)} {' and '.join(missing)}: {text}")
         raise InputError(
             f"{where} lack{'s' * (len(parts) == 1)} {' and '.join(missing)}; {verb}: {held_keys}"
             f" (a key of another name: {flag} KEY; a file of one set or array: query=FILE, query_labels=FILE)"
