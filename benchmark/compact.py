@@ -134,7 +134,7 @@ def _repacked(grid: bytes) -> bytes:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(grid)) as image:
+        with Image.open(io.BytesIO(grid), formats=["PNG"]) as image:
             made = png(image) if image.mode in ("1", "L", "P", "RGB") else grid
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return grid

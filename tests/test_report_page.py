@@ -23,6 +23,7 @@ from benchmark.report.page.points import MAX_PER_LINE, points
 from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, text_cell
 from benchmark.report.style import COLOURS, drawing, encode, style
 from benchmark.report.write import check, collect, render
+from benchmark.rounding import rounded, rounded_all
 from tests.programs import PATIENCE
 from tests.test_spec import SPEC
 
@@ -227,7 +228,7 @@ def test_every_cell_leads_to_its_records(results: Path, report: Path) -> None:
                 if cell.fits:
                     opened += 1
                     assert tuple(rows[place][0] for place in embedded_cell[1]) == cell.fits
-                    assert tuple(embedded_cell[0]) == cell.values
+                    assert embedded_cell[0] == rounded_all(cell.values)
     assert opened > 10
     assert report.read_text().count('class="cell" data-c=') == opened
 
@@ -239,7 +240,7 @@ def test_a_record_is_embedded_whole(results: Path, report: Path) -> None:
         assert (row[2], row[3], row[4]) == (record.spec.bits, record.spec.seed, record.state)
         assert data["pool"][row[1]]["method"] == record.spec.method
         shown = [(*data["scores"][name], value) for name, value in zip(row[6][::2], row[6][1::2])]
-        assert shown == [(s.view, s.metric, s.k, s.value) for s in record.scores]
+        assert shown == [(s.view, s.metric, s.k, rounded(s.value)) for s in record.scores]
         assert data["pool"][row[7]]["rules_text"] == PROTOCOL.rules_text
         assert data["pool"][row[8]]["versions"]["torch"] == EVIL
         assert data["pool"][row[9]] == record.command

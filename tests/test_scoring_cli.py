@@ -103,7 +103,7 @@ def files_of_every_kind(folder):
 def test_every_kind_of_file_gives_the_same_number(tmp_path, capsys):
     for names in files_of_every_kind(tmp_path):
         found = scored(capsys, *names, "--metrics", "map")
-        assert found["values"]["map"] == pytest.approx(MAP, abs=1e-12), names
+        assert found["values"]["map"] == pytest.approx(MAP, abs=1e-10), names
         assert found["bits"] == 13
 
 
@@ -168,7 +168,7 @@ def test_json_and_csv_hold_the_same_numbers(good, tmp_path, capsys):
     rows = list(csv.DictReader(out.open()))
     metrics = {row["name"]: float(row["value"]) for row in rows if row["kind"] == "metric"}
     assert metrics == found["values"]
-    assert found["values"]["map"] == pytest.approx(MAP, abs=1e-12)
+    assert found["values"]["map"] == pytest.approx(MAP, abs=1e-10)
     conventions = {row["name"]: float(row["value"]) for row in rows if row["kind"] == "convention"}
     assert conventions == {one["name"]: one["map"] for one in found["conventions"]}
     assert found["spread"] == pytest.approx(max(conventions.values()) - min(conventions.values()))
@@ -195,7 +195,7 @@ def test_rules_reach_the_numbers(good, tmp_path, capsys):
         found = scored(
             capsys, good, option, value, "--k", 3, "--metrics", "map", "--engine", "numba", "--threads", 2
         )
-        assert found["values"]["map"] == pytest.approx(expected, abs=1e-12)
+        assert found["values"]["map"] == pytest.approx(expected, abs=1e-10)
         assert (found["rules"][keyword], found["engine"]) == (value, "numba")
     np.savez(
         tmp_path / "self.npz",

@@ -97,7 +97,7 @@ def as_text(values: Any) -> NDArray[np.str_] | None:
         return None
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RuntimeError):  # of tensors in a list, too
         return None
     if array.dtype.kind == "O" and array.size and all(isinstance(one, (str, bytes)) for one in array.flat):
         flat = [
@@ -132,7 +132,7 @@ def _class_indices(array: NDArray[Any], name: str) -> NDArray[np.int64]:
         raise InputError(f"{name} are no class indices: found {_first_odd(array)}")
     if array.dtype.kind in "if" and (array < 0).any():
         raise InputError(f"{name}: class indices must be 0 or more, found {array.min()}")
-    if array.max() > 2**62:
+    if float(array.max()) > 2**62:
         raise InputError(f"{name}: class index {array.max()} is too large")
     return array.astype(np.int64)
 
