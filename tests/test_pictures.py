@@ -327,7 +327,7 @@ class TestCrop:
 def test_every_place_that_opens_images_names_its_formats() -> None:
     import ast
 
-    root = Path(pictures.__file__).parents[1]
+    root = Path(__file__).parents[1]
     calls = []
     for package in ("benchmark", "datasets", "methods"):
         for path in (root / package).rglob("*.py"):

@@ -141,7 +141,7 @@ def test_a_killed_process_costs_no_figure() -> None:
 def test_the_copied_font_draws_the_same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert family() == COPY
     copy = draw_all([line("MNIST, 32 bits ± α")], many=False)
-    monkeypatch.setattr("benchmark.report.figures.font.family", lambda: ORIGINAL)
+    monkeypatch.setattr("benchmark.report.figures.style.family", lambda: ORIGINAL)
     original = draw_all([line("MNIST, 32 bits ± α")], many=False)
     (one,), (other,) = copy.values(), original.values()
     pair = [np.asarray(Image.open(io.BytesIO(drawing.images[".png"]))) for drawing in (one, other)]
