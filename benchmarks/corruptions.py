@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
 
-from benchmark.corruptions import corrupt
-from benchmark.views import COMMON, CORRUPTIONS, SEVERITIES
+from benchmark.data.corruptions import corrupt
+from benchmark.spec.views import COMMON, CORRUPTIONS, SEVERITIES
 
 IMAGES = 500
 

@@ -27,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.records import Store
-from benchmark.status import collect
-from benchmark.tracker_uri import default_uri
-from benchmark.tracking import EXPERIMENT
+from benchmark.store.mlflow import EXPERIMENT
+from benchmark.store.mlflow_address import default_uri
+from benchmark.store.store import Store
+from benchmark.sweep.status import collect
 
 #: Twenty-four fits: gradient training with training states every half second, and closed forms between them.
 SWEEP = ["--methods", "hashnet,itq,dpsh", "--bits", "8,16", "--seeds", "0,1,2,3", "--device", "cpu"]

@@ -23,13 +23,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import planning, registry
-from benchmark.executors import Serial
-from benchmark.progress import Lines
-from benchmark.records import Artifacts, Record, Store
-from benchmark.runner import execute
+from benchmark import registry
+from benchmark.fit.runtime import Runtime
 from benchmark.spec import Sweep
-from benchmark.watch import Runtime
+from benchmark.store.record import Artifacts, Record
+from benchmark.store.store import Store
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.driver import execute
+from benchmark.sweep.executors import Serial
 
 METHODS = (
     "coophash",

@@ -15,26 +15,28 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark import runner
-from benchmark.executors import LocalProcesses
-from benchmark.progress import Lines
-from benchmark.records import Record, Store
+from benchmark.fit.runtime import Runtime
 from benchmark.spec import Sweep
-from benchmark.status import collect
-from benchmark.tracker_uri import default_uri
-from benchmark.tracking import Tracker
-from benchmark.watch import Runtime
+from benchmark.store.mlflow import Tracker
+from benchmark.store.mlflow_address import default_uri
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.sweep import driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.executors import LocalProcesses
+from benchmark.sweep.status import collect
 
 
 def run(
     results: Path, sweep: Sweep, executor: LocalProcesses | None = None, track: bool = False
 ) -> list[Record]:
     store = Store(results)
-    plan = runner.plan(sweep, store, None)
+    plan = planning.plan(sweep, store, None)
     store.open()
     tracker = Tracker(default_uri(results), store) if track else None
     with contextlib.redirect_stderr(io.StringIO()):
-        summary = runner.execute(plan, store, Runtime(curve_points=1), None, Lines(), tracker, executor)
+        summary = driver.execute(plan, store, Runtime(curve_points=1), None, Lines(), tracker, executor)
     return summary.records
 
 
@@ -53,7 +55,7 @@ def many(folder: Path) -> None:
     store = Store(folder / "many")
     template = run(folder / "one", Sweep(methods=("lsh",), bits=(8,)))[0]
     began = time.monotonic()
-    plan = runner.plan(sweep, store, None)
+    plan = planning.plan(sweep, store, None)
     print(f"planning {len(plan.cells):,} jobs: {time.monotonic() - began:.2f} s")
     for cell in plan.cells:
         if cell.job:
@@ -67,7 +69,7 @@ def many(folder: Path) -> None:
         found = sum(collect(store.root)["counts"].values())
         print(f"status of {found:,} records, {what} time: {time.monotonic() - began:.2f} s")
     began = time.monotonic()
-    runner.plan(sweep, store, None)
+    planning.plan(sweep, store, None)
     print(f"planning with all {found:,} records there: {time.monotonic() - began:.2f} s")
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmark.executors import Link
+from benchmark.sweep.executors import Link
 from tests.programs import wait_until
 
 

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmark import datastore, registry, runner
-from benchmark.progress import Lines
-from benchmark.records import Record, Store
-from benchmark.runner import Plan, Summary
+from benchmark import registry
+from benchmark.data.load import LoadedDataset, load
+from benchmark.fit.context import WatchedContext
+from benchmark.fit.runtime import Runtime
 from benchmark.spec import FitSpec, Sweep
-from benchmark.watch import Runtime, WatchedContext
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.sweep import driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.collect import Summary
+from benchmark.sweep.display import Lines
+from benchmark.sweep.plan import Plan
 
 #: A fit of a few dozen updates on a narrow budget: enough to learn a little, fast enough for every test.
 QUICK = {"methods": ("hashnet",), "bits": (16,), "epochs": 4}
@@ -57,15 +63,15 @@ def sweep(**changes: Any) -> Sweep:
 
 def one_spec(**changes: Any) -> FitSpec:
     """The fit of a sweep with one cell."""
-    plan = runner.plan(sweep(**changes), Store(Path("/nonexistent")), None)
+    plan = planning.plan(sweep(**changes), Store(Path("/nonexistent")), None)
     (cell,) = plan.cells
     assert cell.job is not None
     return cell.job.fit
 
 
-def digits() -> datastore.LoadedDataset:
+def digits() -> LoadedDataset:
     """The digits data set, decoded."""
-    return datastore.load(registry.dataset("digits"), None)
+    return load(registry.dataset("digits"), None)
 
 
 def execute(
@@ -73,9 +79,9 @@ def execute(
 ) -> tuple[Plan, Summary, Store]:
     """Plan and run a sweep without a tracker."""
     store = Store(results)
-    plan = runner.plan(sweep(**changes), store, None, retry)
+    plan = planning.plan(sweep(**changes), store, None, retry)
     store.open()
-    summary = runner.execute(plan, store, Runtime(curve_points=2), None, Lines(every=1e9))
+    summary = driver.execute(plan, store, Runtime(curve_points=2), None, Lines(every=1e9))
     return plan, summary, store
 
 

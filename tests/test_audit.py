@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import audit, cli, datastore, protocol, registry
-from benchmark.audit import pixels
-from benchmark.audit.facts import Audit, Overlap
-from benchmark.audit.lists import audit_lists, role
-from benchmark.datastore import LoadedDataset
+from benchmark import cli, registry
+from benchmark.data import audit, protocol
+from benchmark.data.audit import pixels
+from benchmark.data.audit.facts import Audit, Overlap
+from benchmark.data.audit.lists import audit_lists, role
+from benchmark.data.load import LoadedDataset, load
+from benchmark.data.protocol import Protocol, Split
 from benchmark.errors import InputError
-from benchmark.protocol import Protocol, Split
 
 LISTS = Protocol(name="t", title="t", draw="lists", database="listed", overlapping=True)
 
@@ -26,7 +27,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def digits() -> LoadedDataset:
-    return datastore.load(registry.dataset("digits"), None)
+    return load(registry.dataset("digits"), None)
 
 
 def listed(data: LoadedDataset, fingerprint: str, **rows: list[int]) -> LoadedDataset:

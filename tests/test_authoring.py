@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import scaffold
+from benchmark.authoring import new_method
 from benchmark.errors import InputError
 from tests.programs import PATIENCE
 
@@ -46,7 +46,7 @@ def test_new_writes_a_method_and_a_test_that_pass_at_once(tmp_path: Path) -> Non
 
 
 def test_what_new_writes_is_formatted_and_linted(tmp_path: Path) -> None:
-    files = scaffold.create("well-kept", tmp_path / "package")
+    files = new_method.create("well-kept", tmp_path / "package")
     ruff = [sys.executable, "-m", "ruff"]
     sources = [str(path) for path in files if path.suffix == ".py"]
     if subprocess.run([*ruff, "--version"], capture_output=True, check=False).returncode:
@@ -84,7 +84,7 @@ def test_what_new_writes_is_formatted_and_linted(tmp_path: Path) -> None:
 )
 def test_bad_names_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no method name"):
-        scaffold.create(name, tmp_path)
+        new_method.create(name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +121,7 @@ def benchmark(*arguments: str, site: Path, cache: Path, cwd: Path) -> subprocess
 def test_an_installed_package_appears_in_list_check_and_run(tmp_path: Path) -> None:
     """Written by `new` outside the checkout, built and installed by pip without any network."""
     source, site, cache = tmp_path / "outside", tmp_path / "site", tmp_path / "cache"
-    scaffold.create("outsider", source)
+    new_method.create("outsider", source)
     pip = ["install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", *pip, str(source)],

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.records import Store
-from benchmark.report.compare import MEAN_TOLERANCE
-from benchmark.thin import QUERY_AP, is_thin
+from benchmark.report.statistics.compare import MEAN_TOLERANCE
+from benchmark.store.store import Store
+from benchmark.store.thin import QUERY_AP, is_thin
 
 ROOT = Path(__file__).parents[1]
 #: Megabytes of all files that git tracks or would, and of one folder of committed results.

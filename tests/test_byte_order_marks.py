@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmark import protocol, registry, suites
+from benchmark import registry
+from benchmark.authoring.tune import read_study
 from benchmark.report.published import COLUMNS, read_published
-from benchmark.tuning import read_study
+from benchmark.spec import suites
+from benchmark.spec.custom_protocol import read_custom
 
 
 def _suite(path: Path) -> object:
@@ -19,7 +21,7 @@ def _suite(path: Path) -> object:
 
 
 def _protocol(path: Path) -> object:
-    return protocol.read_custom(path)
+    return read_custom(path)
 
 
 def _data_set(path: Path) -> object:

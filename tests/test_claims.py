@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import claims
-from benchmark.claims import Claims
+from benchmark.store import locks
+from benchmark.store.locks import Claims
 from tests.programs import PATIENCE, wait_until
 
 FIT = "0123456789abcdef"
@@ -23,9 +23,8 @@ FIT = "0123456789abcdef"
 
 def dead_owner(root: Path) -> None:
     """Leave the claim of a process of this machine that is gone."""
-    script = (
-        "import sys, pathlib, benchmark.claims as c; c.Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
-    )
+    script = "import sys, pathlib\nfrom benchmark.store.locks import Claims\n"
+    script += "Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
     subprocess.run([sys.executable, "-c", script, str(root), FIT], check=True)
 
 
@@ -37,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def forward(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return forward
 
 
@@ -137,9 +136,9 @@ def test_without_locks_the_last_to_replace_is_believed(
         together.wait()
         return found
 
-    monkeypatch.setattr(claims, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     monkeypatch.setattr(Claims, "_is_stale", all_find_it_stale)
-    monkeypatch.setattr(claims, "time", SimpleNamespace(sleep=lambda seconds: together.wait()))
+    monkeypatch.setattr(locks, "time", SimpleNamespace(sleep=lambda seconds: together.wait()))
     drivers = [Claims(tmp_path) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(lambda driver: driver.take(FIT), drivers)) == 1

@@ -189,7 +189,7 @@ def test_listings_in_text_and_json(run_cli: Cli, what: str) -> None:
 
 
 def test_every_suite_is_valid(run_cli: Cli) -> None:
-    from benchmark import suites
+    from benchmark.spec import suites
 
     for name in suites.names():
         assert all(config.title for config in suites.resolve_all(name, {}))

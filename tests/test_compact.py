@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import compact as compacting
-from benchmark.compact import CURVE_ROWS, compact
 from benchmark.errors import InputError
-from benchmark.records import Artifacts, Store, read_codes, read_record
 from benchmark.report import check, render
-from benchmark.report.compare import Queries
+from benchmark.report import compact as compacting
+from benchmark.report.compact import CURVE_ROWS, compact
 from benchmark.report.draw import FORMATS
 from benchmark.report.pictures import SLACK, png
+from benchmark.report.statistics.compare import Queries
 from benchmark.report.write import MANIFEST, parse_formats
-from benchmark.scoring.files import load_arrays
-from benchmark.thin import DIGESTS, QUERY_AP, digests, is_thin
+from benchmark.scoring.readers import load_arrays
+from benchmark.store.record import Artifacts
+from benchmark.store.store import Store, read_codes, read_record
+from benchmark.store.thin import DIGESTS, QUERY_AP, digests, is_thin
 from tests.helpers import execute
 from tests.test_report import made as record_of
 from tests.test_report_figures import bomb

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from benchmark import registry
-from benchmark.conformance import CHECKS, check_method, passed
-from benchmark.conformance import data as tiny
-from benchmark.conformance.lab import Check, Finding
+from benchmark.authoring.conformance import CHECKS, check_method, passed
+from benchmark.authoring.conformance import data as tiny
+from benchmark.authoring.conformance.lab import Check, Finding
 from benchmark.contracts import HashMethod, MethodInfo, Params
 from benchmark.errors import InputError
 from benchmark.methods._stepwise import Recipe, StepwiseMethod, StepwiseParams

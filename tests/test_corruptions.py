@@ -9,12 +9,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_sample_images
 
-from benchmark.corruptions import corrupt, table_of
-from benchmark.corruptions.draws import Draws
-from benchmark.corruptions.fields import clouds, gaussian_matrix, pixelate_matrix, zoom_matrix
-from benchmark.corruptions.tables import strength
+from benchmark.data.corruptions import corrupt, table_of
+from benchmark.data.corruptions.draws import Draws
+from benchmark.data.corruptions.fields import clouds, gaussian_matrix, pixelate_matrix, zoom_matrix
+from benchmark.data.corruptions.tables import strength
 from benchmark.errors import InputError
-from benchmark.views import COMMON, CORRUPTIONS
+from benchmark.spec.views import COMMON, CORRUPTIONS
 
 pytestmark = pytest.mark.processor
 
@@ -86,7 +86,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_pixels_stay_what_they_are(name: str) -> None:
-    """Whoever changes these numbers raises `VERSIONS["corruption"]` in benchmark/views/grammar.py too."""
+    """Whoever changes these numbers raises `VERSIONS["corruption"]` in benchmark/spec/views.py too."""
     measured = []
     for size, severities in ((32, (1, 3, 5)), (96, (3, 5))):
         images = _photos(size)

@@ -13,17 +13,20 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmark import protocol, registry
-from benchmark.curves import classifier, inception
-from benchmark.curves.frechet import Gaussian, frechet_distance, gaussian_of
-from benchmark.curves.grid import GAP, GREY, WIDE_GAP, grid_png
-from benchmark.curves.quiet import undisturbed
-from benchmark.curves.reference import grid_labels, reference
+from benchmark import registry
+from benchmark.data import protocol
 from benchmark.errors import InputError
-from benchmark.records import CurvePoint, Store
+from benchmark.fit.curves import classifier, inception
+from benchmark.fit.curves.frechet import Gaussian, frechet_distance, gaussian_of
+from benchmark.fit.curves.grid import GAP, GREY, WIDE_GAP, grid_png
+from benchmark.fit.curves.reference import grid_labels, reference
+from benchmark.fit.randomness import undisturbed
+from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.runtime import Runtime
+from benchmark.fit.train_job import run_job
 from benchmark.spec import Job
-from benchmark.trial import Interrupted, Outcome, run_job
-from benchmark.watch import Runtime
+from benchmark.store.record import CurvePoint
+from benchmark.store.store import Store
 from tests.helpers import digits, one_spec, stop_after
 
 EVERYTHING = ("map", "accuracy", "fd", "samples")

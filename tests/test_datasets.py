@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import datastore, registry
+from benchmark import registry
+from benchmark.data.load import fingerprint_of, load
 from benchmark.datasets._files import read_cifar_batch, read_idx
 from benchmark.errors import InputError
 
@@ -70,7 +71,7 @@ def make_jpeg_folders(root: Path, per_class: int = 3) -> Path:
 def test_digits_are_the_real_ones() -> None:
     from sklearn.datasets import load_digits
 
-    data = datastore.load(registry.dataset("digits"), None)
+    data = load(registry.dataset("digits"), None)
     assert data.images.shape == (1797, 1, 16, 16)
     assert (data.labels.argmax(1) == load_digits().target).all()
     assert data.images.max() > 200
@@ -81,7 +82,7 @@ def test_digits_are_the_real_ones() -> None:
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_mnist_reads_idx_files(tmp_path: Path, *, zipped: bool) -> None:
-    data = datastore.load(registry.dataset("mnist"), make_mnist(tmp_path, zipped=zipped))
+    data = load(registry.dataset("mnist"), make_mnist(tmp_path, zipped=zipped))
     assert data.images.shape == (50, 1, 28, 28)
     assert (data.labels.argmax(1)[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]).all()
     assert data.names[0] == "train/00000"
@@ -91,8 +92,8 @@ def test_mnist_reads_idx_files(tmp_path: Path, *, zipped: bool) -> None:
 
 
 def test_cifar_python_and_binary_agree(tmp_path: Path) -> None:
-    python = datastore.load(registry.dataset("cifar10"), make_cifar(tmp_path / "a", "py"))
-    binary = datastore.load(registry.dataset("cifar10"), make_cifar(tmp_path / "b", "bin"))
+    python = load(registry.dataset("cifar10"), make_cifar(tmp_path / "a", "py"))
+    binary = load(registry.dataset("cifar10"), make_cifar(tmp_path / "b", "bin"))
     assert python.images.shape == (120, 3, 32, 32)
     assert (python.images == binary.images).all()
     assert python.fingerprint == binary.fingerprint
@@ -111,7 +112,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
 
 
 def test_jpeg_folders(tmp_path: Path) -> None:
-    data = datastore.load(registry.dataset("cifar10-jpeg"), make_jpeg_folders(tmp_path))
+    data = load(registry.dataset("cifar10-jpeg"), make_jpeg_folders(tmp_path))
     assert data.images.shape == (60, 3, 32, 32)
     assert (data.labels.argmax(1) == np.tile(np.repeat(np.arange(10), 3), 2)).all()
     assert data.names[0] == "train/airplane/0000.jpg"
@@ -134,27 +135,27 @@ def test_a_truncated_file_is_named(tmp_path: Path, name: str, make: object, vict
     make(tmp_path)  # type: ignore[operator]
     _damage(tmp_path / victim)
     with pytest.raises(InputError, match=Path(victim).name) as caught:
-        datastore.load(registry.dataset(name), tmp_path)
+        load(registry.dataset(name), tmp_path)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar10-jpeg"])
 def test_a_missing_folder_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
-        datastore.load(registry.dataset(name), tmp_path / "nowhere")
+        load(registry.dataset(name), tmp_path / "nowhere")
     with pytest.raises(InputError, match=name):
-        datastore.load(registry.dataset(name), tmp_path)
+        load(registry.dataset(name), tmp_path)
 
 
 def test_a_missing_class_and_a_missing_batch_are_named(tmp_path: Path) -> None:
     make_jpeg_folders(tmp_path)
     shutil.rmtree(tmp_path / "cifar10/test/ship")
     with pytest.raises(InputError, match="ship"):
-        datastore.load(registry.dataset("cifar10-jpeg"), tmp_path)
+        load(registry.dataset("cifar10-jpeg"), tmp_path)
     make_cifar(tmp_path, "py")
     (tmp_path / "cifar-10-batches-py/data_batch_2").unlink()
     with pytest.raises(InputError, match="data_batch_2"):
-        datastore.load(registry.dataset("cifar10"), tmp_path)
+        load(registry.dataset("cifar10"), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x00\x08", b"\x00\x00\x0d\x01" + b"\0" * 8, b"hello world"])
@@ -177,7 +178,7 @@ def test_labels_out_of_range_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "MNIST/raw/train-labels-idx1-ubyte"
     path.write_bytes(path.read_bytes()[:-1] + b"\x0b")
     with pytest.raises(InputError, match="label 11"):
-        datastore.load(registry.dataset("mnist"), tmp_path)
+        load(registry.dataset("mnist"), tmp_path)
 
 
 class TestCache:
@@ -193,45 +194,41 @@ class TestCache:
 
     def test_second_load_reads_the_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         root = make_mnist(tmp_path / "data")
-        first = datastore.load(registry.dataset("mnist"), root)
+        first = load(registry.dataset("mnist"), root)
         monkeypatch.setattr(type(registry.dataset("mnist")), "decode", None)
-        second = datastore.load(registry.dataset("mnist"), root)
+        second = load(registry.dataset("mnist"), root)
         assert (first.images == second.images).all()
-        assert (
-            first.fingerprint
-            == second.fingerprint
-            == datastore.fingerprint_of(registry.dataset("mnist"), root)
-        )
+        assert first.fingerprint == second.fingerprint == fingerprint_of(registry.dataset("mnist"), root)
 
     @pytest.mark.parametrize("part", ["images.npy", "labels.npy", "names.npy", "meta.json"])
     def test_a_damaged_cache_is_decoded_again(self, tmp_path: Path, part: str) -> None:
         root = make_mnist(tmp_path / "data")
-        first = datastore.load(registry.dataset("mnist"), root)
+        first = load(registry.dataset("mnist"), root)
         victim = self._decoded(tmp_path) / part
         content = bytearray(victim.read_bytes())
         content[-2] ^= 0xFF
         victim.write_bytes(bytes(content) if part != "names.npy" else bytes(content[:-30]))
-        again = datastore.load(registry.dataset("mnist"), root)
+        again = load(registry.dataset("mnist"), root)
         assert (first.images == again.images).all()
         assert first.fingerprint == again.fingerprint
 
     def test_changed_pixels_change_the_fingerprint(self, tmp_path: Path) -> None:
         root = make_mnist(tmp_path / "data")
-        first = datastore.load(registry.dataset("mnist"), root)
+        first = load(registry.dataset("mnist"), root)
         path = root / "MNIST/raw/train-images-idx3-ubyte"
         path.write_bytes(path.read_bytes()[:-1] + b"\x01")
         os.utime(path, (1, 1))
-        assert datastore.load(registry.dataset("mnist"), root).fingerprint != first.fingerprint
+        assert load(registry.dataset("mnist"), root).fingerprint != first.fingerprint
 
     def test_the_fingerprint_knows_no_paths(self, tmp_path: Path) -> None:
-        a = datastore.load(registry.dataset("mnist"), make_mnist(tmp_path / "a"))
-        b = datastore.load(registry.dataset("mnist"), make_mnist(tmp_path / "elsewhere" / "b"))
+        a = load(registry.dataset("mnist"), make_mnist(tmp_path / "a"))
+        b = load(registry.dataset("mnist"), make_mnist(tmp_path / "elsewhere" / "b"))
         assert a.fingerprint == b.fingerprint
 
     def test_an_unwritable_cache_only_warns(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "file" / "below"))
-        assert len(datastore.load(registry.dataset("mnist"), make_mnist(tmp_path / "data")).images) == 50
+        assert len(load(registry.dataset("mnist"), make_mnist(tmp_path / "data")).images) == 50
 
 
 def test_download_failure_is_one_line_and_leaves_nothing(

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import cachefiles, datastore, decoding, inventory, metrics, protocol, registry
+from benchmark import metrics, registry
 from benchmark.contracts import Decoded, ImageFiles
-from benchmark.datastore import LoadedDataset
+from benchmark.data import cache, decode, inventory, protocol
+from benchmark.data import load as loading
+from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
-from benchmark.evaluation import Evaluator
+from benchmark.fit.evaluator import Evaluator
 from tests.layouts import lines, make_coco, picture
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -38,7 +40,7 @@ def pets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load(root: Path) -> LoadedDataset:
-    return datastore.load(registry.dataset("pets", root), root)
+    return loading.load(registry.dataset("pets", root), root)
 
 
 def folders(tmp_path: Path) -> list[str]:
@@ -71,7 +73,7 @@ def test_a_large_set_is_memory_mapped_and_the_same(
 ) -> None:
     small = load(pets)
     monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "other"))
-    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    monkeypatch.setattr(cache, "MMAP_BYTES", 1000)
     large = load(pets)
     assert isinstance(large.images, np.memmap)
     assert not large.images.flags.writeable
@@ -81,7 +83,7 @@ def test_a_large_set_is_memory_mapped_and_the_same(
 
 def test_the_evaluator_reads_a_memory_mapped_set_by_rows(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = load(pets)
-    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    monkeypatch.setattr(cache, "MMAP_BYTES", 1000)
     large = load(pets)
     rule = protocol.PROTOCOLS["balanced-20-50"]
     split = protocol.draw(rule, small.info, small.labels, 0)
@@ -96,7 +98,7 @@ def test_the_evaluator_reads_a_memory_mapped_set_by_rows(pets: Path, monkeypatch
 def test_a_large_cache_whose_file_was_touched_is_checked_again(
     pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+    monkeypatch.setattr(cache, "MMAP_BYTES", 1000)
     first = load(pets)
     (file,) = (tmp_path / "cache" / "decoded").glob("pets-*/images.npy")
     content = bytearray(file.read_bytes())
@@ -104,7 +106,7 @@ def test_a_large_cache_whose_file_was_touched_is_checked_again(
     del first
     file.write_bytes(bytes(content))
     again = load(pets)
-    assert datastore.fingerprint(Decoded(again.images, again.labels, again.names)) == again.fingerprint
+    assert loading.fingerprint(Decoded(again.images, again.labels, again.names)) == again.fingerprint
 
 
 def same_stamps(one: Path, other: Path) -> None:
@@ -146,8 +148,8 @@ class TestContent:
         assert (first.labels.argmax(1).tolist() == second.labels.argmax(1).tolist()) == (what == "images")
         for root, data in ((one, first), (other, second)):  # from the cache, in turn
             assert load(root).fingerprint == data.fingerprint
-            assert datastore.fingerprint_of(registry.dataset("pets", root), root) == data.fingerprint
-            assert (datastore.glance(registry.dataset("pets", root), root).labels == data.labels).all()
+            assert loading.fingerprint_of(registry.dataset("pets", root), root) == data.fingerprint
+            assert (loading.glance(registry.dataset("pets", root), root).labels == data.labels).all()
 
     @pytest.mark.parametrize("what", ["labels", "images", "classes"])
     def test_a_file_that_is_exchanged_and_looks_alike(self, tmp_path: Path, what: str) -> None:
@@ -184,15 +186,15 @@ class TestContent:
             roots.append(raw)
         for file in roots[0].iterdir():
             same_stamps(file, roots[1] / file.name)
-        found = [datastore.load(registry.dataset("mnist", raw.parents[1]), raw.parents[1]) for raw in roots]
+        found = [loading.load(registry.dataset("mnist", raw.parents[1]), raw.parents[1]) for raw in roots]
         assert found[0].labels.argmax(1).tolist() != found[1].labels.argmax(1).tolist()
         assert found[0].fingerprint != found[1].fingerprint
 
     def test_an_image_of_a_released_set_that_is_exchanged_in_its_folder(self, tmp_path: Path) -> None:
         root = make_coco(tmp_path / "data")
-        before = datastore.load(registry.dataset("coco", root), root)
+        before = loading.load(registry.dataset("coco", root), root)
         picture(root / "coco" / "train2014" / "COCO_train2014_000000000003.jpg", 99)
-        after = datastore.load(registry.dataset("coco", root), root)
+        after = loading.load(registry.dataset("coco", root), root)
         assert after.names.tolist() == before.names.tolist()
         assert after.fingerprint != before.fingerprint
 
@@ -205,7 +207,7 @@ class TestContent:
         def fail(*arguments: object) -> np.ndarray:
             raise AssertionError("decoded again")
 
-        monkeypatch.setattr(decoding, "decode", fail)
+        monkeypatch.setattr(decode, "decode", fail)
         other = tmp_path / "deeper" / "other"
         shutil.copytree(root, other)
         for file in root.iterdir():
@@ -220,7 +222,7 @@ class TestContent:
         hashed: list[str] = []
         real = inventory._hashed
 
-        def noticed(path: str) -> decoding.Seen:
+        def noticed(path: str) -> decode.Seen:
             hashed.append(path)
             return real(path)
 
@@ -279,10 +281,10 @@ class TestBadImages:
     def test_left_out_they_are_on_record(self, pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = load(pets)
         bad = spoil(pets)
-        with datastore.skipping_bad_images(True):
+        with loading.skipping_bad_images(True):
             data = load(pets)
             assert load(pets).facts == data.facts  # from the cache
-            assert datastore.fingerprint_of(registry.dataset("pets", pets), pets) == data.fingerprint
+            assert loading.fingerprint_of(registry.dataset("pets", pets), pets) == data.fingerprint
         assert len(data.images) == IMAGES - 3
         assert data.facts["skipped_images"] == 3
         assert data.facts["skipped_names"] == "cat/003.png; cat/150.png; dog/299.png"
@@ -293,9 +295,9 @@ class TestBadImages:
         with pytest.raises(InputError, match="3 of 300"):  # not asked for: the other cache does not count
             load(pets)
         picture(bad[0], 3, (9, 7))  # one is mended
-        with datastore.skipping_bad_images(True):
-            assert datastore.fingerprint_of(registry.dataset("pets", pets), pets) != data.fingerprint
-            assert len(datastore.glance(registry.dataset("pets", pets), pets).labels) == IMAGES - 2
+        with loading.skipping_bad_images(True):
+            assert loading.fingerprint_of(registry.dataset("pets", pets), pets) != data.fingerprint
+            assert len(loading.glance(registry.dataset("pets", pets), pets).labels) == IMAGES - 2
             assert load(pets).facts["skipped_images"] == 2
 
     def test_parts_point_at_the_same_images(self) -> None:
@@ -306,7 +308,7 @@ class TestBadImages:
             {"query": np.array([4, 1]), "train": np.array([0, 2, 3])},
             origins=["1", "2", "3", "4", "5"],
         )
-        left = datastore._without(files, {1, 2})
+        left = loading._without(files, {1, 2})
         assert left.parts is not None
         assert left.names[left.parts["query"]].tolist() == ["e"]
         assert left.names[left.parts["train"]].tolist() == ["a", "d"]
@@ -317,7 +319,7 @@ class TestBadImages:
         lines(tmp_path / "photos" / "cat" / "0.png", ["no image"])
         (tmp_path / "pets.toml").write_text('kind = "folder"\nfolder = "photos"\nsize = 8\n')
         with (
-            datastore.skipping_bad_images(True),
+            loading.skipping_bad_images(True),
             pytest.raises(InputError, match="no image that can be read"),
         ):
             load(tmp_path)
@@ -362,7 +364,8 @@ class TestInterruption:
         script = """
             import os, signal
             from pathlib import Path
-            from benchmark import datastore, decoding, registry
+            from benchmark.data import load as datastore, decode as decoding
+            from benchmark import registry
             real, count = decoding.decode, [0]
             def decode(*arguments):
                 count[0] += 1
@@ -388,14 +391,14 @@ class TestInterruption:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(decoding, "decode", interrupt)
+            patch.setattr(decode, "decode", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 load(pets)
         assert folders(tmp_path) == []
         assert len(load(pets).images) == IMAGES
 
     def test_a_live_process_keeps_its_scratch(self, pets: Path, tmp_path: Path) -> None:
-        mine = cachefiles._scratch(tmp_path / "cache" / "decoded")
+        mine = cache._scratch(tmp_path / "cache" / "decoded")
         load(pets)
         assert mine.is_dir()
 
@@ -413,7 +416,7 @@ class TestDisk:
     def test_a_large_one_is_refused_before_it_is_decoded(
         self, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(cachefiles, "MMAP_BYTES", 1000)
+        monkeypatch.setattr(cache, "MMAP_BYTES", 1000)
         monkeypatch.setattr(shutil, "disk_usage", lambda path: _Free())
         with pytest.raises(InputError, match=r"57,600 bytes are needed .* 10 are free.*BENCHMARK_CACHE"):
             load(pets)
@@ -434,8 +437,8 @@ def test_fit_and_zoom(tmp_path: Path, fit: str, zoom: float, wanted: list[int]) 
 
     stripes = np.repeat(np.array([0, 100, 200, 255], dtype=np.uint8), 40)
     Image.fromarray(np.broadcast_to(stripes, (80, 160)).copy()).save(tmp_path / "a.png")
-    target = decoding.Target(1, 8, 8, fit, zoom)
-    row = decoding.decode(tmp_path / "a.png", target)[0, 4].astype(int)
+    target = decode.Target(1, 8, 8, fit, zoom)
+    row = decode.decode(tmp_path / "a.png", target)[0, 4].astype(int)
     if fit == "stretch":
         assert np.abs(row[[0, 2, 5, 7]] - wanted).max() < 15
     elif zoom == 1:

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import datastore, protocol, registry
+from benchmark import registry
 from benchmark.contracts import ImageDataset
-from benchmark.datastore import LoadedDataset
+from benchmark.data import load as loading
+from benchmark.data import protocol
+from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from tests import layouts
 from tests.test_datasets import make_cifar, make_jpeg_folders, make_mnist
 
 
 def load(name: str, root: Path) -> LoadedDataset:
-    return datastore.load(registry.dataset(name, root), root)
+    return loading.load(registry.dataset(name, root), root)
 
 
 def refused(name: str, root: Path) -> str:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import datastore, pictures, protocol, registry
+from benchmark import registry
+from benchmark.data import load as loading
+from benchmark.data import pictures, protocol
+from benchmark.data.load import LoadedDataset
 from benchmark.datasets._files import IMAGE_SUFFIXES
 from benchmark.datasets._lists import Resolver, read_list, short
-from benchmark.datastore import LoadedDataset
 from benchmark.errors import InputError
 from tests.layouts import lines, picture
 
@@ -24,7 +26,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 
 def load(name: str, root: Path) -> LoadedDataset:
-    return datastore.load(registry.dataset(name, root), root)
+    return loading.load(registry.dataset(name, root), root)
 
 
 def refused(name: str, root: Path) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.describe import describe
-from benchmark.records import Artifacts, Store
+from benchmark.authoring.describe import describe
 from benchmark.report import render
-from benchmark.report.flow import draw_flow, flow_of
-from benchmark.report.style import drawing
+from benchmark.report.figures.flow import draw_flow, flow_of
+from benchmark.report.figures.style import drawing
+from benchmark.store.record import Artifacts
+from benchmark.store.store import Store
 from tests.test_report import made
 
 

@@ -15,8 +15,18 @@ from typing import Any
 import pytest
 
 from benchmark.errors import InputError
-from benchmark.executors import LATER, Later, LocalProcesses, Outcome, RayCluster, Serial, Watch, crew, memory
-from benchmark.executors.processes import cores
+from benchmark.sweep.executors import (
+    LATER,
+    Later,
+    LocalProcesses,
+    Outcome,
+    RayCluster,
+    Serial,
+    Watch,
+    crew,
+    memory,
+)
+from benchmark.sweep.executors.processes import cores
 from tests import _jobs
 from tests.programs import PATIENCE, wait_until
 
@@ -39,7 +49,7 @@ def _one_ray() -> Iterator[None]:
         return
     import ray
 
-    from benchmark.executors.ray_cluster import _runtime_env
+    from benchmark.sweep.executors.ray_cluster import _runtime_env
 
     ray.init(
         num_cpus=2,
@@ -172,7 +182,7 @@ def test_ray_starts_the_item_of_a_lost_worker_again(tmp_path: Path) -> None:
 def test_a_ray_started_here_answers_on_the_loopback_address_alone() -> None:
     """In a process of its own: Ray reads its switch when it is imported, and this process has done that."""
     script = (
-        "from benchmark.executors import RayCluster, Watch\n"
+        "from benchmark.sweep.executors import RayCluster, Watch\n"
         "from tests import _jobs\n"
         "if __name__ == '__main__':\n"
         "    (found,) = RayCluster(workers=1).run(_jobs.listening, [0], Watch())\n"
@@ -211,7 +221,7 @@ def test_workers_share_cores_and_see_one_gpu(tmp_path: Path, monkeypatch: pytest
 def test_a_driver_script_that_imports_torch_first_shares_cores_too(tmp_path: Path) -> None:
     """A spawned worker imports the driver's script before anything else: its threads must be set by then."""
     script = (
-        "import os, sys\nfrom benchmark.executors import LocalProcesses, Watch\n"
+        "import os, sys\nfrom benchmark.sweep.executors import LocalProcesses, Watch\n"
         "AT_IMPORT = os.environ.get('OMP_NUM_THREADS')\n"
         "def at_import(item, link):\n    return AT_IMPORT\n"
         "if __name__ == '__main__':\n"
@@ -247,7 +257,7 @@ def test_no_worker_outlives_its_run() -> None:
 
 def test_a_killed_driver_takes_its_workers_along(tmp_path: Path) -> None:
     script = (
-        "from benchmark.executors import LocalProcesses, Watch\nfrom tests import _jobs\n"
+        "from benchmark.sweep.executors import LocalProcesses, Watch\nfrom tests import _jobs\n"
         "if __name__ == '__main__':\n"
         "    ex = LocalProcesses(1)\n"
         "    run = ex.run(_jobs.hang_on_three, [1, 3], Watch(started=lambda item: print(item, flush=True)))\n"

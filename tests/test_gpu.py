@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import registry, runner
-from benchmark.progress import Lines
-from benchmark.records import Store
-from benchmark.watch import Runtime
+from benchmark import registry
+from benchmark.fit.runtime import Runtime
+from benchmark.store.store import Store
+from benchmark.sweep import driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
 from tests.helpers import sweep
 
 pytestmark = [
@@ -23,9 +25,9 @@ pytestmark = [
 @pytest.mark.parametrize("precision", ["auto", "fp32"])
 def test_every_method_trains_on_the_gpu(tmp_path: Path, method: str, precision: str) -> None:
     store = Store(tmp_path)
-    plan = runner.plan(sweep(methods=(method,), epochs=2, precision=precision), store, None)
+    plan = planning.plan(sweep(methods=(method,), epochs=2, precision=precision), store, None)
     store.open()
-    summary = runner.execute(plan, store, Runtime(device="cuda:0", curve_points=1), None, Lines(every=1e9))
+    summary = driver.execute(plan, store, Runtime(device="cuda:0", curve_points=1), None, Lines(every=1e9))
     (record,) = summary.records
     assert record.failure is None
     assert record.environment is not None

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from benchmark.cli import main
 from benchmark.datasets._archives import unpack
-from benchmark.records import Store
+from benchmark.store.store import Store
 from tests.helpers import execute
 
 

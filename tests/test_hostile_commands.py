@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.cli import COMMANDS, main
-from benchmark.records import Store
+from benchmark.store.store import Store
 from tests.helpers import execute
 from tests.programs import Program
 

@@ -1,8 +1,9 @@
-"""Imports point one way: a module may import only modules above it in this table."""
+"""Imports point one way: a room imports only rooms before it, and no two files import each other in a circle."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 from pathlib import Path
 
@@ -12,119 +13,132 @@ import benchmark
 
 ROOT = Path(benchmark.__file__).parent
 
-#: From the bottom of the building upwards. `methods` and `datasets` may import `PLUGIN_MAY_IMPORT` only.
-LAYERS = (
+#: From the bottom of the house upwards. `methods` and `datasets` may import `PLUGIN_MAY_IMPORT` only.
+ROOMS = (
     "errors",
-    "rounding",
+    "files",
     "spec",
-    "views",
-    "corruptions",
-    "dataset",
     "contracts",
     "methods",
     "datasets",
-    "stepwise",
-    "losses",
-    "shallow",
     "metrics",
     "scoring",
-    "results",
-    "writing",
-    "records",
-    "thin",
-    "viewstore",
-    "index",
-    "claims",
-    "environment",
-    "pictures",
-    "decoding",
-    "cachefiles",
-    "inventory",
-    "datastore",
-    "protocol",
+    "store",
+    "data",
     "registry",
-    "audit",
-    "devices",
-    "evaluation",
-    "viewing",
-    "curves",
-    "watch",
-    "failures",
-    "trial",
-    "revisit",
-    "executors",
-    "work",
-    "tracked",
-    "tracker_uri",
-    "tracking",
-    "progress",
-    "suites",
-    "lookup",
-    "planning",
-    "forecast",
-    "stopping",
-    "outcomes",
-    "runner",
-    "provenance",
-    "status",
-    "summary",
-    "describe",
+    "fit",
     "report",
-    "compact",
-    "conformance",
-    "tuning",
-    "scaffold",
-    "declaring",
+    "sweep",
+    "authoring",
     "cli",
-    "__main__",
 )
+#: Modules that only hand a room on, under the address that others know.
+ADDRESS_OF = {
+    "stepwise": "methods",
+    "losses": "methods",
+    "shallow": "methods",
+    "conformance": "authoring",
+    "__main__": "cli",
+}
 PLUGIN_MAY_IMPORT = {"errors", "spec", "contracts"}
 
 
 def _imports(path: Path) -> set[str]:
-    """The first part below `benchmark` of every absolute import of it, imports inside functions included."""
+    """The address below `benchmark` of every import, those inside functions and guarded ones included.
+
+    A name that is imported is part of its address: `spec.FitSpec`, `spec.views.parse_view`.
+    """
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "benchmark":
-            found |= {alias.name for alias in node.names} - {"__version__"}  # lies in the package itself
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmark."):
-            found.add(str(node.module).split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("benchmark.")}
-        elif isinstance(node, ast.ImportFrom) and node.level:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
             found.add(f"relative import {node.module}")
-    return found
+        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("benchmark."):
+            found |= {f"{node.module}.{alias.name}".removeprefix("benchmark.") for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {
+                a.name.removeprefix("benchmark.") for a in node.names if a.name.startswith("benchmark.")
+            }
+    return found - {"__version__"}  # lies in the package itself
 
 
-def _layer(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def _rooms(path: Path) -> set[str]:
+    return {ADDRESS_OF.get(name, name) for name in (address.split(".")[0] for address in _imports(path))}
 
 
-MODULES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py" or path.parent != ROOT)
+def _address(path: Path, root: Path = ROOT) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {_layer(path) for path in MODULES} <= set(LAYERS)
+def _circle(root: Path) -> list[str]:
+    """Files that import each other in a circle; empty when there are none.
+
+    Counted is what an import statement names, wherever it stands: the module, or the package that hands a name on;
+    not that a module's own packages are made first.
+    """
+    files = {_address(path, root): path for path in root.rglob("*.py")}
+    graph = {}
+    for name, path in files.items():
+        named = (address if address in files else address.rpartition(".")[0] for address in _imports(path))
+        graph[name] = {other for other in named if other in files} - {name}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def test_every_module_has_a_room() -> None:
+    assert {_address(path).split(".")[0] for path in MODULES} == {*ROOMS, *ADDRESS_OF} - {
+        "methods",
+        "datasets",
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_address)
 def test_imports_point_down(path: Path) -> None:
-    here = LAYERS.index(_layer(path))
-    for name in _imports(path):
-        assert name in LAYERS, f"{path.name} imports {name}"
-        assert LAYERS.index(name) <= here, f"{path.name} imports {name}, which lies above it"
+    room = _address(path).split(".")[0]
+    here = ROOMS.index(ADDRESS_OF.get(room, room))
+    for name in _rooms(path):
+        assert name in ROOMS, f"{path.name} imports {name}"
+        assert ROOMS.index(name) <= here, f"{path.name} imports {name}, which lies above it"
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    assert _circle(ROOT) == []
 
 
 def test_an_arrow_that_points_up_is_found(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
-    bad.write_text("def f():\n    from benchmark.runner import plan\n    from benchmark import cli\n")
-    assert _imports(bad) == {"runner", "cli"}
+    bad.write_text("def f():\n    from benchmark.sweep.plan import plan\n    from benchmark import cli\n")
+    assert _imports(bad) == {"sweep.plan.plan", "cli"}
+    assert _rooms(bad) == {"sweep", "cli"}
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    for name, text in {
+        "one.py": "from benchmark.room.two import b\n",
+        "room/__init__.py": "from benchmark.room.two import b\n",
+        "room/two.py": "def f():\n    from benchmark.room import three\n",
+        "room/three.py": "import benchmark.errors\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert _circle(tmp_path) == []
+    (tmp_path / "room" / "three.py").write_text("def f():\n    from benchmark.one import a\n")
+    assert set(_circle(tmp_path)) == {"one", "room.two", "room.three"}
 
 
 @pytest.mark.parametrize("package", ["methods", "datasets"])
 def test_plugins_see_the_contract_only(package: str) -> None:
     for path in (ROOT.parent / package).rglob("*.py"):
-        assert _imports(path) <= PLUGIN_MAY_IMPORT | {package}, f"{path} sees more than the contract"
+        assert _rooms(path) <= PLUGIN_MAY_IMPORT | {package}, f"{path} sees more than the contract"
+        for address in _imports(path):
+            direct = address.count(".") == 1 or address.split(".")[0] not in PLUGIN_MAY_IMPORT
+            assert direct, f"{path} imports benchmark.{address} past the contract's own address"
 
 
 @pytest.mark.parametrize("package", ["methods", "datasets"])

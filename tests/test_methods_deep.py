@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.conformance import data as tiny
-from benchmark.conformance.lab import CheckContext
+from benchmark.authoring.conformance import data as tiny
+from benchmark.authoring.conformance.lab import CheckContext
 from benchmark.contracts import HashData, Task
 from benchmark.errors import InputError
 from benchmark.methods import _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import decoding, pictures
-from benchmark.audit.lists import audit_lists
+from benchmark.data import decode, pictures
+from benchmark.data.audit.lists import audit_lists
 from benchmark.errors import InputError
 from tests.layouts import lines
 
@@ -282,15 +282,15 @@ class TestCrop:
 
     TARGETS = (4, 8, 28, 32, 48, 64, 96, 112, 128, 224, 227, 256, 299, 384)
 
-    def check(self, width: int, height: int, target: decoding.Target) -> None:
-        left, top, right, bottom = decoding.crop_box(width, height, target)
+    def check(self, width: int, height: int, target: decode.Target) -> None:
+        left, top, right, bottom = decode.crop_box(width, height, target)
         assert left >= 0 and top >= 0, (width, height, target)  # noqa: PT018 - 4 million of these
         assert left < right <= width and top < bottom <= height, (width, height, target)  # noqa: PT018
 
     @pytest.mark.parametrize("zoom", [1.0, 256 / 224])
     def test_every_width_and_height_to_2000(self, zoom: float) -> None:
         for side in self.TARGETS:
-            target = decoding.Target(3, side, side, "crop", zoom)
+            target = decode.Target(3, side, side, "crop", zoom)
             for size in range(1, 2001):
                 self.check(size, 2000, target)
                 self.check(2000, size, target)
@@ -301,12 +301,12 @@ class TestCrop:
         kept = 0
         for width in range(1, 400, 3):
             for height in range(1, 400, 7):
-                target = decoding.Target(3, 64, 48, "crop", 1.0)
+                target = decode.Target(3, 64, 48, "crop", 1.0)
                 scale = max(side / have for side, have in ((48, width), (64, height))) * 1.0
                 wide, high = 48 / scale, 64 / scale
                 left, top = (width - wide) / 2, (height - high) / 2
                 if left >= 0 and top >= 0 and left + wide <= width and top + high <= height:
-                    assert decoding.crop_box(width, height, target) == (left, top, left + wide, top + high)
+                    assert decode.crop_box(width, height, target) == (left, top, left + wide, top + high)
                     kept += 1
         assert kept > 5000
 
@@ -315,19 +315,19 @@ class TestCrop:
         pixels = np.random.default_rng(width).integers(0, 256, (width + 40, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "a.png")
         for high, wide in ((64, 64), (64, 48)):
-            found = decoding.decode(tmp_path / "a.png", decoding.Target(3, high, wide, "crop", 1.0))
+            found = decode.decode(tmp_path / "a.png", decode.Target(3, high, wide, "crop", 1.0))
             assert found.shape == (3, high, wide)
         plain = Image.fromarray(pixels).resize(
             (64, 64), Image.Resampling.BILINEAR, box=(0, 20, width, width + 20)
         )
-        found = decoding.decode(tmp_path / "a.png", decoding.Target(3, 64, 64, "crop", 1.0))
+        found = decode.decode(tmp_path / "a.png", decode.Target(3, 64, 64, "crop", 1.0))
         assert np.abs(found.transpose(1, 2, 0).astype(int) - np.asarray(plain)).max() <= 1
 
 
 def test_every_place_that_opens_images_names_its_formats() -> None:
     import ast
 
-    root = Path(pictures.__file__).parents[1]
+    root = Path(__file__).parents[1]
     calls = []
     for package in ("benchmark", "datasets", "methods"):
         for path in (root / package).rglob("*.py"):

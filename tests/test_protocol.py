@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import protocol, registry
+from benchmark import registry
+from benchmark.data import protocol
+from benchmark.data.protocol import PROTOCOLS, Protocol, Split
 from benchmark.errors import InputError
-from benchmark.protocol import PROTOCOLS, Protocol, Split
 from benchmark.spec import LabelRule
 
 INFO = registry.find("datasets", "digits").dataset_info

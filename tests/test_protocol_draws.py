@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import cli, metrics, protocol, registry, suites
+from benchmark import cli, metrics, registry
+from benchmark.data import protocol
+from benchmark.data.protocol import PROTOCOLS, Protocol, Split
 from benchmark.errors import InputError
-from benchmark.evaluation import score
-from benchmark.protocol import PROTOCOLS, Protocol, Split
-from benchmark.records import read_record
-from benchmark.spec import LabelRule
+from benchmark.fit.evaluator import score
+from benchmark.spec import LabelRule, suites
+from benchmark.spec.custom_protocol import read_custom
+from benchmark.store.store import read_record
 
 ROOT = Path(__file__).parents[1]
 INFO = registry.find("datasets", "digits").dataset_info
@@ -267,7 +269,7 @@ def test_a_sets_own_cutoff_is_that_of_its_lists() -> None:
 def test_a_custom_protocols_name_is_its_definition(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[protocol]\nquery = 7\ntrain = 9\ndatabase = "rest"\nk = 50\n')
-    name = protocol.read_custom(file)
+    name = read_custom(file)
     assert name == "custom-q7-t9-per-class-rest-k50"
     rule = protocol.resolve(name, INFO)
     assert (rule.query, rule.train, rule.database, rule.k) == (7, 9, "rest", 50)
@@ -293,7 +295,7 @@ def test_a_custom_protocols_name_is_its_definition(tmp_path: Path) -> None:
 def test_mistakes_in_a_custom_protocol_are_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        protocol.read_custom(tmp_path / "p.toml")
+        read_custom(tmp_path / "p.toml")
     assert "p.toml" in str(error.value)
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import protocol, registry
-from benchmark.dataset import DatasetInfo
+from benchmark import registry
+from benchmark.contracts import DatasetInfo
+from benchmark.data import protocol
+from benchmark.data.protocol import Protocol, Split
+from benchmark.data.protocol.label_shares import greedy_order
 from benchmark.errors import InputError
-from benchmark.protocol import Protocol, Split
-from benchmark.protocol.labels import greedy_order
 from benchmark.spec import LabelRule
 
 INFO = registry.find("datasets", "digits").dataset_info

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import provenance, registry
+from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.records import Store
+from benchmark.spec.command import command
+from benchmark.store.store import Store, find
 from tests.helpers import execute, method_source, one_spec
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -55,10 +56,11 @@ def test_show_prints_the_record_and_its_command(store: Store, run_cli: Cli) -> N
     ],
 )
 def test_the_command_makes_the_same_fit(changes: dict[str, object], run_cli: Cli) -> None:
-    from benchmark import runner, suites
+    from benchmark.spec import suites
+    from benchmark.sweep import plan as planning
 
     spec = one_spec(**changes)
-    words = shlex.split(provenance.command(spec))
+    words = shlex.split(command(spec))
     assert words[:4] == ["python", "-m", "benchmark", "run"]
     flags = dict[str, object]()
     sets = []
@@ -68,7 +70,7 @@ def test_the_command_makes_the_same_fit(changes: dict[str, object], run_cli: Cli
         else:
             flags[name[2:].replace("-", "_")] = value
     config = suites.resolve(None, {**flags, "set": sets})
-    (cell,) = runner.plan(config.sweep, Store(Path("/nonexistent")), None).cells
+    (cell,) = planning.plan(config.sweep, Store(Path("/nonexistent")), None).cells
     assert cell.job is not None
     assert cell.job.fit == spec
     code, out, _ = run_cli(*words[3:], "--plan")
@@ -78,16 +80,17 @@ def test_the_command_makes_the_same_fit(changes: dict[str, object], run_cli: Cli
 
 def test_every_method_can_be_named_again() -> None:
     """Default parameters of every kind survive the way through the command line."""
-    from benchmark import runner, suites
+    from benchmark.spec import suites
+    from benchmark.sweep import plan as planning
 
     for name in registry.names("methods"):
-        plan = runner.plan(
+        plan = planning.plan(
             suites.resolve(None, {"methods": name, "bits": "16"}).sweep, Store(Path("/none")), None
         )
         if plan.cells[0].job is None:
             continue
         spec = plan.cells[0].job.fit
-        words = shlex.split(provenance.command(spec))
+        words = shlex.split(command(spec))
         sets = [value for flag, value in zip(words[4::2], words[5::2], strict=True) if flag == "--set"]
         given = suites.parse_assignments(sets).get(name, {})
         assert registry.method_params(name, given).model_dump(mode="json") == spec.params
@@ -164,4 +167,4 @@ def test_a_prefix_must_name_one_record(tmp_path: Path, run_cli: Cli) -> None:
     assert code == 2
     assert "begins" in err
     with pytest.raises(InputError, match="no record"):
-        provenance.find(store, "f" * 16)
+        find(store, "f" * 16)

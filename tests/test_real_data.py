@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import datastore, protocol, registry
-from benchmark.records import Store
+from benchmark import registry
+from benchmark.data import protocol
+from benchmark.data.load import LoadedDataset, load
+from benchmark.store.store import Store
 
 Cli = Callable[..., tuple[int, str, str]]
 
 
-def available(name: str, root: Path) -> datastore.LoadedDataset:
+def available(name: str, root: Path) -> LoadedDataset:
     from benchmark.errors import InputError
 
     try:
         registry.dataset(name).sources(root)
     except InputError as error:
         pytest.skip(str(error))
-    return datastore.load(registry.dataset(name), root)
+    return load(registry.dataset(name), root)
 
 
 def test_mnist_is_the_real_one(real_data: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import records
 from benchmark.errors import InputError
-from benchmark.records import Artifacts, Failure, Record, Score, Store, read_record
+from benchmark.store.record import Artifacts, Failure, Record, Score
+from benchmark.store.store import _UPGRADES, MAX_RECORD_BYTES, Store, read_record
 from tests.test_spec import SPEC
 
 RECORD = Record(
@@ -109,7 +109,7 @@ def test_a_bad_record_is_named_in_one_line(tmp_path: Path, content: str, message
 
 def test_an_oversized_record_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    path.write_bytes(b" " * (records.MAX_RECORD_BYTES + 1))
+    path.write_bytes(b" " * (MAX_RECORD_BYTES + 1))
     with pytest.raises(InputError, match="larger"):
         read_record(path)
 
@@ -121,7 +121,7 @@ def test_older_layouts_are_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "record.json"
     path.write_text(json.dumps(raw))
     monkeypatch.setitem(
-        records._UPGRADES,
+        _UPGRADES,
         0,
         lambda old: {
             **{k: v for k, v in old.items() if k != "numbers"},

@@ -12,19 +12,21 @@ import pandas
 import pytest
 from PIL import Image
 
-from benchmark import registry, suites
+from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.records import Artifacts, Failure, ProtocolFacts, Record, Score, Store
 from benchmark.report import check, render
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts import main_table as main_artifact
 from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
-from benchmark.report.frame import group_records
-from benchmark.report.lines import draw_lines
-from benchmark.report.markup import latex, to_csv, to_latex, to_markdown
-from benchmark.report.sheet import Cell, Sheet
-from benchmark.report.style import COLUMN, drawing, legend_below, place, style
+from benchmark.report.figures.panels import draw_lines
+from benchmark.report.figures.style import COLUMN, drawing, legend_below, place, style
+from benchmark.report.groups import group_records
+from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.report.tables.markup import latex, to_csv, to_latex, to_markdown
+from benchmark.spec import suites
+from benchmark.store.record import Artifacts, Failure, ProtocolFacts, Record, Score
+from benchmark.store.store import Store
 from tests.helpers import execute, method_source
 from tests.test_spec import SPEC
 

@@ -10,14 +10,15 @@ import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.records import Artifacts, Record, Score, Store
 from benchmark.report.artifacts import literature, ranks
-from benchmark.report.claim_list import CLAIMS
-from benchmark.report.claims import Finding, judge
-from benchmark.report.compare import paired_bootstrap
+from benchmark.report.claims.judge import Finding, judge
+from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
 from benchmark.report.published import DEFAULT, read_published
-from benchmark.report.ranking import cliques, holm, rank_methods
+from benchmark.report.statistics.compare import paired_bootstrap
+from benchmark.report.statistics.ranking import cliques, holm, rank_methods
+from benchmark.store.record import Artifacts, Record, Score
+from benchmark.store.store import Store
 from tests.test_report import FACTS, made
 
 RULES = {

@@ -14,17 +14,17 @@ import pytest
 from PIL import Image
 
 from benchmark import registry
-from benchmark.records import Artifacts, Record, Store
-from benchmark.report import font
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts.retrieval import _corner, _tiles
 from benchmark.report.context import Context
 from benchmark.report.draw import draw_all
-from benchmark.report.font import COPY, ORIGINAL, family
+from benchmark.report.figures import font
+from benchmark.report.figures.font import COPY, ORIGINAL, family
+from benchmark.report.figures.style import drawing, encode
 from benchmark.report.page.points import points
-from benchmark.report.sheet import Figure
-from benchmark.report.style import drawing, encode
-from benchmark.results import CurvePoint, Timings
+from benchmark.report.tables.cells import Figure
+from benchmark.store.record import Artifacts, CurvePoint, Record, Timings
+from benchmark.store.store import Store
 from tests.test_report import made
 
 
@@ -141,7 +141,7 @@ def test_a_killed_process_costs_no_figure() -> None:
 def test_the_copied_font_draws_the_same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert family() == COPY
     copy = draw_all([line("MNIST, 32 bits ± α")], many=False)
-    monkeypatch.setattr("benchmark.report.style.family", lambda: ORIGINAL)
+    monkeypatch.setattr("benchmark.report.figures.style.family", lambda: ORIGINAL)
     original = draw_all([line("MNIST, 32 bits ± α")], many=False)
     (one,), (other,) = copy.values(), original.values()
     pair = [np.asarray(Image.open(io.BytesIO(drawing.images[".png"]))) for drawing in (one, other)]

@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
-from benchmark.records import Artifacts, CurvePoint, Environment, Failure, ProtocolFacts, Record, Score, Store
+from benchmark.files.rounding import rounded, rounded_all
+from benchmark.report.check import check
 from benchmark.report.context import Context
+from benchmark.report.figures.style import COLOURS, drawing, encode, style
 from benchmark.report.page import Picture, page_html, picture
 from benchmark.report.page.embed import Pool, cell_json, script_json
 from benchmark.report.page.points import MAX_PER_LINE, points
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, text_cell
-from benchmark.report.style import COLOURS, drawing, encode, style
-from benchmark.report.write import check, collect, render
-from benchmark.rounding import rounded, rounded_all
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, text_cell
+from benchmark.report.write import collect, render
+from benchmark.store.record import Artifacts, CurvePoint, Environment, Failure, ProtocolFacts, Record, Score
+from benchmark.store.store import Store
 from tests.programs import PATIENCE
 from tests.test_spec import SPEC
 

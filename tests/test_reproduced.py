@@ -62,12 +62,13 @@ def test_a_changed_number_is_found(tmp_path: Path) -> None:
 def test_a_methods_later_version_does_not_change_a_committed_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.report import known
+    from benchmark.report import declared_methods
 
     results = Path("results/reproduced/first-look")
-    declared = known._declared()
+    declared = declared_methods._declared()
     later = {
-        name: known.Known(one.version + 1, one.title, {"new": 1}, one.base) for name, one in declared.items()
+        name: declared_methods.Known(one.version + 1, one.title, {"new": 1}, one.base)
+        for name, one in declared.items()
     }
-    monkeypatch.setattr(known, "_declared", lambda: later)
+    monkeypatch.setattr(declared_methods, "_declared", lambda: later)
     assert check(results, results / "report", tmp_path) == []

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmark.rounding import rounded, rounded_all, same_text
+from benchmark.files.rounding import rounded, rounded_all, same_text
 
 
 @pytest.mark.parametrize(

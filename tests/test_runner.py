@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import registry, runner, suites
+from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.records import Store
-from benchmark.status import collect
+from benchmark.spec import suites
+from benchmark.store.store import Store
+from benchmark.sweep import plan as planning
+from benchmark.sweep.saved import save_sweep
+from benchmark.sweep.status import collect
 from tests.helpers import execute, method_source, only, sweep
 from tests.programs import Held, Program
 
@@ -21,7 +24,7 @@ Plugin = Callable[..., Path]
 CLOSED = {"methods": ("lsh", "itq"), "bits": (8, 16)}
 
 
-def states(plan: runner.Plan) -> list[str]:
+def states(plan: planning.Plan) -> list[str]:
     return [cell.state for cell in plan.cells]
 
 
@@ -96,11 +99,11 @@ def test_unsupported_cells_are_skipped_with_a_reason(tmp_path: Path) -> None:
 def test_the_saved_sweep_is_a_suite_file(tmp_path: Path) -> None:
     changes = {"methods": ("itq",), "bits": (8,), "params": {"itq": {"iterations": 3}}}
     plan, _, store = execute(tmp_path, **changes)
-    path = runner.save_sweep(plan, store)
+    path = save_sweep(plan, store)
     again = suites.resolve(str(path), {}).sweep
     assert again == plan.sweep
     assert tomllib.loads(path.read_text())["set"]["itq"]["iterations"] == 3
-    assert states(runner.plan(again, store, None)) == ["done"]
+    assert states(planning.plan(again, store, None)) == ["done"]
 
 
 def test_parameters_are_part_of_the_identity(tmp_path: Path) -> None:
@@ -114,9 +117,9 @@ def test_parameters_are_part_of_the_identity(tmp_path: Path) -> None:
 
 def test_parameters_of_absent_methods_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean hashnet"):
-        runner.plan(sweep(params={"hashnt": {"lr": 1}}), Store(Path("/nonexistent")), None)
+        planning.plan(sweep(params={"hashnt": {"lr": 1}}), Store(Path("/nonexistent")), None)
     with pytest.raises(InputError, match="not in this sweep"):
-        runner.plan(sweep(params={"itq": {"iterations": 1}}), Store(Path("/nonexistent")), None)
+        planning.plan(sweep(params={"itq": {"iterations": 1}}), Store(Path("/nonexistent")), None)
 
 
 def test_weights_are_identified_by_content(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_weights_are_identified_by_content(tmp_path: Path) -> None:
     two.write_bytes(b"same")
 
     def fit_id(weights: Path) -> str:
-        plan = runner.plan(sweep(backbone="resnet18", weights=str(weights)), Store(tmp_path), None)
+        plan = planning.plan(sweep(backbone="resnet18", weights=str(weights)), Store(tmp_path), None)
         assert plan.cells[0].job is not None
         return plan.cells[0].job.fit.fit_id
 
@@ -136,9 +139,9 @@ def test_weights_are_identified_by_content(tmp_path: Path) -> None:
 
 def test_status_counts_what_sweeps_still_plan(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    plan = runner.plan(sweep(**CLOSED), store, None)
+    plan = planning.plan(sweep(**CLOSED), store, None)
     store.open()
-    runner.save_sweep(plan, store)
+    save_sweep(plan, store)
     assert collect(tmp_path)["counts"]["planned"] == 4
     execute(tmp_path, methods=("lsh",), bits=(8,))
     found = collect(tmp_path)

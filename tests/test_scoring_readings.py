@@ -12,9 +12,9 @@ import scipy.sparse
 import torch
 
 from benchmark.cli import main
-from benchmark.datastore import LoadedDataset
+from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
-from benchmark.evaluation import Evaluator
+from benchmark.fit.evaluator import Evaluator
 from benchmark.metrics import Rules, evaluate, mean_average_precision, pack_codes
 from benchmark.metrics.labels import class_indices, match_ids
 from benchmark.scoring.codeset import CodeSet, load_codes

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import protocol, watch
+from benchmark.data import protocol
+from benchmark.fit import context
+from benchmark.fit.runtime import Runtime
+from benchmark.fit.train_job import run_job
 from benchmark.spec import Job, LabelRule
-from benchmark.trial import run_job
-from benchmark.watch import Runtime
 from tests.helpers import digits, method_source, one_spec
 
 #: Where the walk ends: modules, classes and functions' globals hold everything of the process.
@@ -104,4 +105,4 @@ def test_the_walk_finds_what_is_hidden_in_closures_and_bases() -> None:
 def test_a_context_that_a_method_keeps_does_not_keep_the_data(plugin: Plugin) -> None:
     plugin("spy", method_source("spy", fit="self.ctx = ctx"))
     run_job(Job(fit=one_spec(methods=("spy",))), digits(), Runtime())
-    assert len(watch._DESKS) == 0
+    assert len(context._DESKS) == 0

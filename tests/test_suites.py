@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import suites
 from benchmark.errors import InputError
-from benchmark.forecast import forecast
-from benchmark.planning import plan
-from benchmark.records import Store
+from benchmark.spec import suites
+from benchmark.store.store import Store
+from benchmark.sweep.forecast import forecast
+from benchmark.sweep.plan import plan
 from tests.helpers import execute, sweep
 from tests.layouts import picture
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import runner
 from benchmark.errors import InputError
-from benchmark.executors import LocalProcesses, RayCluster, crew
-from benchmark.progress import Lines
-from benchmark.records import Store
-from benchmark.status import collect
-from benchmark.watch import Runtime
+from benchmark.fit.runtime import Runtime
+from benchmark.store.store import Store
+from benchmark.sweep import collect as runner
+from benchmark.sweep import driver as sweep_driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.executors import LocalProcesses, RayCluster, crew
+from benchmark.sweep.status import collect
 from tests.helpers import execute, method_source, sweep
 from tests.programs import DieAt, Held, Program, wait_until
 
@@ -36,10 +38,10 @@ ray_only = pytest.mark.skipif(
 
 def run(results: Path, executor: Any, retry: frozenset[str] = frozenset(), **changes: Any) -> runner.Summary:
     store = Store(results)
-    plan = runner.plan(sweep(**changes), store, None, retry)
+    plan = planning.plan(sweep(**changes), store, None, retry)
     store.open()
     runtime = Runtime(curve_points=1, checkpoint_seconds=0)
-    return runner.execute(plan, store, runtime, None, Lines(every=1e9), executor=executor)
+    return sweep_driver.execute(plan, store, runtime, None, Lines(every=1e9), executor=executor)
 
 
 def same_results(left: Path, right: Path) -> int:
@@ -161,11 +163,11 @@ def test_a_fit_that_another_driver_finishes_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other driver holds the claim for a while, saves, and gives it up."""
-    from benchmark.claims import Claims
+    from benchmark.store.locks import Claims
 
     changes = {"methods": ("lsh",), "bits": (8, 16)}
     store = Store(tmp_path / "runs")
-    plan = runner.plan(sweep(**changes), store, None)
+    plan = planning.plan(sweep(**changes), store, None)
     store.open()
     first = plan.jobs[0]
     _, _, elsewhere = execute(tmp_path / "other", **changes)
@@ -180,15 +182,15 @@ def test_a_fit_that_another_driver_finishes_is_left_to_it(
             if len(looks) == 2:
                 record = elsewhere.get(first.fit)
                 assert record is not None
-                from benchmark.results import Artifacts
+                from benchmark.store.record import Artifacts
 
                 store.save(record, Artifacts(codes=elsewhere.codes(first.fit)))
                 other.release(fit_id)
         return taken
 
     monkeypatch.setattr(Claims, "take", look)
-    monkeypatch.setattr(runner, "POLL", 0.05)
-    summary = runner.execute(plan, store, Runtime(), None, Lines(every=1e9))
+    monkeypatch.setattr(sweep_driver, "POLL", 0.05)
+    summary = sweep_driver.execute(plan, store, Runtime(), None, Lines(every=1e9))
     assert (summary.ran, summary.elsewhere, len(summary.records)) == (1, 1, 2)
     assert len(looks) == 2
 
@@ -217,7 +219,7 @@ def test_a_full_disk_is_one_line_and_no_half_record(tmp_path: Path, run_cli: Cli
 
 
 def test_a_claim_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.claims import Claims
+    from benchmark.store.locks import Claims
 
     def full(self: Claims, fit_id: str) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from benchmark import runner, tracked, tracker_uri, tracking
-from benchmark.claims import Claims
 from benchmark.errors import InputError
-from benchmark.progress import Lines
-from benchmark.records import Store
-from benchmark.tracker_uri import default_uri
-from benchmark.tracking import Tracker, sync
-from benchmark.watch import Runtime
+from benchmark.fit.runtime import Runtime
+from benchmark.store import mlflow, mlflow_address, mlflow_fields
+from benchmark.store.locks import Claims
+from benchmark.store.mlflow import Tracker, sync
+from benchmark.store.mlflow_address import default_uri
+from benchmark.store.store import Store
+from benchmark.sweep import collect, driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.saved import save_sweep
 from tests.helpers import execute, sweep
 from tests.programs import Program
 
@@ -39,7 +42,7 @@ def runs(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(mlflow.EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id]))
 
 
@@ -74,9 +77,9 @@ def test_views_that_come_later_reach_the_fits_run(tmp_path: Path) -> None:
     execute(tmp_path, methods=("itq",), bits=(8,))
     uri = f"sqlite:///{tmp_path / 'views.db'}"
     assert sync(store, Tracker(uri, store)) == (1, 0)
-    plan = runner.plan(sweep(methods=("itq",), bits=(8,), views=("clean", fog)), store, None)
+    plan = planning.plan(sweep(methods=("itq",), bits=(8,), views=("clean", fog)), store, None)
     tracker = Tracker(uri, store)
-    summary = runner.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
+    summary = driver.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
     assert (summary.viewed, summary.untracked) == (1, 0)
     (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
     (record,) = store.records()
@@ -138,17 +141,17 @@ def test_a_kill_while_the_database_is_made_leaves_none(store: Store, tmp_path: P
 def test_uris_are_checked_and_passwords_hidden() -> None:
     for bad in ("nonsense", "ftp://x", "C:\\x"):
         with pytest.raises(InputError, match="tracking URI"):
-            tracker_uri.check_uri(bad)
-    assert tracker_uri.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
-    assert tracker_uri.public("postgresql://me:secret@host/db") == "postgresql://host/db"
-    assert tracker_uri.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+            mlflow_address.check_uri(bad)
+    assert mlflow_address.check_uri("postgresql+psycopg2://host/db") == "postgresql+psycopg2://host/db"
+    assert mlflow_address.public("postgresql://me:secret@host/db") == "postgresql://host/db"
+    assert mlflow_address.public("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
 
 
-def run(store: Store, tracker: Tracker | None, **changes: Any) -> runner.Summary:
-    plan = runner.plan(sweep(methods=("lsh",), **changes), store, None)
+def run(store: Store, tracker: Tracker | None, **changes: Any) -> collect.Summary:
+    plan = planning.plan(sweep(methods=("lsh",), **changes), store, None)
     store.open()
-    name = runner.save_sweep(plan, store).stem
-    return runner.execute(plan, store, Runtime(sweep=name), None, Lines(every=1e9), tracker)
+    name = save_sweep(plan, store).stem
+    return driver.execute(plan, store, Runtime(sweep=name), None, Lines(every=1e9), tracker)
 
 
 def test_a_later_run_sends_what_a_dead_driver_had_not(
@@ -161,7 +164,7 @@ def test_a_later_run_sends_what_a_dead_driver_had_not(
     record = next(store.records())
     other = Claims(store.root)
     assert other.take(record.fit_id)  # another driver is about to send this one
-    monkeypatch.setattr(tracking, "_MOMENT", 0.0)
+    monkeypatch.setattr(mlflow, "_MOMENT", 0.0)
     assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 1
     assert {one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"} == {
         one.fit_id for one in store.records() if one.fit_id != record.fit_id
@@ -195,7 +198,7 @@ def test_a_tracker_that_lost_its_database_is_filled_again(tmp_path: Path) -> Non
 class TestNames:
     def test_strange_names_are_translated_and_kept_apart(self) -> None:
         names = ["acc@1", "acc_at_1", "loss (sum)", "a//b/../c", "/", "ü", "n" * 400, "%", ":", "tab\there"]
-        found = tracked.names_for(names)
+        found = mlflow_fields.names_for(names)
         assert found["acc_at_1"] == "acc_at_1", "a good name stays"
         assert found["acc@1"].startswith("acc_at_1_")
         assert len(set(found.values())) == len(names)
@@ -203,7 +206,7 @@ class TestNames:
 
         for name in found.values():
             _validate_metric_name(f"train.{name}")
-        assert tracked.names_for(["acc@1"]) == {"acc@1": "acc_at_1"}
+        assert mlflow_fields.names_for(["acc@1"]) == {"acc@1": "acc_at_1"}
 
     def test_scalars_of_any_name_arrive(self, tmp_path: Path) -> None:
         store = Store(tmp_path)
@@ -220,7 +223,7 @@ class TestNames:
     def test_more_parameters_than_one_call_takes(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(tracking, "params_of", lambda record: {f"p{i}": i for i in range(230)})
+        monkeypatch.setattr(mlflow, "params_of", lambda record: {f"p{i}": i for i in range(230)})
         uri = f"sqlite:///{tmp_path / 'many.db'}"
         assert Tracker(uri, store).send(next(store.records()))
         (found,) = (one for one in runs(uri) if one.data.tags["kind"] == "fit")
@@ -232,12 +235,12 @@ def test_a_refused_fit_costs_no_other(
 ) -> None:
     uri = f"sqlite:///{tmp_path / 'refuses.db'}"
     refused, taken = store.records()
-    real = tracking.tags_of
+    real = mlflow_fields.tags_of
 
     def tags(record: Any) -> dict[str, Any]:
         return real(record) | ({"no % name": 1} if record.fit_id == refused.fit_id else {})
 
-    monkeypatch.setattr(tracking, "tags_of", tags)
+    monkeypatch.setattr(mlflow, "tags_of", tags)
     tracker = Tracker(uri, store)
     assert not tracker.send(refused)
     assert not tracker.paused
@@ -246,7 +249,7 @@ def test_a_refused_fit_costs_no_other(
     assert sync(store, Tracker(uri, store)) == (1, 1)
     kinds = [one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"]
     assert kinds == [taken.fit_id], "nothing half sent stays"
-    monkeypatch.setattr(tracking, "tags_of", real)
+    monkeypatch.setattr(mlflow, "tags_of", real)
     assert sync(store, Tracker(uri, store)) == (2, 0)
 
 
@@ -293,10 +296,10 @@ class TestPlaces:
         assert places == {(tmp_path / "first" / "mlartifacts").as_uri()}
 
     def test_paths_become_uris_that_name_them(self, tmp_path: Path) -> None:
-        assert tracker_uri.sqlite_uri(tmp_path / "x.db") == f"sqlite:///{tmp_path}/x.db"
+        assert mlflow_address.sqlite_uri(tmp_path / "x.db") == f"sqlite:///{tmp_path}/x.db"
         for name in ("a?b", "a#b", "a%20b", "a%3Fb", "a b", "ü", "a@b"):
             path = tmp_path / name / "x.db"
-            assert tracker_uri.database_file(tracker_uri.sqlite_uri(path)) == path
+            assert mlflow_address.database_file(mlflow_address.sqlite_uri(path)) == path
 
 
 def test_a_deleted_experiment_is_restored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -306,7 +309,7 @@ def test_a_deleted_experiment_is_restored(tmp_path: Path, caplog: pytest.LogCapt
     uri = default_uri(store.root)
     run(store, Tracker(uri, store), bits=(8,))
     client = MlflowClient(uri)
-    client.delete_experiment(client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id)
+    client.delete_experiment(client.get_experiment_by_name(mlflow.EXPERIMENT).experiment_id)
     assert run(store, Tracker(uri, store), bits=(8, 16)).untracked == 0
     assert "is restored" in caplog.text
     assert Counter(one.data.tags["kind"] for one in runs(uri)) == {"fit": 2, "sweep": 2}
@@ -335,6 +338,6 @@ def test_folders_are_refused_where_mlflow_refuses_them(monkeypatch: pytest.Monke
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     if hasattr(pytest.importorskip("mlflow.environment_variables"), "MLFLOW_ALLOW_FILE_STORE"):
         with pytest.raises(InputError, match="no longer writes into folders"):
-            tracker_uri.check_uri("file:/tmp/x")
+            mlflow_address.check_uri("file:/tmp/x")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    assert tracker_uri.check_uri("file:/tmp/x") == "file:/tmp/x"
+    assert mlflow_address.check_uri("file:/tmp/x") == "file:/tmp/x"

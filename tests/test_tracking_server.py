@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
-from benchmark import runner, tracking
-from benchmark.progress import Lines
-from benchmark.records import Store
-from benchmark.tracking import Tracker, sync
-from benchmark.watch import Runtime
+from benchmark.fit.runtime import Runtime
+from benchmark.store import mlflow
+from benchmark.store.mlflow import Tracker, sync
+from benchmark.store.store import Store
+from benchmark.sweep import driver
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.saved import save_sweep
 from tests.helpers import sweep
 from tests.programs import PATIENCE, wait_until
 
@@ -158,7 +161,7 @@ def runs(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(mlflow.EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id]))
 
 
@@ -166,12 +169,12 @@ def runs(uri: str) -> list[Any]:
 def test_a_server_that_dies_and_returns_ends_complete(server: Server, tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     changes = {"methods": ("itq", "lsh"), "bits": (8, 16), "seeds": (0, 1)}
-    plan = runner.plan(sweep(**changes), store, None)
+    plan = planning.plan(sweep(**changes), store, None)
     store.open()
-    name = runner.save_sweep(plan, store).stem
+    name = save_sweep(plan, store).stem
     tracker = Tracker(server.uri, store)
     display = Moments({3: server.kill})
-    summary = runner.execute(plan, store, Runtime(sweep=name), None, display, tracker)
+    summary = driver.execute(plan, store, Runtime(sweep=name), None, display, tracker)
     assert (summary.ran, summary.failed) == (8, 0), "training went on"
     assert summary.untracked == 6
     assert len([*store.records()]) == 8
@@ -201,11 +204,11 @@ def _check_artifacts(uri: str, fit: Any, parent: Any) -> None:
 @pytest.mark.slow
 def test_a_server_that_returns_before_the_end_is_caught_up(server: Server, tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
-    plan = runner.plan(sweep(methods=("lsh",), bits=(8, 16, 32, 64)), store, None)
+    plan = planning.plan(sweep(methods=("lsh",), bits=(8, 16, 32, 64)), store, None)
     store.open()
     tracker = Tracker(server.uri, store)
     display = Moments({2: server.kill, 4: server.start})
-    summary = runner.execute(plan, store, Runtime(), None, display, tracker)
+    summary = driver.execute(plan, store, Runtime(), None, display, tracker)
     assert (summary.ran, summary.untracked) == (4, 0)
     assert Counter(run.data.tags["fit_id"] for run in runs(server.uri)).most_common(1)[0][1] == 1
     assert len(runs(server.uri)) == 4
@@ -223,11 +226,11 @@ def test_a_server_over_postgresql_dies_with_its_database_and_returns(
 
     server.start()
     try:
-        plan = runner.plan(sweep(methods=("lsh",), bits=(8, 16), seeds=(0, 1)), store, None)
+        plan = planning.plan(sweep(methods=("lsh",), bits=(8, 16), seeds=(0, 1)), store, None)
         store.open()
-        name = runner.save_sweep(plan, store).stem
+        name = save_sweep(plan, store).stem
         tracker = Tracker(server.uri, store)
-        summary = runner.execute(plan, store, Runtime(sweep=name), None, Moments({2: crash}), tracker)
+        summary = driver.execute(plan, store, Runtime(sweep=name), None, Moments({2: crash}), tracker)
         assert (summary.ran, summary.failed, summary.untracked) == (4, 0, 3)
         postgres.start()
         server.start()

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import metrics, protocol, registry
+from benchmark import metrics, registry
+from benchmark.data import protocol
+from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.runtime import Runtime
+from benchmark.fit.train_job import run_job
 from benchmark.spec import Job, LabelRule
-from benchmark.trial import Interrupted, Outcome, run_job
-from benchmark.watch import Runtime
 from tests.helpers import digits, method_source, one_spec, stop_after
 
 pytestmark = pytest.mark.processor

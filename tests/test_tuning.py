@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import protocol, registry, tuning
+from benchmark import registry
+from benchmark.authoring import tune
+from benchmark.authoring.tune import Setting, Study, Tuned
+from benchmark.data import protocol
 from benchmark.errors import InputError
-from benchmark.tuning import Setting, Study, Tuned
+from benchmark.fit import evaluator
 
 RunCli = Callable[..., tuple[int, str, str]]
 QUICK = ("--dataset", "digits", "--bits", "12", "--trials", "2", "--epochs", "1", "--device", "cpu")
@@ -35,15 +38,15 @@ def setting(**changes: object) -> Setting:
 
 def test_every_method_gets_the_same_number_of_trials_on_a_log_scale() -> None:
     for name in ("hashnet", "csq", "dpsh"):
-        found = tuning.candidates(name, 5)
+        found = tune.candidates(name, 5)
         rates = [trial["lr"] for trial in found]
         assert rates == [0.0001, 0.000316, 0.001, 0.00316, 0.01]
-        assert found == tuning.candidates(name, 5)
+        assert found == tune.candidates(name, 5)
 
 
 def test_several_ranges_are_covered_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "search_space", lambda name: {"lr": (1e-4, 1e-2), "alpha": (0.1, 10.0)})
-    found = tuning.candidates("hashnet", 4)
+    monkeypatch.setattr(tune, "search_space", lambda name: {"lr": (1e-4, 1e-2), "alpha": (0.1, 10.0)})
+    found = tune.candidates("hashnet", 4)
     assert sorted(trial["alpha"] for trial in found) == [0.1, 0.464, 2.15, 10.0]
     assert list(found[0]) == ["lr", "alpha"]
 
@@ -59,7 +62,7 @@ def test_a_method_with_nothing_to_search_is_refused_before_any_work(run_cli: Run
 
 
 def test_trials_train_and_score_on_training_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = tuning.prepare(setting(), None)
+    bench = tune.prepare(setting(), None)
     assert len(bench.split.query) == len(bench.split.database) == 0
     info = bench.data.info
     full = protocol.draw(bench.rule, info, bench.data.labels, 0)
@@ -68,14 +71,14 @@ def test_trials_train_and_score_on_training_images_alone(monkeypatch: pytest.Mon
     assert not set(used) & set(full.query)
     assert len(bench.split.tuning) == len(full.labelled) // 10
     seen: list[np.ndarray] = []
-    original = tuning.Evaluator.images
+    original = evaluator.Evaluator.images
 
-    def watched(self: tuning.Evaluator, rows: np.ndarray) -> object:
+    def watched(self: evaluator.Evaluator, rows: np.ndarray) -> object:
         seen.append(rows)
         return original(self, rows)
 
-    monkeypatch.setattr(tuning.Evaluator, "images", watched)
-    trial = tuning.run_trial("hashnet", {"lr": 1e-3}, bench)
+    monkeypatch.setattr(evaluator.Evaluator, "images", watched)
+    trial = tune.run_trial("hashnet", {"lr": 1e-3}, bench)
     assert trial.score is not None
     assert set(np.concatenate(seen)) <= set(used)
 
@@ -89,15 +92,15 @@ def test_a_failed_trial_is_recorded_and_the_best_of_the_others_wins(monkeypatch:
             raise FloatingPointError("loss is nan")
         return score
 
-    monkeypatch.setattr(tuning, "_train_and_score", fake)
-    bench = tuning.Bench(setting(), None, None, None)  # type: ignore[arg-type]
-    found = tuning.search("hashnet", bench)
+    monkeypatch.setattr(tune, "_train_and_score", fake)
+    bench = tune.Bench(setting(), None, None, None)  # type: ignore[arg-type]
+    found = tune.search("hashnet", bench)
     assert found.best == {"lr": 0.0001}  # ties go to the earlier trial
     assert [trial.score for trial in found.trials] == [0.5, None, 0.5]
     assert "loss is nan" in found.trials[1].error
     scores = dict.fromkeys(scores)
     with pytest.raises(InputError, match=r"every trial .* failed"):
-        tuning.search("hashnet", bench)
+        tune.search("hashnet", bench)
 
 
 def test_tune_records_reuses_and_feeds_run(run_cli: RunCli, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_tune_records_reuses_and_feeds_run(run_cli: RunCli, tmp_path: Path) -> N
     assert code == 0, err
     assert err.count("hashnet trial") == 2
     (path,) = (tmp_path / "tuning").glob("*.json")
-    study = tuning.read_study(path)
+    study = tune.read_study(path)
     assert len(study.methods["hashnet"].trials) == 2
     assert str(tmp_path) not in path.read_text()
     code, _, err = run_cli(
@@ -114,7 +117,7 @@ def test_tune_records_reuses_and_feeds_run(run_cli: RunCli, tmp_path: Path) -> N
     assert code == 0
     assert "hashnet trial" not in err
     assert err.count("cross-entropy trial") == 2
-    assert set(tuning.read_study(path).methods) == {"hashnet", "cross-entropy"}
+    assert set(tune.read_study(path).methods) == {"hashnet", "cross-entropy"}
     flags = (
         "--datasets",
         "digits",
@@ -151,9 +154,9 @@ def test_a_study_for_another_setting_is_refused(run_cli: RunCli, tmp_path: Path)
     tuned = Tuned(
         method="hashnet", version=1, source_digest=entry.digest, best={"lr": 2e-3}, score=0.5, trials=()
     )
-    tuning.write_study(Study(setting=setting(), methods={"hashnet": tuned}), path)
-    assert tuning.is_current(tuned)
-    assert not tuning.is_current(tuned.model_copy(update={"source_digest": "x"}))
+    tune.write_study(Study(setting=setting(), methods={"hashnet": tuned}), path)
+    assert tune.is_current(tuned)
+    assert not tune.is_current(tuned.model_copy(update={"source_digest": "x"}))
     args = (
         "run",
         "--methods",

@@ -16,14 +16,14 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli._run_text import _command
-from benchmark.tracker_uri import default_uri
+from benchmark.store.mlflow_address import default_uri
 from tests.helpers import execute
 from tests.test_tracking_server import LEAN, free_port
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from benchmark.tracking import Tracker, sync
+    from benchmark.store.mlflow import Tracker, sync
 
     root = tmp_path_factory.mktemp("my results")
     _, _, store = execute(root, methods=("lsh",), bits=(8,))

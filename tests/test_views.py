@@ -11,21 +11,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark import runner, viewstore
+from benchmark.data.protocol.shared_classes import shared_classes
 from benchmark.errors import InputError
+from benchmark.files.write import write_file
 from benchmark.metrics import mean_average_precision, unpack_codes
-from benchmark.records import Store
-from benchmark.status import collect
-from benchmark.viewing.classes import shared_classes
-from benchmark.viewing.measures import auroc, nearest_distances
-from benchmark.views import (
-    COMMON,
+from benchmark.metrics.novelty import auroc, nearest_distances
+from benchmark.report.statistics.robustness import (
     corruption_cells,
     corruption_error_ratio,
-    expand_views,
     mean_corruption_drop,
-    parse_view,
 )
+from benchmark.spec.views import COMMON, expand_views, parse_view
+from benchmark.store import views as viewstore
+from benchmark.store.store import Store
+from benchmark.sweep import plan as planning
+from benchmark.sweep.saved import save_sweep
+from benchmark.sweep.status import collect
 from tests.helpers import digits, execute, sweep
 from tests.programs import DieAt, Program
 
@@ -189,7 +190,7 @@ def test_bad_weights_fail_in_one_line_and_the_record_stays(damage: str, tmp_path
             path,
         )
     plan, summary, store = execute(tmp_path, views=("corruption:fog@1",), **ITQ)
-    runner.save_sweep(plan, store)
+    save_sweep(plan, store)
     assert summary.viewed == 0
     assert len(summary.unviewed) == 1
     assert "weights of itq" in summary.unviewed[0]
@@ -203,7 +204,7 @@ def test_a_crash_between_codes_and_record_loses_nothing(
 ) -> None:
     execute(tmp_path, **ITQ)
     (path,) = tmp_path.rglob("record.json")
-    before, write = path.read_bytes(), viewstore.write_file
+    before, write = path.read_bytes(), write_file
 
     def dies(target: Path, content: bytes) -> None:
         if target.name == "record.json":
@@ -224,7 +225,7 @@ def test_a_crash_while_a_view_is_replaced_leaves_no_old_scores_beside_new_codes(
     fog = {"views": ("corruption:fog@1", "corruption:fog@2"), **ITQ}
     execute(tmp_path, **fog)
     (path,) = tmp_path.rglob("record.json")
-    before, write = json.loads(path.read_bytes()), viewstore.write_file
+    before, write = json.loads(path.read_bytes()), write_file
     for facts in before["views"]:
         facts["version"] -= facts["view"] == "corruption:fog@2"
     path.write_text(json.dumps(before))
@@ -313,7 +314,7 @@ def _whole(store: Store, fit_id: str) -> bool:
 
 
 def test_unseen_classes_alone_train_class_splits_alone() -> None:
-    plan = runner.plan(
+    plan = planning.plan(
         sweep(views=("unseen-classes",), class_splits=(0, 2), **ITQ), Store(Path("/nonexistent")), None
     )
     assert [cell.job.fit.class_split for cell in plan.cells if cell.job] == [0, 2]

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import declaring, scaffold, writing
+from benchmark.authoring import declare_dataset, new_method
+from benchmark.files import write as writing
+from benchmark.files.write import write_file, write_files
 from benchmark.report import write as report
-from benchmark.writing import write_file, write_files
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
     target = tmp_path / "tracked[1].json"
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom benchmark import writing\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom benchmark.files import write as writing\n"
         "writing.os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
         "writing.write_file(Path(sys.argv[1]), b'half')\n"
     )
@@ -55,7 +56,7 @@ def _to_a_report(path: Path, content: bytes) -> None:
 
 
 def _to_a_method(path: Path, content: bytes) -> None:
-    scaffold._write(path, content.decode())
+    new_method._write(path, content.decode())
 
 
 WRITERS: list[Callable[[Path, bytes], object]] = [write_file, _to_a_report, _to_a_method]
@@ -101,7 +102,7 @@ def test_a_pipe_is_written_through(tmp_path: Path, write: Callable[[Path, bytes]
 def test_the_file_that_is_printed_into_keeps_what_is_printed(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("/dev/stdout")
     script = (
-        "import sys\nfrom pathlib import Path\nfrom benchmark.writing import write_file\n"
+        "import sys\nfrom pathlib import Path\nfrom benchmark.files.write import write_file\n"
         "print('first')\nwrite_file(Path(sys.argv[1]), b'second\\n')\nprint('third')\n"
     )
     with (tmp_path / "printed").open("w") as printed:
@@ -130,6 +131,6 @@ def test_a_declaration_follows_links(tmp_path: Path) -> None:
             Image.new("RGB", (4, 4)).save(tmp_path / "pets" / name / f"{number}.png")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "pets.toml").symlink_to("../kept.toml")
-    declaring.declare("pets", {"folder": str(tmp_path / "pets")}, tmp_path / "data")
+    declare_dataset.declare("pets", {"folder": str(tmp_path / "pets")}, tmp_path / "data")
     assert (tmp_path / "data" / "pets.toml").is_symlink()
     assert "folder" in (tmp_path / "kept.toml").read_text()

@@ -21,15 +21,15 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
 
     without_data: count the fits of data sets whose files are missing as well, and say what belongs where.
     """
-    from benchmark import datastore
     from benchmark.errors import InputError
-    from benchmark.lookup import Lookup
-    from benchmark.planning import plan
-    from benchmark.records import Store
+    from benchmark.files.places import data_root
+    from benchmark.store.store import Store
+    from benchmark.sweep.lookup import Lookup
+    from benchmark.sweep.plan import plan
 
     plans, unplanned, store = [], list[InputError](), Store(Path(configs[0].results))
     given = configs[0].data_root or os.environ.get("BENCHMARK_DATA")
-    root = datastore.data_root(configs[0].data_root)
+    root = data_root(configs[0].data_root)
     without_data = without_data and not (
         given and not (root and root.is_dir())
     )  # a mistyped folder is a mistake
@@ -61,7 +61,7 @@ def _counts(plan: Any) -> str:
 
 def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
     """What the plans take together: fits, hours and disk by data set, then all."""
-    from benchmark.forecast import decoded_size, forecast
+    from benchmark.sweep.forecast import decoded_size, forecast
 
     names = {cell.job.fit.dataset for plan in plans for cell in plan.cells if cell.job is not None}
     images = {name: known.images(name) for name in names}
@@ -108,7 +108,7 @@ def print_plan(plan: Any) -> None:
 
 def _command(store: Any, uri: str, *words: str) -> str:
     """A command of this project over a results folder and its tracker, to be typed as it is."""
-    from benchmark.tracker_uri import default_uri, public
+    from benchmark.store.mlflow_address import default_uri, public
 
     command = ["python", "-m", "benchmark", *words, "--results", str(store.root)]
     return shlex.join(
@@ -118,8 +118,8 @@ def _command(store: Any, uri: str, *words: str) -> str:
 
 def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
     """The table of scores, then what ran, failed, was left undone, and where it all lies."""
-    from benchmark.summary import captions, summary_table
-    from benchmark.tracker_uri import public
+    from benchmark.report.run_summary import captions, summary_table
+    from benchmark.store.mlflow_address import public
 
     if summary.records:
         console.print(summary_table(summary.records))

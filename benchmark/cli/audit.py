@@ -28,9 +28,9 @@ def command(targets: tuple[str, ...], form: str, skip_bad_images: bool, **flags:
     """
     if form not in ("text", "json"):
         raise unknown("--format", form, ("text", "json"))
-    from benchmark import datastore
+    from benchmark.data.load import skipping_bad_images
 
-    with datastore.skipping_bad_images(skip_bad_images):
+    with skipping_bad_images(skip_bad_images):
         audits = _audits(targets, flags)
     if form == "json":
         click.echo(json.dumps([one.model_dump(mode="json") for one in audits], indent=2))
@@ -43,7 +43,8 @@ def command(targets: tuple[str, ...], form: str, skip_bad_images: bool, **flags:
 
 
 def _audits(targets: tuple[str, ...], flags: dict[str, Any]) -> list[Any]:
-    from benchmark import audit, protocol, registry
+    from benchmark import registry
+    from benchmark.data import audit, protocol
 
     root = Path(flags["data_root"]) if flags["data_root"] else None
     names = [entry.name for entry in registry.entries("datasets", root)]
@@ -67,18 +68,21 @@ def _audits(targets: tuple[str, ...], flags: dict[str, Any]) -> list[Any]:
 
 
 def _data(name: str, protocol_name: str, flags: dict[str, Any]) -> Any:
-    from benchmark import audit, datastore, protocol, registry
+    from benchmark import registry
+    from benchmark.data import audit, protocol
+    from benchmark.data.load import load
+    from benchmark.files.places import data_root
 
-    root = datastore.data_root(flags["data_root"])
+    root = data_root(flags["data_root"])
     dataset = registry.dataset(name, root)
     rule = protocol.resolve(protocol_name, dataset.info)
-    data = datastore.load(dataset, root)
+    data = load(dataset, root)
     return audit.audit_data(data, rule, flags["seed"], near=flags["near"])
 
 
 def _on_its_data(name: str, flags: dict[str, Any]) -> list[Any]:
     """A protocol on each of its data sets that is at hand; those that are not are named on standard error."""
-    from benchmark import protocol
+    from benchmark.data import protocol
 
     rule, found, missing = protocol.find(name), list[Any](), list[str]()
     if not rule.datasets:
@@ -96,7 +100,7 @@ def _on_its_data(name: str, flags: dict[str, Any]) -> list[Any]:
 
 
 def _print(one: Any) -> None:
-    from benchmark import audit
+    from benchmark.data import audit
 
     click.echo(one.subject)
     if one.protocol:

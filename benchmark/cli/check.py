@@ -35,8 +35,8 @@ def command(names: tuple[str, ...], everything: bool, quiet: bool) -> int:
 
 def _check(entry: Any, quiet: bool) -> bool:
     from benchmark import registry
-    from benchmark.conformance import check_method, passed
-    from benchmark.conformance.runner import Result
+    from benchmark.authoring.conformance import check_method, passed
+    from benchmark.authoring.conformance.runner import Result
 
     def show(result: Result) -> None:
         if not quiet:

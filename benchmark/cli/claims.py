@@ -16,11 +16,11 @@ import click
 def command(results: str, as_json: bool) -> int:
     """Test the paper's claims on records: supported, contradicted or undecided, and what is still to run."""
     from benchmark.errors import InputError
-    from benchmark.records import Store
-    from benchmark.report.claim_list import CLAIMS
-    from benchmark.report.claims import RECONSTRUCTION, as_dict, judge
+    from benchmark.files.rounding import rounded_all
+    from benchmark.report.claims.judge import RECONSTRUCTION, as_dict, judge
+    from benchmark.report.claims.paper import CLAIMS
     from benchmark.report.context import Context
-    from benchmark.rounding import rounded_all
+    from benchmark.store.store import Store
 
     store = Store(Path(results))
     records = list(store.records())

@@ -25,8 +25,8 @@ def command(results: str, out: str, only: str | None) -> int:
     only where an artifact reads them or the database is small; training curves keep some sixty rows; the codes of
     views, weights and logs are left out.
     """
-    from benchmark.compact import compact
     from benchmark.errors import InputError
+    from benchmark.report.compact import compact
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")

@@ -42,11 +42,12 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
     List files:     dataset add coco-lists --folder coco --query test.txt --train train.txt --database all.txt
     A table:        dataset add birds --table birds.csv --folder photos --labels species
     """
-    from benchmark import datastore, declaring
+    from benchmark.authoring import declare_dataset
+    from benchmark.files import places
 
-    root = datastore.data_root(data_root)
+    root = places.data_root(data_root)
     keys = {key: value for key, value in given.items() if value is not None}
-    file, info, files = declaring.declare(name, keys, root or Path("data"))
+    file, info, files = declare_dataset.declare(name, keys, root or Path("data"))
     parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (files.parts or {}).items())
     kind = "several labels an image" if info.multi_label else "one label an image"
     click.echo(f"wrote {file}")

@@ -18,8 +18,8 @@ import click
 @click.option("--results", metavar="DIR", help="Write DIR/architecture/METHOD.json, for `report`.  [print]")
 def command(method: str, dataset: str, bits: int, backbone: str, results: str | None) -> int:
     """Build METHOD's networks and list their parts; `report` draws the list as Figure 1."""
-    from benchmark.describe import describe
-    from benchmark.records import Store
+    from benchmark.authoring.describe import describe
+    from benchmark.store.store import Store
 
     text = json.dumps(describe(method, dataset, bits, backbone), indent=1) + "\n"
     if results is None:

@@ -70,7 +70,7 @@ def _datasets(data_root: str | None = None) -> list[dict[str, Any]]:
 
 
 def _suites() -> list[dict[str, Any]]:
-    from benchmark import suites
+    from benchmark.spec import suites
 
     return [{"name": name, "summary": suites.describe(name)} for name in suites.names()]
 
@@ -85,7 +85,7 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from benchmark.protocol import CUSTOM_EXAMPLE, PROTOCOLS, find
+    from benchmark.data.protocol import CUSTOM_EXAMPLE, PROTOCOLS, find
 
     rows = []
     for name in (*PROTOCOLS, CUSTOM_EXAMPLE):
@@ -100,7 +100,7 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _views() -> list[dict[str, Any]]:
-    from benchmark.views import FAMILIES, LISTING
+    from benchmark.spec.views import FAMILIES, LISTING
 
     rows: list[dict[str, Any]] = [{"name": name, "summary": text} for name, text in LISTING.items()]
     return rows + [
@@ -111,7 +111,7 @@ def _views() -> list[dict[str, Any]]:
 
 
 def _extra(name: str) -> str:
-    from benchmark.views import EXTRA
+    from benchmark.spec.views import EXTRA
 
     return ", one of the four extra ones" if name in EXTRA else ""
 

@@ -14,9 +14,9 @@ import click
 )
 def command(name: str, directory: str | None) -> int:
     """Write a method file and its test that pass `check` as they are."""
-    from benchmark import scaffold
+    from benchmark.authoring import new_method
 
-    files = scaffold.create(name, Path(directory) if directory is not None else None)
+    files = new_method.create(name, Path(directory) if directory is not None else None)
     for path in files:
         click.echo(f"wrote {path}")
     if directory is not None:

@@ -18,23 +18,25 @@ def command(names: str, data_root: str | None, skip_bad_images: bool) -> int:
     What cannot be downloaded is named with the files that belong there; the other data sets are prepared all the
     same, and the exit code is then 2.
     """
-    from benchmark import datastore, registry
+    from benchmark import registry
+    from benchmark.data.load import ensure, load, skipping_bad_images
     from benchmark.errors import InputError
+    from benchmark.files import places
 
-    root = datastore.data_root(data_root)
+    root = places.data_root(data_root)
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     if not wanted:
         raise click.UsageError("name at least one data set")
     for name in wanted:
         registry.find("datasets", name, root)  # a misspelt name ends it before anything is downloaded
     failed = 0
-    with datastore.skipping_bad_images(skip_bad_images):
+    with skipping_bad_images(skip_bad_images):
         for name in wanted:
             begun = time.monotonic()
             try:
                 dataset = registry.dataset(name, root)
-                datastore.ensure(dataset, root, given=False)
-                data = datastore.load(dataset, root)
+                ensure(dataset, root, given=False)
+                data = load(dataset, root)
             except InputError as error:
                 failed += 1
                 click.echo(f"error: {error}", err=True)

@@ -85,7 +85,8 @@ def command(
     **flags: Any,
 ) -> int:
     """Train and score methods over a sweep; finished fits are not repeated."""
-    from benchmark import datastore, suites
+    from benchmark.data.load import skipping_bad_images
+    from benchmark.spec import suites
 
     flags = {key: value for key, value in flags.items() if value is not None}
     if assignments:
@@ -93,7 +94,7 @@ def command(
     configs = suites.resolve_all(suite, flags)
     if tuned is not None:
         configs = tuple(_with_tuned(config, Path(tuned)) for config in configs)
-    with datastore.skipping_bad_images(skip_bad_images):
+    with skipping_bad_images(skip_bad_images):
         if plan_only:
             for config in configs:
                 _check_how(config)
@@ -118,10 +119,11 @@ def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
 
 
 def _with_tuned(config: Any, file: Path) -> Any:
-    from benchmark import runner, tuning
+    from benchmark.authoring import tune
+    from benchmark.spec.weights import weights_identity
 
-    weights = runner.weights_identity(config.weights)
-    found = tuning.tuned_params(file, config.methods, config.datasets, config.backbone, weights)
+    weights = weights_identity(config.weights)
+    found = tune.tuned_params(file, config.methods, config.datasets, config.backbone, weights)
     merged = {
         name: {**found.get(name, {}), **config.params.get(name, {})} for name in {*found, *config.params}
     }
@@ -138,8 +140,8 @@ def _retry(given: tuple[str, ...]) -> frozenset[str]:
 
 def _check_how(config: Any) -> None:
     """Raise InputError for a device, executor or tracker that a run would refuse."""
-    from benchmark.cli._executor import choose
-    from benchmark.tracker_uri import check_uri
+    from benchmark.store.mlflow_address import check_uri
+    from benchmark.sweep.executors.choose import choose
 
     choose(config)
     if config.tracking_uri not in ("", "none"):
@@ -148,19 +150,21 @@ def _check_how(config: Any) -> None:
 
 def _ensure_data(configs: tuple[Any, ...]) -> None:
     """Download what can be downloaded. Raises InputError naming every data set that is not there."""
-    from benchmark import datastore, registry
+    from benchmark import registry
+    from benchmark.data.load import ensure
+    from benchmark.files import places
 
     wanted: dict[tuple[str, str], None] = {}
     for config in configs:
-        root = datastore.data_root(config.data_root)
+        root = places.data_root(config.data_root)
         wanted |= dict.fromkeys((config.data_root, name) for name in config.datasets)
         wanted |= dict.fromkeys((config.data_root, name) for name in _other_sets(config, root))
     missing, there = dict[str, None](), []
     for folder, name in wanted:
-        root = datastore.data_root(folder)
+        root = places.data_root(folder)
         dataset = registry.dataset(name, root)
         try:
-            datastore.ensure(dataset, root, given=bool(folder or os.environ.get("BENCHMARK_DATA")))
+            ensure(dataset, root, given=bool(folder or os.environ.get("BENCHMARK_DATA")))
             there.append(name)
         except InputError as error:
             missing[str(error)] = None
@@ -172,20 +176,24 @@ def _ensure_data(configs: tuple[Any, ...]) -> None:
 def _run(config: Any, retry: frozenset[str]) -> int:
     from rich.console import Console
 
-    from benchmark import datastore, registry, runner
-    from benchmark.cli._executor import choose
-    from benchmark.progress import make_display
-    from benchmark.records import Store
-    from benchmark.tracker_uri import default_uri
-    from benchmark.tracking import Tracker
-    from benchmark.watch import Runtime
+    from benchmark import registry
+    from benchmark.files import places
+    from benchmark.fit.runtime import Runtime
+    from benchmark.store.mlflow import Tracker
+    from benchmark.store.mlflow_address import default_uri
+    from benchmark.store.store import Store
+    from benchmark.sweep import driver
+    from benchmark.sweep import plan as planning
+    from benchmark.sweep.display import make_display
+    from benchmark.sweep.executors.choose import choose
+    from benchmark.sweep.saved import save_sweep
 
     store = Store(Path(config.results))
-    data_root = datastore.data_root(config.data_root)
+    data_root = places.data_root(config.data_root)
     executor, device = choose(config)
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
-    plan = runner.plan(config.sweep, store, data_root, retry)
+    plan = planning.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
@@ -196,7 +204,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     for note in plan.notes:  # before anything runs; the summary says them again
         click.echo(f"note: {note}", err=True)
     store.open()
-    saved = runner.save_sweep(plan, store)
+    saved = save_sweep(plan, store)
     runtime = Runtime(
         device=device,
         weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
@@ -210,7 +218,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
         sweep=saved.stem,
     )
     display = make_display(Console(stderr=True, highlight=False))
-    summary = runner.execute(plan, store, runtime, data_root, display, tracker, executor)
+    summary = driver.execute(plan, store, runtime, data_root, display, tracker, executor)
     print_summary(console, plan, summary, store, saved, uri)
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
@@ -221,8 +229,8 @@ def _run(config: Any, retry: frozenset[str]) -> int:
 def _other_sets(config: Any, data_root: Path | None) -> tuple[str, ...]:
     """The data sets that the views read, each known to exist."""
     from benchmark import registry
-    from benchmark.viewing.wanted import sources_of
-    from benchmark.views import expand_views
+    from benchmark.spec.views import expand_views
+    from benchmark.sweep.wanted_views import sources_of
 
     names = sources_of(expand_views(config.views))
     for name in names:
@@ -234,7 +242,7 @@ def _inception(config: Any) -> str:
     """The absolute path of Inception's weights, tried before the run begins; empty when FID is not asked for."""
     if not config.inception_weights or "fd" not in config.curve_metrics:
         return ""
-    from benchmark.curves.inception import check_inception
+    from benchmark.fit.curves.inception import check_inception
 
     path = Path(config.inception_weights).resolve()
     check_inception(path)

@@ -138,7 +138,7 @@ def _show(
 ) -> None:
     import json
 
-    from benchmark.rounding import rounded_all
+    from benchmark.files.rounding import rounded_all
     from benchmark.scoring import present
 
     if out is not None:
@@ -153,7 +153,7 @@ def _show(
 
 def _write(path: Path, text: str) -> None:
     from benchmark.errors import InputError
-    from benchmark.writing import write_file
+    from benchmark.files.write import write_file
 
     try:
         write_file(path, text.encode("utf-8", "surrogateescape"), folders=False)

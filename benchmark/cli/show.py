@@ -18,14 +18,13 @@ from benchmark.cli._text import plain
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it is stored.")
 def command(fit_id: str, results: str, as_json: bool) -> None:
     """Print the record whose id begins with ID, and the command that makes it again."""
-    from benchmark import provenance
     from benchmark.errors import InputError
-    from benchmark.records import Store
+    from benchmark.store.store import Store, find
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     store = Store(Path(results))
-    record = provenance.find(store, fit_id)
+    record = find(store, fit_id)
     if as_json:
         click.echo(record.model_dump_json(indent=1))
         return
@@ -37,7 +36,7 @@ def command(fit_id: str, results: str, as_json: bool) -> None:
 
 
 def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
-    from benchmark import provenance
+    from benchmark.spec import command as commands
 
     spec, env = record.spec, record.environment
     failure = f": {record.failure.kind}: {record.failure.message}" if record.failure else ""
@@ -66,5 +65,5 @@ def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
         ]
         if env.commit not in ("", "unknown"):
             facts.append(("check out", f"git checkout {env.commit}"))
-    facts.append(("make again", provenance.command(spec)))
+    facts.append(("make again", commands.command(spec)))
     return facts

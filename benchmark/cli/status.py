@@ -19,8 +19,8 @@ from benchmark.cli._text import plain
 def command(results: str, as_json: bool) -> None:
     """Count what a results folder holds, with the failures' reasons."""
     from benchmark.errors import InputError
-    from benchmark.rounding import rounded_all
-    from benchmark.status import collect
+    from benchmark.files.rounding import rounded_all
+    from benchmark.sweep.status import collect
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")

@@ -15,20 +15,20 @@ import click
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
 def command(sync: bool, results: str, tracking_uri: str | None) -> int:
     """Send finished fits to MLflow again (after a tracker failed)."""
-    from benchmark import tracking
     from benchmark.errors import InputError
-    from benchmark.records import Store
-    from benchmark.tracker_uri import default_uri, public
+    from benchmark.store import mlflow
+    from benchmark.store.mlflow_address import default_uri, public
+    from benchmark.store.store import Store
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     store = Store(Path(results))
     uri = tracking_uri or default_uri(store.root)
-    tracker = tracking.Tracker(uri, store)
+    tracker = mlflow.Tracker(uri, store)
     if not sync:
         missing = sum(not tracker.is_sent(record) for record in store.records())
         click.echo(f"{missing} fits are not in {public(uri)}; --sync sends them")
         return 0
-    sent, missing = tracking.sync(store, tracker)
+    sent, missing = mlflow.sync(store, tracker)
     click.echo(f"{sent} fits are in {public(uri)}, {missing} could not be sent")
     return 1 if missing else 0

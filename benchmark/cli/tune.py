@@ -35,30 +35,30 @@ def command(methods: str, skip_bad_images: bool, **flags: Any) -> int:
     names = list(dict.fromkeys(part.strip() for part in methods.split(",") if part.strip()))
     if not names:
         raise click.UsageError("name at least one method")
-    from benchmark import datastore
+    from benchmark.data.load import skipping_bad_images
 
-    with datastore.skipping_bad_images(skip_bad_images):
+    with skipping_bad_images(skip_bad_images):
         return _tune(names, flags)
 
 
 def _tune(names: list[str], flags: dict[str, Any]) -> int:
-    from benchmark import tuning
-    from benchmark.devices import resolve_device
-    from benchmark.tuning import Study
+    from benchmark.authoring import tune
+    from benchmark.authoring.tune import Study
+    from benchmark.fit.devices import resolve_device
 
     for name in names:
-        tuning.candidates(name, tuning.TRIALS[0])  # unknown and untunable names are refused before any work
+        tune.candidates(name, tune.TRIALS[0])  # unknown and untunable names are refused before any work
     data_root, setting = _setting(flags)
-    path = tuning.study_path(setting, Path(flags["results"]))
-    study = tuning.read_study(path) if path.exists() else Study(setting=setting)
-    todo = [name for name in names if flags["again"] or not tuning.is_current(study.methods.get(name))]
+    path = tune.study_path(setting, Path(flags["results"]))
+    study = tune.read_study(path) if path.exists() else Study(setting=setting)
+    todo = [name for name in names if flags["again"] or not tune.is_current(study.methods.get(name))]
     if todo:
         file = "" if setting.weights in ("none", "imagenet") else flags["weights"]
-        bench = tuning.prepare(setting, data_root, resolve_device(flags["device"]), file)
+        bench = tune.prepare(setting, data_root, resolve_device(flags["device"]), file)
         for name in todo:
-            found = tuning.search(name, bench, lambda text: click.echo(text, err=True))
+            found = tune.search(name, bench, lambda text: click.echo(text, err=True))
             study = study.model_copy(update={"methods": {**study.methods, name: found}})
-            tuning.write_study(study, path)
+            tune.write_study(study, path)
     for name in names:
         tuned = study.methods[name]
         best = ", ".join(f"{key} {value:g}" for key, value in tuned.best.items())
@@ -70,18 +70,22 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
 
 
 def _setting(flags: dict[str, Any]) -> Any:
-    from benchmark import datastore, protocol, registry, runner
+    from benchmark import registry
+    from benchmark.authoring.tune import Setting
+    from benchmark.data import protocol
+    from benchmark.data.load import fingerprint_of
+    from benchmark.files import places
     from benchmark.spec import parse
-    from benchmark.tuning import Setting
+    from benchmark.spec.weights import weights_identity
 
-    data_root = datastore.data_root(flags["data_root"])
+    data_root = places.data_root(flags["data_root"])
     info = registry.find("datasets", flags["dataset"], data_root).dataset_info
     values = {
         "dataset": flags["dataset"],
-        "fingerprint": datastore.fingerprint_of(registry.dataset(flags["dataset"], data_root), data_root),
+        "fingerprint": fingerprint_of(registry.dataset(flags["dataset"], data_root), data_root),
         "protocol": protocol.resolve(flags["protocol"], info).name,
         "backbone": flags["backbone"],
-        "weights": runner.weights_identity(flags["weights"]),
+        "weights": weights_identity(flags["weights"]),
         "bits": flags["bits"],
         "epochs": flags["epochs"] or info.epochs,
         "batch_size": flags["batch_size"],

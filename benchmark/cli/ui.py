@@ -25,19 +25,21 @@ _GRACE = 10.0
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port.")
 def command(results: str, tracking_uri: str | None, host: str, port: int) -> int:
     """Open MLflow's own interface on 127.0.0.1."""
-    from benchmark import tracker_uri
     from benchmark.errors import InputError
+    from benchmark.store import mlflow_address
 
     if not tracking_uri and not (Path(results) / "mlflow.db").is_file():
         raise InputError(f"no MLflow database in {results!r}; run something first, or give --tracking-uri")
-    uri = tracker_uri.check_uri(tracking_uri) if tracking_uri else tracker_uri.default_uri(Path(results))
-    if tracker_uri.scheme(uri) in tracker_uri.SERVERS:
-        click.echo(f"the tracker is a server with an interface of its own: {tracker_uri.public(uri)}")
+    uri = (
+        mlflow_address.check_uri(tracking_uri) if tracking_uri else mlflow_address.default_uri(Path(results))
+    )
+    if mlflow_address.scheme(uri) in mlflow_address.SERVERS:
+        click.echo(f"the tracker is a server with an interface of its own: {mlflow_address.public(uri)}")
         return 0
     _check_port(host, port)
     _mend_artifacts(uri, Path(results))
     click.echo(f"http://{host}:{port}  (Ctrl-C ends it)")
-    with tracker_uri.no_strays(uri):
+    with mlflow_address.no_strays(uri):
         return _serve(["--backend-store-uri", uri, "--host", host, "--port", str(port)])
 
 
@@ -58,14 +60,14 @@ def _check_port(host: str, port: int) -> None:
 
 def _mend_artifacts(uri: str, results: Path) -> None:
     """After a move the pictures and records of each run are looked for beside the results; see `mend_artifacts`."""
-    from benchmark import tracker_uri
-    from benchmark.tracking import EXPERIMENT
+    from benchmark.store import mlflow_address
+    from benchmark.store.mlflow import EXPERIMENT
 
-    if tracker_uri.scheme(uri) in tracker_uri.DATABASES and results.is_dir():
+    if mlflow_address.scheme(uri) in mlflow_address.DATABASES and results.is_dir():
         with contextlib.suppress(
             Exception
         ):  # an empty, foreign or unreachable database: MLflow says so itself
-            tracker_uri.mend_artifacts(uri, results, EXPERIMENT)
+            mlflow_address.mend_artifacts(uri, results, EXPERIMENT)
 
 
 def _serve(arguments: list[str]) -> int:

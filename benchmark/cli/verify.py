@@ -24,19 +24,21 @@ def command(
 
     Ends with 0 when they are the same, 1 when not; nothing in the results folder is changed.
     """
-    from benchmark import datastore, provenance
-    from benchmark.devices import resolve_device
+    from benchmark.data.load import skipping_bad_images
     from benchmark.errors import InputError
-    from benchmark.records import Store
+    from benchmark.files import places
+    from benchmark.fit.devices import resolve_device
+    from benchmark.store.store import Store, find
+    from benchmark.sweep import verify
 
     if not Path(results).is_dir():
         raise InputError(f"results folder {results!r} does not exist")
     store, where = Store(Path(results)), resolve_device(device)
-    record = provenance.find(store, fit_id)
-    root = datastore.data_root(data_root)
-    skipping = datastore.skipping_bad_images(skip_bad_images)
+    record = find(store, fit_id)
+    root = places.data_root(data_root)
+    skipping = skipping_bad_images(skip_bad_images)
     with skipping, tempfile.TemporaryDirectory(prefix="benchmark-verify-") as scratch:
-        verdict = provenance.verify(store, record, root, Path(scratch), where, weights_file)
+        verdict = verify.verify(store, record, root, Path(scratch), where, weights_file)
     for note in verdict.notes:
         click.echo(f"  note: {note}")
     state = "verified" if verdict.same else "NOT verified"

@@ -9,20 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.groups import (
-    average_precision,
-    discount_table,
-    found_at,
-    gain_at,
-    tie_groups,
-)
-from benchmark.metrics.ordered import (
-    Hits,
-    ordered_average_precision,
-    ordered_found,
-    ordered_gain,
-    rank_query,
-)
+from benchmark.metrics.groups import average_precision, discount_table, found_at, gain_at, tie_groups
+from benchmark.metrics.ordered import Hits, ordered_average_precision, ordered_found, ordered_gain, rank_query
 from benchmark.metrics.problem import Hist, Problem
 from benchmark.metrics.rules import Rules
 from benchmark.metrics.ties import Floats

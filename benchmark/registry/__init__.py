@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmark.registry.declared import declared, from_declaration, open_declare
 from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
 from benchmark.registry.former_names import former_names
 from benchmark.spec import parse
+from benchmark.store.record import Record
 
 __all__ = [
     "GROUPS",
@@ -38,6 +40,7 @@ __all__ = [
     "method_params",
     "names",
     "refresh",
+    "stale_fits",
 ]
 
 
@@ -132,3 +135,10 @@ def _load(entry: Entry, base: type) -> Any:
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise InputError(f"{NOUN[entry.kind]} {entry.name!r} ({entry.origin}) is no {base.__name__}")
     return loaded
+
+
+def stale_fits(records: Iterable[Record]) -> set[str]:
+    """Ids of the fits whose method's source has changed since. A method that is not installed here cannot be
+    compared, so its fits are not called stale.
+    """
+    return {r.fit_id for r in records if not is_current(r.spec.method, r.source_digest)}

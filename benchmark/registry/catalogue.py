@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import benchmark
-from benchmark.datastore import cache_root
 from benchmark.errors import InputError
+from benchmark.files.places import cache_root
+from benchmark.files.write import write_file
 from benchmark.registry.entry import KINDS, Entry
 from benchmark.registry.scan import scan
 from benchmark.registry.sources import entry_point_sources, entry_points, package_folder, tree
-from benchmark.writing import write_file
 
 #: A scan in a process of its own, with this one's import path: a file for the result, the path as JSON.
 _SCAN = (
@@ -29,11 +29,12 @@ _SCAN = (
 
 #: The harness's own files that decide what a scan finds.
 _OWN = (
-    "contracts.py",
-    "dataset.py",
+    "contracts/dataset.py",
+    "contracts/method.py",
     "losses.py",
     "shallow.py",
-    "spec.py",
+    "spec/fit.py",
+    "spec/values.py",
     "stepwise.py",
     "registry/digests.py",
     "registry/entry.py",

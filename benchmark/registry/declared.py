@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contracts import HashDataset, ImageDataset
-from benchmark.datastore import data_root
-from benchmark.decoding import Stamp, stamp
+from benchmark.data.decode import Stamp, stamp
 from benchmark.errors import InputError
+from benchmark.files.places import data_root
 from benchmark.registry.entry import Entry
 from benchmark.spec import NAME_PATTERN, read_toml
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmark.errors import unknown
-from benchmark.records import Record
 from benchmark.report.context import Context
-from benchmark.report.sheet import Drawn
+from benchmark.report.tables.cells import Drawn
+from benchmark.store.record import Record
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmark.records import Record, Store
-from benchmark.report.compare import Queries
-from benchmark.report.frame import Group, group_records, row_name
-from benchmark.report.known import known
+from benchmark.report.declared_methods import known
+from benchmark.report.groups import Group, group_records, row_name
 from benchmark.report.published import DEFAULT
-from benchmark.report.sheet import Gap
+from benchmark.report.statistics.compare import Queries
+from benchmark.report.tables.cells import Gap
 from benchmark.spec import FitSpec, Sweep
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 
 
 class Context:

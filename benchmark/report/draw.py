@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 
+from benchmark.report.figures.style import COLUMN, drawing, encode
 from benchmark.report.page import Picture, linked, picture
-from benchmark.report.sheet import Figure
-from benchmark.report.style import COLUMN, drawing, encode
+from benchmark.report.tables.cells import Figure
 
 #: What a report's figures and cells are written as: PNG always; PDF; SVG inside the page, which otherwise shows the
 #: PNG files; Parquet.

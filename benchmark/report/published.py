@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.records import Record
-from benchmark.report.known import known
+from benchmark.report.declared_methods import known
+from benchmark.store.record import Record
 
 COLUMNS = ("method", "dataset", "protocol", "bits", "metric", "value", "backbone", "source")
 #: The file of this repository; a wheel has none.

@@ -10,24 +10,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark import pictures
 from benchmark.errors import InputError, unknown
-from benchmark.records import Store
+from benchmark.files.write import write_file
+from benchmark.registry import stale_fits
 from benchmark.report.artifact import Artifact, choose
-from benchmark.report.claims import SUBJECT
+from benchmark.report.claims.judge import SUBJECT
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
-from benchmark.report.export import cells_parquet, records_parquet
-from benchmark.report.known import remembering, snapshot
-from benchmark.report.markup import markdown, to_csv, to_latex, to_markdown
-from benchmark.report.page import page_html, words
-from benchmark.report.sheet import Drawn, Figure, Sheet
-from benchmark.rounding import same_text
-from benchmark.status import stale_fits
-from benchmark.writing import write_file
+from benchmark.report.page import page_html
+from benchmark.report.tables.cells import Drawn, Figure, Sheet
+from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
+from benchmark.report.tables.parquet import cells_parquet, records_parquet
+from benchmark.store.store import Store
 
 MANIFEST, PAGE = "report.json", "report.html"
-_TEXT = (".md", ".tex", ".csv", ".txt")
+TEXT_SUFFIXES = (".md", ".tex", ".csv", ".txt")
 #: From so many records on, their figures take longer to draw than other processes to start.
 _MANY = 60
 
@@ -206,7 +204,7 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path], format
         "stale": sorted(ctx.stale & known),
         "methods": snapshot([SUBJECT, *(record.spec.method for record in ctx.records)]),
         "inexact": sorted(inexact),
-        "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in _TEXT},
+        "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in TEXT_SUFFIXES},
         "page": PAGE,
         "formats": list(formats),
         "images": sorted(p.name for p in written if p.suffix in (".png", ".pdf")),
@@ -216,61 +214,6 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path], format
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02) -> list[str]:
-    """Make a committed report again in `scratch` and say what differs, one line each; empty when nothing does.
-
-    Text must be the same, its numbers within `rounding.RELATIVE`; of an image's pixels at most a share of
-    `tolerance` may differ by more than a tenth of the range, and its size must agree. Which artifacts and formats
-    were chosen, which fits were stale and how the methods were declared is taken from the committed manifest: a
-    method's later change does not count. Raises InputError when there is no manifest.
-    """
-    try:
-        manifest = json.loads((committed / MANIFEST).read_text())
-        names = ",".join(manifest["artifacts"])
-        stale, texts, images = set(manifest["stale"]), dict(manifest["text"]), set(manifest["images"])
-        formats = parse_formats(",".join(manifest.get("formats", FORMATS)))
-        inexact, methods = set(manifest["inexact"]), dict(manifest.get("methods", {}))
-        with remembering(methods):
-            pass
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{str(committed / MANIFEST)!r} cannot be read: {error}") from error
-    with remembering(methods):
-        made = {path.name: path for path in render(results, scratch, names, stale, formats, committed)}
-    problems = []
-    for name in sorted({*texts, *(n for n, p in made.items() if p.suffix in _TEXT)}):
-        here, there = committed / name, made.get(name)
-        if there is None or not here.is_file():
-            problems.append(f"{name}: {'not made any more' if there is None else 'not in the report'}")
-        elif not same_text(*(file.read_text(errors="replace") for file in (here, there))):
-            problems.append(f"{name}: differs")
-    if manifest.get("page"):
-        problems += _page_problems(committed / PAGE, made[PAGE])
-    for name in sorted(n for n in images if n.endswith(".png") and n[:-4] not in inexact):
-        if name not in made or not (committed / name).is_file():
-            problems.append(f"{name}: missing")
-        elif _unlike(committed / name, made[name]) > tolerance:
-            problems.append(f"{name}: its picture differs")
-    return problems
-
-
-def _page_problems(committed: Path, made: Path) -> list[str]:
-    """The page must say the same; its drawings are the pictures that are compared as such."""
-    if not committed.is_file():
-        return [f"{PAGE}: missing"]
-    same = same_text(*(words(page.read_text(errors="replace")) for page in (committed, made)))
-    return [] if same else [f"{PAGE}: differs"]
-
-
-def _unlike(one: Path, other: Path) -> float:
-    """The share of pixels that differ by more than a tenth of the range; 1 for another size."""
-    import numpy as np
-
-    pair = [np.asarray(pictures.read(path, "RGB"), dtype=int) for path in (one, other)]
-    if pair[0].shape != pair[1].shape:
-        return 1.0
-    return float((np.abs(pair[0] - pair[1]).max(axis=2) > 25).mean())
 
 
 def named_sheets(sections: Iterable[Section]) -> list[tuple[str, Sheet]]:

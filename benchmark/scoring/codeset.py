@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
+from benchmark.files.arrays import LIMIT
 from benchmark.metrics.codes import (
     as_matrix,
     as_numpy,
@@ -21,8 +22,7 @@ from benchmark.metrics.codes import (
 )
 from benchmark.metrics.labels import as_text, check_orientation, read_ids
 from benchmark.metrics.reading import Reading, Threshold, describe_readings, read_pair
-from benchmark.scoring.claims import LIMIT
-from benchmark.scoring.files import load_arrays
+from benchmark.scoring.readers import load_arrays
 
 _SIDES = ("query", "database")
 Pair = tuple[NDArray[Any], NDArray[Any]]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
+from benchmark.files.rounding import rounded, rounded_all
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
-from benchmark.rounding import rounded, rounded_all
 from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
 from benchmark.scoring.session import Outcome
 from benchmark.scoring.uncertainty import Paired

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.scoring.claims import check_claim
+from benchmark.files.arrays import check_claim
 from benchmark.scoring.keys import SIDES, kind_of, side_of
 from benchmark.scoring.member import Member, members_of
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.scoring.claims import check_claim
+from benchmark.files.arrays import check_claim
 from benchmark.scoring.member import Member, members_of
 
 

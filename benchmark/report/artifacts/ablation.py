@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_plain, is_variant, row_name
-from benchmark.report.known import known, variants_of
-from benchmark.report.lines import draw_bars, joined, length_panels
-from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, number_cell, text_cell, together
-
-
-def base_of(method: str) -> str | None:
-    """The method that a declared variant is a variant of; None for one that is none."""
-    declared = known(method)
-    return declared.base or None if declared is not None else None
+from benchmark.report.context import Context
+from benchmark.report.declared_methods import known, variants_of
+from benchmark.report.figures.panels import draw_bars, joined, length_panels
+from benchmark.report.groups import Group, is_plain, is_variant, row_name
+from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.selections import base_of, variant_pairs
+from benchmark.report.tables.cells import (
+    Cell,
+    Drawn,
+    Figure,
+    Gap,
+    Sheet,
+    cell_of,
+    number_cell,
+    text_cell,
+    together,
+)
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:
@@ -48,18 +52,6 @@ def _members(group: Group, base: str, bits: int) -> dict[str, list[Record]]:
             found.setdefault(row_name(record), []).append(record)
     order = sorted(found, key=lambda name: (found[name][0].spec.method != base, name))
     return {name: found[name] for name in order}
-
-
-def variant_pairs(records: Iterable[Record]) -> dict[str, tuple[list[Record], list[Record]]]:
-    """variant's row -> (the base's records, the variant's), of one version and at their defaults."""
-    rows = {name: found for name, found in rows_of(records).items() if is_plain(found[0])}
-    pairs = {}
-    for name, found in sorted(rows.items()):
-        base = base_of(found[0].spec.method)
-        whole = rows.get(f"{base}{name.removeprefix(found[0].spec.method)}", [])
-        if base is not None and whole:
-            pairs[name] = (whole, found)
-    return pairs
 
 
 def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, bits: int) -> Sheet:

@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.flow import Flow, draw_flow, flow_of
-from benchmark.report.sheet import Drawn, Figure, Gap
-from benchmark.report.style import COLOURS, PAGE
+from benchmark.report.figures.flow import Flow, draw_flow, flow_of
+from benchmark.report.figures.style import COLOURS, PAGE
+from benchmark.report.tables.cells import Drawn, Figure, Gap
 
 _MAX_BYTES = 2**20
 

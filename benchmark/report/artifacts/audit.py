@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.records import ProtocolFacts, Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.sheet import Cell, Drawn, Sheet, number_cell, text_cell
+from benchmark.report.tables.cells import Cell, Drawn, Sheet, number_cell, text_cell
+from benchmark.store.record import ProtocolFacts, Record
 
 
 def build(ctx: Context) -> Drawn:

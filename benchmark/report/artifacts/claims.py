@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmark.report.artifact import Artifact
-from benchmark.report.claim_list import CLAIMS
-from benchmark.report.claims import MIN_SEEDS, RECONSTRUCTION, Finding, judge
+from benchmark.report.claims.judge import MIN_SEEDS, RECONSTRUCTION, Finding, judge
+from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
-from benchmark.report.sheet import Drawn, Sheet, number_cell, text_cell
+from benchmark.report.tables.cells import Drawn, Sheet, number_cell, text_cell
 
 
 def build(ctx: Context) -> Drawn:

@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 from benchmark.errors import InputError
 from benchmark.metrics import Rules
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.precision_recall import all_picked, pick
+from benchmark.report.artifacts.precision_recall import all_picked
 from benchmark.report.context import Context
-from benchmark.report.frame import Group
-from benchmark.report.mapsheet import group_facts
-from benchmark.report.sheet import Cell, Drawn, Gap, Sheet, number_cell, text_cell
+from benchmark.report.groups import Group
+from benchmark.report.map_table import group_facts
+from benchmark.report.selections import pick
+from benchmark.report.tables.cells import Cell, Drawn, Gap, Sheet, number_cell, text_cell
 from benchmark.scoring.codeset import CodeSet, load_codes
 from benchmark.scoring.conventions import CONVENTIONS, score_conventions, spread
 from benchmark.scoring.tie_orders import tie_orders
+from benchmark.store.record import Record
 
 #: Rows of one table: the methods with the highest mAP, and queries scored, evenly spaced.
 _ROWS, _QUERIES = 4, 200

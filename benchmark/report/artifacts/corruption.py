@@ -5,29 +5,23 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group
-from benchmark.report.lines import draw_heat
-from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
-from benchmark.report.style import COLUMN, PAGE
-from benchmark.views import COMMON, FAMILIES, corruption_cells, mean_corruption_score, relative_drop
-from benchmark.views.robustness import Cells
+from benchmark.report.figures.panels import draw_heat
+from benchmark.report.figures.style import COLUMN, PAGE
+from benchmark.report.groups import Group
+from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.statistics.robustness import (
+    cells_of,
+    mean_corruption_score,
+    mean_drop,
+    relative_drop,
+)
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
+from benchmark.spec.views import COMMON, FAMILIES
+from benchmark.store.record import Record
 
 _SHORT = {"elastic_transform": "elastic", "jpeg_compression": "jpeg"}
-
-
-def cells_of(record: Record) -> Cells:
-    """corruption -> severity -> mAP of one record, queries corrupted."""
-    return corruption_cells([(s.view, s.value) for s in record.scores if s.metric == "map"])
-
-
-def mean_drop(record: Record) -> float | None:
-    """The relative drop of the mean over the fifteen common corruptions; None when one was not measured."""
-    clean, mean = record.score("map"), mean_corruption_score(cells_of(record))
-    return None if clean is None or mean is None else relative_drop(clean, mean)
 
 
 def build(ctx: Context) -> Drawn:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_variant
-from benchmark.report.lines import joined, length_panels, log_x
-from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Sheet, cell_of, text_cell
-from benchmark.report.style import legend_below, style
+from benchmark.report.figures.panels import joined, length_panels, log_x
+from benchmark.report.figures.style import legend_below, style
+from benchmark.report.groups import Group, is_variant
+from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Sheet, cell_of, text_cell
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:

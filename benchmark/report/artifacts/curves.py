@@ -7,16 +7,16 @@ import statistics
 from typing import Any
 
 from benchmark.errors import InputError
-from benchmark.records import Record, Store
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_variant
-from benchmark.report.lines import draw_lines, joined
-from benchmark.report.mapsheet import group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Sheet, text_cell
-from benchmark.report.style import PAGE, legend_below
+from benchmark.report.figures.panels import draw_lines, joined
+from benchmark.report.figures.style import PAGE, legend_below
+from benchmark.report.groups import Group, is_variant
+from benchmark.report.series import Curves, map_curves, points_sheet
+from benchmark.report.tables.cells import Drawn, Figure
+from benchmark.store.record import Record
+from benchmark.store.store import Store
 
-Curves = dict[str, dict[float, list[float]]]
 #: Stretches that a loss is averaged over.
 _STRETCHES = 60
 
@@ -29,22 +29,6 @@ def build(ctx: Context) -> Drawn:
         if curved:
             figures.append(_figure(ctx, group, curved))
     return Drawn((), tuple(figures), () if figures else (ctx.no_records("a learning curve", "paper-main"),))
-
-
-def map_curves(records: tuple[Record, ...], field: str = "map", against: str = "step") -> Curves:
-    """row -> x -> the values of the seeds there; `against` is `step` or `seconds` (the mean time of that step)."""
-    found: Curves = {}
-    for name, members in rows_of(records).items():
-        points: dict[int, list[tuple[float, float]]] = {}
-        for record in members:
-            for point in record.curve:
-                value = getattr(point, field)
-                if value is not None:
-                    points.setdefault(point.step, []).append((point.seconds, value))
-        for step, pairs in points.items():
-            x = float(step) if against == "step" else statistics.fmean(seconds for seconds, _ in pairs)
-            found.setdefault(name, {})[x] = [value for _, value in pairs]
-    return found
 
 
 def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
@@ -87,18 +71,6 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
         draw=draw,
         data=points_sheet(name, series, "updates", group),
     )
-
-
-def points_sheet(name: str, series: dict[str, Curves], x: str, group: Group) -> Sheet:
-    """The points of a figure as a sheet: (line, x) by quantity."""
-    keys = sorted(
-        {(row, at) for curves in series.values() for row, points in curves.items() for at in points}
-    )
-    body = []
-    for row, at in keys:
-        cells = [Cell(values=tuple(curves.get(row, {}).get(at, ()))) for curves in series.values()]
-        body.append((text_cell(row), text_cell(f"{at:g}"), *cells))
-    return Sheet(name, name, ("method", x, *series), tuple(body), keys=2, facts=group_facts(group))
 
 
 def _losses(store: Store, records: tuple[Record, ...]) -> Curves:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark import suites
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.ablation import base_of
-from benchmark.report.artifacts.curves import Curves, map_curves, points_sheet
 from benchmark.report.context import Context
-from benchmark.report.frame import Group
-from benchmark.report.lines import draw_lines
-from benchmark.report.sheet import Drawn, Figure, Gap
-from benchmark.report.style import COLUMN, legend_below
+from benchmark.report.figures.panels import draw_lines
+from benchmark.report.figures.style import COLUMN, legend_below
+from benchmark.report.groups import Group
+from benchmark.report.selections import base_of
+from benchmark.report.series import Curves, map_curves, points_sheet
+from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.spec import suites
+from benchmark.store.record import Record
 
 _FIELDS = {
     "map": "mAP",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_plain
-from benchmark.report.mapsheet import group_facts
+from benchmark.report.groups import Group, is_plain
+from benchmark.report.map_table import group_facts
 from benchmark.report.published import (
     Published,
     barriers,
@@ -15,7 +14,8 @@ from benchmark.report.published import (
     same_images,
     same_method,
 )
-from benchmark.report.sheet import Cell, Drawn, Gap, Sheet, cell_of, text_cell
+from benchmark.report.tables.cells import Cell, Drawn, Gap, Sheet, cell_of, text_cell
+from benchmark.store.record import Record
 
 _HEAD = (
     "method",

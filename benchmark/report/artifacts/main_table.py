@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmark.metrics import METRICS
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_variant
-from benchmark.report.mapsheet import map_sheet
-from benchmark.report.sheet import Drawn, Sheet
+from benchmark.report.groups import Group, is_variant
+from benchmark.report.map_table import map_sheet
+from benchmark.report.tables.cells import Drawn, Sheet
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:

@@ -6,9 +6,9 @@ from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import group_records
-from benchmark.report.mapsheet import map_sheet
-from benchmark.report.sheet import Drawn, Gap
+from benchmark.report.groups import group_records
+from benchmark.report.map_table import map_sheet
+from benchmark.report.tables.cells import Drawn, Gap
 
 
 def build(ctx: Context) -> Drawn:

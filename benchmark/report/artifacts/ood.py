@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, group_records, is_variant
-from benchmark.report.lines import draw_bars
-from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
-from benchmark.report.style import COLUMN
-
-_KINDS = ("unseen-classes", "cross:", "novelty:")
-
-
-def ood_views(record: Record) -> list[tuple[str, str]]:
-    """(view, metric) of what a record was measured on out of distribution: mAP, or AUROC for novelty."""
-    found: dict[tuple[str, str], None] = {}
-    for score in record.scores:
-        if score.view.startswith(_KINDS):
-            wanted = "auroc" if score.view.startswith("novelty:") else "map"
-            if score.metric == wanted:
-                found[score.view, wanted] = None
-    return list(found)
+from benchmark.report.figures.panels import draw_bars
+from benchmark.report.figures.style import COLUMN
+from benchmark.report.groups import Group, group_records, is_variant
+from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.selections import OOD_KINDS, ood_views
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:
@@ -69,7 +57,7 @@ def _sheet(
         }
         found.append(rank(cells))
     facts = sorted(
-        {f"{view.view}: {view.text}" for r in records for view in r.views if view.view.startswith(_KINDS)}
+        {f"{view.view}: {view.text}" for r in records for view in r.views if view.view.startswith(OOD_KINDS)}
     )
     notes = (
         "unseen-classes: trained on some classes, queries and database of the others, mean over class "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import is_variant
-from benchmark.report.sheet import Drawn, Sheet, text_cell
+from benchmark.report.groups import is_variant
+from benchmark.report.tables.cells import Drawn, Sheet, text_cell
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:

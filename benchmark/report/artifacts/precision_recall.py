@@ -8,17 +8,18 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.metrics import Rules, evaluate
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.curves import Curves, points_sheet
-from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, is_plain, is_variant, row_name
-from benchmark.report.lines import draw_lines
-from benchmark.report.sheet import Drawn, Figure, Gap
-from benchmark.report.style import PAGE, legend_below
+from benchmark.report.context import Context
+from benchmark.report.figures.panels import draw_lines
+from benchmark.report.figures.style import PAGE, legend_below
+from benchmark.report.groups import Group, row_name
+from benchmark.report.selections import MOST_CODE_SETS, pick
+from benchmark.report.series import Curves, points_sheet
+from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.store.record import Record
 
-#: N of precision@N goes up to here, and code sets of one figure are at most so many.
-_FIRST, _MOST = 1000, 12
+#: N of precision@N goes up to here.
+_FIRST = 1000
 
 
 def build(ctx: Context) -> Drawn:
@@ -40,26 +41,7 @@ def build(ctx: Context) -> Drawn:
     return Drawn((), tuple(figures), tuple(gaps))
 
 
-def pick(group: Group) -> dict[str, Record]:
-    """row -> its record of the lowest seed, at the one code length that the figure is about; the highest mAPs first
-    where there are more rows than a figure holds.
-    """
-    plain = [r for r in group.records if r.state == "done" and is_plain(r)]
-    done = [record for record in plain if not is_variant(record.spec.method)]
-    counts = {
-        bits: len({r.spec.method for r in done if r.spec.bits == bits})
-        for bits in {r.spec.bits for r in done}
-    }
-    if not counts:
-        return {}
-    bits = max(counts, key=lambda one: (counts[one], one == 32, -one))
-    rows = rows_of(record for record in done if record.spec.bits == bits)
-    chosen = {name: min(records, key=lambda r: r.spec.seed) for name, records in rows.items()}
-    best = sorted(chosen, key=lambda name: (-(chosen[name].score() or 0.0), name))[:_MOST]
-    return {name: chosen[name] for name in sorted(best)}
-
-
-def all_picked(ctx: Context, most: int = _MOST) -> list[Record]:
+def all_picked(ctx: Context, most: int = MOST_CODE_SETS) -> list[Record]:
     """The records that `pick` takes from the main groups, at most so many of each, the highest mAPs first."""
     found = []
     for group in ctx.main_groups:

@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.ranking import TIE, Ranking, cliques, rank_methods
-from benchmark.report.sheet import Drawn, Figure, Gap, Sheet, number_cell, text_cell
-from benchmark.report.style import COLUMN, style
+from benchmark.report.figures.style import COLUMN, style
+from benchmark.report.statistics.ranking import TIE, Ranking, cliques, rank_methods
+from benchmark.report.tables.cells import Drawn, Figure, Gap, Sheet, number_cell, text_cell
 
 
 def build(ctx: Context) -> Drawn:

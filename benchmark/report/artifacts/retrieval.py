@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import datastore, registry
+from benchmark import registry
+from benchmark.data.load import load
 from benchmark.errors import InputError
-from benchmark.records import Record
+from benchmark.files.places import data_root
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.precision_recall import all_picked, pick
+from benchmark.report.artifacts.precision_recall import all_picked
 from benchmark.report.context import Context
-from benchmark.report.frame import Group
-from benchmark.report.sheet import Drawn, Figure, Gap
-from benchmark.report.style import PAGE
+from benchmark.report.figures.style import PAGE
+from benchmark.report.groups import Group
+from benchmark.report.selections import pick
+from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.store.record import Record
 
 _QUERIES, _TOP, _METHODS = 4, 10, 2
 
@@ -49,7 +52,7 @@ def _cached(group: Group, record: Record) -> NDArray[np.uint8] | None:
     """The decoded images, if this machine has the very ones that the record was measured on."""
     try:
         dataset = registry.dataset(group.dataset)
-        loaded = datastore.load(dataset, datastore.data_root(None))
+        loaded = load(dataset, data_root(None))
     except (InputError, OSError):
         return None
     return loaded.images if loaded.fingerprint == record.spec.fingerprint else None

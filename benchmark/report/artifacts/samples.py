@@ -6,15 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmark import pictures
+from benchmark.data import pictures
 from benchmark.errors import InputError
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.frame import row_name
-from benchmark.report.sheet import Drawn, Figure
-from benchmark.report.style import COLUMN
-from benchmark.results import SAMPLES
+from benchmark.report.figures.style import COLUMN
+from benchmark.report.groups import row_name
+from benchmark.report.tables.cells import Drawn, Figure
+from benchmark.store.record import SAMPLES, Record
 
 #: A grid is a few hundred kilobytes; anything larger is not one.
 _MAX_BYTES = 32 * 2**20

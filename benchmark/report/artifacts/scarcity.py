@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, group_records, is_variant
-from benchmark.report.lines import Points, draw_lines, joined, length_panels
-from benchmark.report.mapsheet import map_sheet
-from benchmark.report.sheet import Drawn, Figure, Gap, Sheet, together
-from benchmark.report.style import legend_below
+from benchmark.report.figures.panels import Points, draw_lines, joined, length_panels
+from benchmark.report.figures.style import legend_below
+from benchmark.report.groups import Group, is_variant
+from benchmark.report.map_table import map_sheet
+from benchmark.report.selections import share_groups, shares
+from benchmark.report.tables.cells import Drawn, Figure, Gap, Sheet, together
+from benchmark.store.record import Record
 
 
 def build(ctx: Context) -> Drawn:
@@ -32,34 +33,11 @@ def build(ctx: Context) -> Drawn:
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
 
 
-def share_groups(ctx: Context) -> list[tuple[Group, int]]:
-    """Groups over label shares: those with at least two shares, full ones joined to each way of hiding images."""
-    plain = [r for r in ctx.records if r.spec.class_split is None and not r.spec.label_noise]
-    ways = sorted({r.spec.hidden_images for r in plain if not r.spec.label_rule.full})
-    found = []
-    for way in ways:
-        members = [r for r in plain if r.spec.label_rule.full or r.spec.hidden_images == way]
-        for group in group_records(members, vary=("share", "hidden")):
-            for bits in sorted({r.spec.bits for r in group.records if not r.spec.label_rule.full}):
-                found.append((group, bits))
-    return found
-
-
 def _records(group: Group, bits: int) -> tuple[Record, ...]:
     """The records of one code length, of the rows that were run with fewer labels than all."""
     rows = rows_of(group.of(lambda record: record.spec.bits == bits))
     scarce = {name for name, found in rows.items() if any(not r.spec.label_rule.full for r in found)}
     return tuple(record for name in sorted(scarce) for record in rows[name])
-
-
-def shares(records: tuple[Record, ...]) -> list[tuple[str, int]]:
-    """(share, labelled images) of the records, from few labels to all."""
-    counts: dict[str, int] = {}
-    for record in records:
-        number = record.protocol.labelled if record.protocol else 0
-        share = record.spec.label_rule.share
-        counts[share] = max(counts.get(share, 0), number)
-    return sorted(counts.items(), key=lambda pair: (pair[1], pair[0]))
 
 
 def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Sheet:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.frame import Group, group_records
-from benchmark.report.mapsheet import common_notes, group_facts
-from benchmark.report.sheet import Cell, Drawn, Gap, Sheet, cell_of, text_cell
+from benchmark.report.groups import Group, group_records
+from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.tables.cells import Cell, Drawn, Gap, Sheet, cell_of, text_cell
+from benchmark.store.record import Record
 
 _RULES = ("last", "val", "peek")
 

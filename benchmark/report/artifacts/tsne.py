@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark import suites
 from benchmark.errors import InputError
 from benchmark.metrics import unpack_codes
-from benchmark.records import Record
 from benchmark.report.artifact import Artifact
-from benchmark.report.artifacts.precision_recall import pick
 from benchmark.report.context import Context
-from benchmark.report.frame import Group
-from benchmark.report.sheet import Drawn, Figure, Gap
-from benchmark.report.style import COLOURS, MARKERS, PAGE
+from benchmark.report.figures.style import COLOURS, MARKERS, PAGE
+from benchmark.report.groups import Group
+from benchmark.report.selections import pick
+from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.spec import suites
+from benchmark.store.record import Record
 
 _POINTS = 500
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from benchmark.records import Record
+from benchmark.files.rounding import rounded
 from benchmark.report.context import Context
-from benchmark.report.sheet import Cell, Sheet
-from benchmark.rounding import rounded
+from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.store.record import Record
 
 #: Characters that HTML or an old JavaScript would act on inside a script element.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027"}

@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from benchmark import __version__
 from benchmark.report.context import Context
+from benchmark.report.figures.style import COLOURS
 from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
 from benchmark.report.page.picture import Picture
 from benchmark.report.page.view import colour_class, overview, section_views
-from benchmark.report.sheet import Drawn
-from benchmark.report.style import COLOURS
+from benchmark.report.tables.cells import Drawn
 
 
 def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Mapping[str, Picture]) -> str:

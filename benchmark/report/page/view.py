@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.records import Record
+from benchmark.files.rounding import rounded
 from benchmark.report.context import Context, common_path
-from benchmark.report.sheet import Cell, Drawn, Figure, Gap, Sheet
-from benchmark.report.style import COLOURS, place
-from benchmark.rounding import rounded
+from benchmark.report.figures.style import COLOURS, place
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet
+from benchmark.store.record import Record
 
 #: Columns that hold a method's name, which gets the method's colour.
 _METHOD_COLUMNS = ("method", "row")

@@ -1,0 +1,121 @@
+"""Writes the declaration of a user's own data set, checked before it appears."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from benchmark import registry
+from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles
+from benchmark.data import decode
+from benchmark.errors import InputError
+from benchmark.files.write import write_file
+from benchmark.spec import NAME_PATTERN
+
+#: Keys that hold a path, relative to the working folder as given and to the data folder as written.
+_FILES = ("folder", "table", "images")
+_PARTS = ("query", "train", "database")
+
+
+def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, DatasetInfo, ImageFiles]:
+    """Write `<root>/<name>.toml` from what the command line gave; returns it with what it describes.
+
+    Lists, tables and folders are read and every image must be there; pixels are not decoded. Raises InputError for
+    a taken or malformed name, unknown columns, malformed lists and missing images; nothing stays behind then.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens")
+    if name in {entry.name for entry in registry.entries("datasets", root)}:
+        raise InputError(f"data set {name!r} exists already; see `list datasets`, or remove its file first")
+    keys = _keys(given, root)
+    existed = root.is_dir()
+    root.mkdir(parents=True, exist_ok=True)
+    file = root.absolute() / f"{name}.toml"
+    try:
+        # Checked at its own depth: relative paths in it are relative to the data folder.
+        dataset, files = _checked(name, keys, file)
+        if "protocol" not in keys and not files.parts:
+            keys["protocol"] = _protocol(dataset.info, files)
+            dataset = registry.from_declaration(file, keys)
+        write_file(file, tomli_w.dumps(keys).encode())
+    except OSError as error:
+        raise InputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
+    finally:
+        if not existed and not any(root.iterdir()):
+            root.rmdir()
+    return file, dataset.info, files
+
+
+def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[ImageDataset, ImageFiles]:
+    dataset = registry.from_declaration(file, keys)
+    files = dataset.files(None)
+    absent = decode.missing(files)
+    if absent:
+        raise decode.refuse(name, absent, len(files.paths))
+    return dataset, files
+
+
+def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
+    """A default protocol that the number of images allows."""
+    smallest, n = int(files.labels.sum(axis=0).min()), len(files.paths)
+    if not info.multi_label and smallest >= 600:
+        return "balanced-100-500"
+    if not info.multi_label and smallest >= 70:
+        return "balanced-20-50"
+    query, train = max(1, n // 10), max(1, n // 2)
+    if info.multi_label:
+        return "multi-100-400" if n >= 600 else f"custom-q{query}-t{train}-random-all-but-query-kall"
+    sizes = files.labels.sum(axis=0)
+    smallest = int(sizes[sizes > 1].min(initial=n))  # an only image cannot be query and answer
+    query = max(query, min(-(-n // smallest), n // 2))  # one of every class, where half the images allow it
+    return f"custom-q{query}-t{max(1, min(train, n - query))}-stratified-all-but-query-kall"
+
+
+def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    keys = dict(given)
+    for key in ("images", "table", *_PARTS):  # a list may be named as it lies in the folder
+        inside = Path(keys.get("folder", "")) / keys.get(key, "")
+        if key in keys and "folder" in keys and not Path(keys[key]).exists() and inside.is_file():
+            keys[key] = str(inside)
+    if keys.get("table"):
+        keys["kind"] = "table"
+    elif keys.get("images") or any(Path(keys[part]).is_file() for part in _PARTS if part in keys):
+        keys["kind"] = "lists"
+    elif keys.get("folder"):
+        keys["kind"] = "folder"
+    else:
+        raise InputError(
+            "give --folder (class folders), --query/--train/--database or --images (lists), or --table"
+        )
+    paths = [*_FILES, *(_PARTS if keys["kind"] == "lists" else ())]
+    for key in paths:
+        if key in keys:
+            keys[key] = _from_root(Path(keys[key]), root, key)
+    if "folder" not in keys:  # images lie beside the list or the table
+        beside = next(keys[key] for key in (*_FILES, *_PARTS) if key in keys)
+        keys["folder"] = Path(beside).parent.as_posix()
+    if "labels" in keys:
+        keys["labels"] = [part.strip() for part in str(keys["labels"]).split(",") if part.strip()]
+    if "channels" in keys:
+        keys["channels"] = int(keys["channels"])
+    if "size" in keys:
+        keys["size"] = _size(str(keys["size"]))
+    return {"kind": keys.pop("kind"), **keys}
+
+
+def _from_root(path: Path, root: Path, key: str) -> str:
+    if not path.exists():
+        raise InputError(f"--{key} {str(path)!r}: no such file or folder")
+    path, root = path.resolve(), root.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _size(text: str) -> int | list[int]:
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise InputError(f"--size {text!r}: give pixels, such as 64 or 48x64 (height x width)")
+    return int(sides[0]) if len(sides) == 1 else [int(side) for side in sides]

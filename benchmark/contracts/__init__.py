@@ -1,0 +1,41 @@
+"""What authors of methods and data sets see, and all that they need to see."""
+
+from benchmark.contracts.dataset import (
+    PARTS,
+    DatasetInfo,
+    Decoded,
+    HashDataset,
+    ImageDataset,
+    ImageFiles,
+    Task,
+)
+from benchmark.contracts.method import (
+    Ability,
+    FitContext,
+    HashData,
+    HashMethod,
+    LabelKind,
+    MethodInfo,
+    Params,
+    Supervision,
+    Variant,
+)
+
+__all__ = [
+    "PARTS",
+    "Ability",
+    "DatasetInfo",
+    "Decoded",
+    "FitContext",
+    "HashData",
+    "HashDataset",
+    "HashMethod",
+    "ImageDataset",
+    "ImageFiles",
+    "LabelKind",
+    "MethodInfo",
+    "Params",
+    "Supervision",
+    "Task",
+    "Variant",
+]

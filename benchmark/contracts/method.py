@@ -1,0 +1,218 @@
+"""What authors of methods and data sets see, and all that they need to see.
+
+A method is a class with `info`, `Params` and five verbs (`supports`, `fit`, `encode`, `state`, `load_state`).
+It returns real-valued outputs; the harness takes signs, ranks, and computes every metric. A method never
+sees query or database images, and hidden labels are not in what it is handed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from benchmark.contracts.dataset import (
+    Task,
+)
+from benchmark.errors import InputError
+from benchmark.spec import NAME_PATTERN, Value, seed_stream
+
+if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pay for it
+    import torch
+
+
+Supervision = Literal["unsupervised", "pointwise", "pairwise", "triplet", "listwise", "generative"]
+LabelKind = Literal["single", "multi"]
+
+#: `classification` offers `class_logits`, `generation` offers `sample`, which `revision` then revises.
+Ability = Literal["hashing", "classification", "generation", "revision"]
+
+
+class Params(Value):
+    """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
+
+    `search` declares what `tune` searches: parameter name to (low, high), on a log scale.
+    """
+
+    search: ClassVar[Mapping[str, tuple[float, float]]] = {}
+
+
+class Variant(Value):
+    """A declared variant of a method: another name for the same class with some parameters preset.
+
+    title: for tables. params: the preset parameters by name. note: what a reader of its numbers should know.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    title: str
+    params: dict[str, Any]
+    note: str = ""
+
+
+class MethodInfo(Value):
+    """Facts about a method that tables, skips and checks read.
+
+    `version` is raised whenever the same parameters would give other codes. `trained_by` is `updates` for
+    gradient training under the shared budget, `closed-form` for methods without one (their identity then
+    leaves epochs and batch size out). `known_failures` maps a conformance check to the reason it fails.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    title: str = Field(min_length=1)
+    paper: str = Field(min_length=1)
+    year: int = Field(ge=1950, le=2100)
+    venue: str = Field(min_length=1)
+    version: int = Field(ge=1)
+    labels: tuple[LabelKind, ...] = Field(min_length=1)
+    supervision: Supervision
+    trained_by: Literal["updates", "closed-form"] = "updates"
+    known_failures: dict[str, str] = Field(default_factory=dict)
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class HashData:
+    """What a method trains on.
+
+    images: uint8 (n, channels, height, width), the labelled training images, on the fit's device.
+    labels: uint8 (n, classes), one-hot or multi-hot; every row belongs to the image of the same index.
+    unlabelled: uint8 (m, channels, height, width), training images whose labels are hidden (m may be 0).
+    crop_padding, flip: the augmentation that all methods share.
+    """
+
+    task: Task
+    images: torch.Tensor
+    labels: torch.Tensor
+    unlabelled: torch.Tensor
+    crop_padding: int = 0
+    flip: bool = False
+
+    @property
+    def class_ids(self) -> torch.Tensor:
+        """int64 (n,): the class index of each image. Raises InputError for multi-label data."""
+        if self.task.multi_label:
+            raise InputError("class indices do not exist for multi-label data; use labels")
+        return self.labels.argmax(dim=1)
+
+
+@dataclass
+class FitContext:
+    """The harness's side of a fit: budget, device, randomness, logging, evaluation, checkpoints.
+
+    The base class is usable as it is (in a notebook or a test): it logs nothing and never stops early.
+    `updates` is the number of gradient steps every method gets: epochs x (training images // batch size),
+    where hidden-label images count, so that fewer labels never means fewer steps.
+
+    device: where networks and images live. root_seed: of the whole fit; draw from `seed` and `generator`.
+    workdir: where the harness keeps checkpoints and samples, or None.
+    scalars: what `log` was given, (step, values by name).
+    """
+
+    task: Task
+    device: torch.device
+    epochs: int = 1
+    batch_size: int = 64
+    updates: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    root_seed: int = 0
+    workdir: Path | None = None
+    scalars: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+
+    def seed(self, purpose: str, *parts: int) -> int:
+        """A seed for one purpose (and step or epoch); equal arguments give equal seeds, on any machine."""
+        return seed_stream("fit", self.root_seed, purpose, *parts)
+
+    def generator(self, purpose: str, *parts: int) -> torch.Generator:
+        """A CPU generator seeded for one purpose. Draw on the CPU and move: devices then agree."""
+        import torch
+
+        return torch.Generator().manual_seed(self.seed(purpose, *parts))
+
+    def begin_step(self, step: int) -> None:
+        """Reseed the global generators from (seed, step), so that a resumed fit draws what it would have."""
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Record the scalars of one update."""
+        self.scalars.append((step, dict(scalars)))
+
+    def evaluate(self, step: int) -> None:
+        """Offer the current model for scoring after `step` updates; the harness decides whether it is due."""
+
+    def should_stop(self) -> bool:
+        """Whether the harness asks the fit to end early."""
+        return False
+
+    def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Offer a resumable training state after `step` updates; called lazily, when one is due."""
+
+    def restore(self) -> dict[str, Any] | None:
+        """The newest training state of this very fit, or None; holds `step`, the updates already made."""
+        return None
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Mixed precision as the job asks for it: bf16 autocast, or nothing."""
+        import torch
+
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+class HashMethod(ABC):
+    """Base of every hashing method. Subclass it in `methods/<name>.py` or in an installed package."""
+
+    info: ClassVar[MethodInfo]
+    Params: ClassVar[type[Params]] = Params
+    variants: ClassVar[tuple[Variant, ...]] = ()
+
+    def __init__(self, params: Any = None) -> None:
+        """`params`: an instance of this class's `Params`; None takes the defaults."""
+        self.params = params if params is not None else self.Params()
+
+    @classmethod
+    def supports(cls, task: Task) -> str | None:
+        """Return why this method cannot run the task (it is then skipped with that reason), or None."""
+        return None
+
+    @abstractmethod
+    def fit(self, data: HashData, ctx: FitContext) -> None:
+        """Learn from `data` within the budget of `ctx`."""
+
+    @abstractmethod
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Map uint8 images (n, channels, height, width) to float32 outputs (n, bits); the sign is the code.
+
+        Must not depend on the other images of the batch, on their order, or on any random state.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that `encode` needs, as plain tensors by name."""
+
+    @abstractmethod
+    def load_state(self, state: Mapping[str, torch.Tensor], ctx: FitContext) -> None:
+        """Make a fresh instance encode as the one that gave `state` (networks are built from `ctx.task`)."""
+
+    def facts(self) -> dict[str, str | int | float]:
+        """Facts about the fit for the record: which features, how many parameters, which recipe."""
+        return {}
+
+    def abilities(self) -> frozenset[Ability]:
+        """What this instance is trained for, asked after `fit` built its networks; curves score what there is."""
+        return frozenset({"hashing"})
+
+    def class_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 logits (n, classes) for uint8 images; multi-label: above 0 is yes. Images do not interact."""
+        raise NotImplementedError(f"{type(self).__name__} has no classification head")
+
+    def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images for labels (n, classes), as generated and as revised: uint8 (n, channels, height, width) twice.
+
+        `generator` is a CPU one and the only source of randomness; without `revision` both are equal.
+        """
+        raise NotImplementedError(f"{type(self).__name__} generates no images")

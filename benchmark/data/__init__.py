@@ -1,0 +1,1 @@
+"""From a data set's files to images, labels and the parts of a protocol."""

@@ -1,0 +1,69 @@
+"""Protocols by name: the catalogue, and `custom` ones, whose name says all that they fix."""
+
+from __future__ import annotations
+
+import re
+
+from benchmark.contracts import DatasetInfo
+from benchmark.data.protocol.listed import LISTED, MULTI
+from benchmark.data.protocol.protocol import Protocol
+from benchmark.data.protocol.single import CLASSIC, SINGLE
+from benchmark.errors import InputError, unknown
+from benchmark.spec import parse
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol for protocol in (*CLASSIC, *SINGLE, *MULTI, *LISTED)
+}
+
+#: `custom-q100-t500-per-class-rest-k1000`: sizes, draw, database, k (a number or `all`).
+CUSTOM = re.compile(
+    r"custom-q([1-9][0-9]*)-t([1-9][0-9]*)-(per-class|stratified|random|quota)-(all-but-query|rest|train)"
+    r"-k([1-9][0-9]*|all)"
+)
+CUSTOM_EXAMPLE = "custom-q100-t500-per-class-rest-kall"
+
+
+def find(name: str) -> Protocol:
+    """The protocol of a name: one of `PROTOCOLS`, or a custom one, whose name is its definition.
+
+    `custom-q<queries>-t<training images>-<draw>-<database>-k<k or all>` means what `Protocol` says of the draws
+    `per-class`, `stratified`, `random` and `quota` and of the databases `all-but-query`, `rest` and `train`.
+    Raises InputError for any other name.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    if name.startswith("custom"):
+        return _custom(name)
+    raise unknown("protocol", name, [*PROTOCOLS, "default", "custom-..."])
+
+
+def _custom(name: str) -> Protocol:
+    found = CUSTOM.fullmatch(name)
+    if found is None:
+        raise InputError(
+            f"protocol {name!r}: a custom protocol is named by its numbers, such as {CUSTOM_EXAMPLE} (draws: "
+            "per-class, stratified, random, quota; databases: all-but-query, rest, train; k: a number or all), "
+            "or comes from a file (--protocol-file) or a suite's [protocol] table"
+        )
+    query, train, draw, database, k = found.groups()
+    values = {"query": int(query), "train": int(train), "draw": draw, "database": database}
+    values |= {"name": name, "title": "sizes given by the user", "k": None if k == "all" else int(k)}
+    return parse(Protocol, values, f"protocol {name!r}")
+
+
+def resolve(name: str, info: DatasetInfo) -> Protocol:
+    """The protocol a data set is run under; `default` is the data set's own.
+
+    Raises InputError for an unknown name or one that is not made for the data set.
+    """
+    wanted = info.default_protocol if name == "default" else name
+    protocol = find(wanted)
+    if protocol.datasets and info.name not in protocol.datasets:
+        raise InputError(
+            f"protocol {wanted!r} is for {', '.join(protocol.datasets)}, not for data set {info.name!r}"
+        )
+    if info.multi_label and protocol.draw in ("per-class", "stratified", "query-part"):
+        raise InputError(f"protocol {wanted!r} draws by class; data set {info.name!r} is multi-label")
+    if protocol.draw == "lists" and protocol.k is None and info.k is not None:
+        return protocol.model_copy(update={"k": info.k})  # what the set's own lists were published with
+    return protocol

@@ -1,0 +1,140 @@
+"""The images of a view: corrupted ones, official ones, those of other data sets; each with rows and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmark.contracts import DatasetInfo
+from benchmark.data.corruptions import corrupt
+from benchmark.data.load import LoadedDataset
+from benchmark.errors import InputError
+from benchmark.spec.views import ParsedView
+
+#: Bytes of corrupted queries that one process keeps: the next fits on the same queries find them here.
+CACHE_BYTES = 512 * 2**20
+_cache: OrderedDict[str, np.ndarray] = OrderedDict()
+
+#: Folder and shape of the published CIFAR-10-C: 10,000 test images at severity 1, then at 2, ...
+OFFICIAL = "CIFAR-10-C"
+_OFFICIAL_SHAPE = (50_000, 32, 32, 3)
+
+
+@dataclass(frozen=True)
+class Images:
+    """One side of a view that must be encoded: `part(start, stop)` gives uint8 (n, channels, height, width).
+
+    rows: the images' numbers in their data set. official: how many come from published files.
+    """
+
+    rows: np.ndarray
+    part: Callable[[int, int], Tensor]
+    official: int = 0
+
+
+def corrupted(
+    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None, *, keep: bool
+) -> Images:
+    """The rows under a corruption. keep: hold the result in memory for the next fit.
+
+    Raises InputError for official files that are there and cannot be used.
+    """
+    published, which = _published(data, rows, view, root)
+    severity = view.severity or 1
+
+    def make(start: int, stop: int) -> Tensor:
+        images = torch.from_numpy(np.array(data.images[rows[start:stop]]))
+        result = corrupt(images, view.name, severity, rows[start:stop], data.info.name)
+        if published is not None:
+            inside = which[start:stop] >= 0
+            places = 10_000 * (severity - 1) + which[start:stop][inside]
+            found = np.ascontiguousarray(published[places].transpose(0, 3, 1, 2))
+            result[torch.from_numpy(inside)] = torch.from_numpy(found)
+        return result
+
+    official = 0 if published is None else int((which >= 0).sum())
+    if not keep:
+        return Images(rows, make, official)
+    key = hashlib.sha256(f"{data.fingerprint} {view} {official}".encode() + rows.tobytes()).hexdigest()
+
+    def kept(start: int, stop: int) -> Tensor:
+        if key not in _cache:
+            _remember(key, make(0, len(rows)).numpy())
+        return torch.from_numpy(_cache[key][start:stop])
+
+    return Images(rows, kept, official)
+
+
+def _remember(key: str, images: np.ndarray) -> None:
+    while _cache and sum(one.nbytes for one in _cache.values()) + images.nbytes > CACHE_BYTES:
+        _cache.popitem(last=False)
+    _cache[key] = images
+
+
+def _published(
+    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The published file of a corruption, or None, and each row's number among the official test images or -1."""
+    which = np.full(len(rows), -1)
+    path = root / OFFICIAL / f"{view.name}.npy" if root is not None else None
+    if data.info.name != "cifar10" or path is None or not path.is_file():
+        return None, which
+    for index, name in enumerate(data.names[rows]):
+        batch, _, number = str(name).partition("/")
+        if batch == "test_batch":
+            which[index] = int(number)
+    images = _array(path, _OFFICIAL_SHAPE)
+    labels = _array(path.with_name("labels.npy"), _OFFICIAL_SHAPE[:1])
+    own, theirs = data.labels[rows].argmax(axis=1), labels[np.maximum(which, 0)]
+    if (own != theirs)[which >= 0].any():
+        file = str(path.with_name("labels.npy"))
+        raise InputError(f"{file!r} does not label CIFAR-10's test images in their order")
+    return images, which
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from None
+    if found.shape != shape or found.dtype.kind not in "ui" or (len(shape) > 1 and found.dtype != np.uint8):
+        raise InputError(
+            f"{str(path)!r} must be integers of shape {shape}, found {found.dtype} {found.shape}"
+        )
+    return found
+
+
+def foreign(data: LoadedDataset, rows: np.ndarray, own: DatasetInfo) -> Images:
+    """Rows of another data set in the channels and size of `own`, see `converted`."""
+
+    def part(start: int, stop: int) -> Tensor:
+        return converted(torch.from_numpy(np.array(data.images[rows[start:stop]])), own)
+
+    return Images(rows, part)
+
+
+def converted(images: Tensor, own: DatasetInfo) -> Tensor:
+    """uint8 images as uint8 (n, own.channels, own.height, own.width).
+
+    One channel is repeated three times; three become their luma (ITU-R BT.601). The size is changed
+    bilinearly, with antialiasing when it shrinks; the aspect ratio is not kept.
+    """
+    pixels = images.float()
+    if images.shape[1] == 3 and own.channels == 1:
+        pixels = (pixels * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    elif images.shape[1] == 1 and own.channels == 3:
+        pixels = pixels.expand(-1, 3, -1, -1)
+    elif images.shape[1] != own.channels:
+        raise InputError(f"images of {images.shape[1]} channels do not turn into {own.channels} channels")
+    if pixels.shape[2:] != (own.height, own.width):
+        size = (own.height, own.width)
+        pixels = functional.interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    return pixels.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Files and arrays on disk: written whole, found by place, read with guards."""

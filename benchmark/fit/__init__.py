@@ -1,0 +1,1 @@
+"""One job: set up, trained, encoded, scored, looked at again."""

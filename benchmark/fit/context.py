@@ -1,0 +1,236 @@
+"""What the harness does while a method trains: progress, learning curve, selection, checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from benchmark.contracts import FitContext, HashMethod
+from benchmark.files.write import write_file
+from benchmark.fit.curves.probes import Probes
+from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.randomness import seed_everything, undisturbed
+from benchmark.fit.runtime import Progress, Runtime
+from benchmark.spec import FitSpec
+from benchmark.store.record import SAMPLES, CurvePoint
+from benchmark.store.store import CHECKPOINT
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The harness's own side of a running fit, which `equip` keeps apart from the context that a method is handed:
+    queries, database and hidden labels are reached from the evaluator.
+    """
+
+    method: HashMethod
+    evaluator: Evaluator
+    runtime: Runtime
+    progress: Callable[[Progress], None] = lambda event: None
+    stop: Callable[[], bool] = lambda: False
+
+    @functools.cached_property
+    def probes(self) -> Probes:
+        """What measures generated images and the class head."""
+        how = self.runtime
+        return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
+
+
+_DESKS: weakref.WeakKeyDictionary[WatchedContext, Desk] = weakref.WeakKeyDictionary()
+
+
+def equip(
+    ctx: WatchedContext,
+    method: HashMethod,
+    evaluator: Evaluator,
+    progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> Desk:
+    """Give a context what it evaluates with, before training begins."""
+    _DESKS[ctx] = Desk(method, evaluator, ctx.runtime, progress, stop)
+    return _DESKS[ctx]
+
+
+def dismiss(ctx: WatchedContext) -> None:
+    """Take it away after training: a method that keeps its context must not keep the data set in memory."""
+    _DESKS.pop(ctx, None)
+
+
+@dataclass(eq=False)
+class WatchedContext(FitContext):
+    """The context of a real fit; see `equip`. No attribute of it leads to queries, database or hidden labels.
+
+    Training seconds leave evaluations out and count the earlier runs of a continued fit in.
+    """
+
+    spec: FitSpec | None = None
+    runtime: Runtime = field(default_factory=Runtime)
+    curve: list[CurvePoint] = field(default_factory=list)
+    samples: dict[str, bytes] = field(default_factory=dict, repr=False)
+    best: tuple[float, int, dict[str, Tensor]] | None = field(default=None, repr=False)
+
+    __hash__, __eq__ = object.__hash__, object.__eq__  # one context is one fit
+
+    def __post_init__(self) -> None:
+        self._began = self._last_save = time.monotonic()
+        self._last_progress = 0.0
+        self._evaluating = self._before = self.trained_seconds = 0.0
+        self._first_step: int | None = None
+
+    @property
+    def fit_spec(self) -> FitSpec:
+        """The fit's specification. Raises TypeError when the context was built without one."""
+        if self.spec is None:
+            raise TypeError("a WatchedContext needs a spec")
+        return self.spec
+
+    def start(self) -> None:
+        """Start the training clock."""
+        self._began = self._last_save = time.monotonic()
+        _tell(self, Progress("train", 0, self.updates))
+
+    def train_seconds(self) -> float:
+        """Seconds of training so far."""
+        return max(0.0, self._before + time.monotonic() - self._began - self._evaluating)
+
+    # ---- what methods call -------------------------------------------------------------------
+
+    def begin_step(self, step: int) -> None:
+        """Reseed every global generator from (seed, step)."""
+        seed_everything(self.seed("step", step))
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Keep the scalars and tell the display, ten times a second at most."""
+        super().log(step, scalars)
+        self._first_step = step if self._first_step is None else self._first_step
+        now, done = time.monotonic(), step + 1
+        if now - self._last_progress < 0.1 and done < self.updates:
+            return
+        self._last_progress = now
+        rate = (done - self._first_step) / max(1e-9, self.train_seconds() - self._before)
+        event = Progress(
+            "train",
+            done,
+            self.updates,
+            epoch=done / self.updates * self.epochs,
+            loss=next(iter(scalars.values()), None),
+            images_per_second=rate * self.batch_size,
+            seconds_left=(self.updates - done) / rate,
+        )
+        _tell(self, event)
+
+    def evaluate(self, step: int) -> None:
+        """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
+        if step not in self._evaluation_steps():
+            return
+        desk = _DESKS.get(self)
+        if desk is None:
+            raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
+        seconds, begun = self.train_seconds(), time.monotonic()
+        with undisturbed(desk.method):
+            self._look(desk, step, seconds)
+        self._evaluating += time.monotonic() - begun
+
+    def _look(self, desk: Desk, step: int, seconds: float) -> None:
+        """Add a point to the curve, and a grid of samples when one is asked for."""
+        method, selection = desk.method, self.fit_spec.selection
+        value = desk.evaluator.curve_map(method, selection)
+        found = desk.probes.measure(method)
+        part: Literal["query", "tuning"] = "tuning" if selection == "val" else "query"
+        self.curve.append(
+            CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part, **found.values)
+        )
+        if found.grid is not None:
+            self._keep_grid(f"step-{step:06d}.png", found.grid)
+        if selection != "last" and (self.best is None or value > self.best[0]):
+            self.best = (value, step, {key: tensor.clone() for key, tensor in method.state().items()})
+
+    def _keep_grid(self, name: str, content: bytes) -> None:
+        """Keep a grid for the record; beside it at once, to be looked at while the fit runs."""
+        self.samples[name] = content
+        if self.workdir is not None:
+            try:
+                write_file(self.workdir / SAMPLES / name, content)
+            except OSError as error:
+                log.warning("%s cannot be written yet (%s); training goes on", name, str(error)[:200])
+
+    def _evaluation_steps(self) -> set[int]:
+        if self.runtime.curve_steps:
+            return {*self.runtime.curve_steps, self.updates}
+        points = self.runtime.curve_points
+        if self.fit_spec.selection != "last":
+            points = max(10, points)
+        points = min(points, self.updates)
+        return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
+
+    def should_stop(self) -> bool:
+        """Whether the driver was asked to stop."""
+        desk = _DESKS.get(self)
+        return desk is not None and desk.stop()
+
+    # ---- checkpoints -------------------------------------------------------------------------
+
+    def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+        """Save a training state when the last one is old enough, or when the driver is stopping."""
+        due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.should_stop()
+        if self.workdir is None or not due or step >= self.updates:
+            return
+        content = {
+            "fit_id": self.fit_spec.fit_id,
+            "training": state(),
+            "seconds": self.train_seconds(),
+            "scalars": self.scalars,
+            "curve": [point.model_dump() for point in self.curve],
+            "best": self.best,
+        }
+        self._last_save = time.monotonic()
+        scratch = self.workdir / f".{CHECKPOINT}.{os.getpid()}.tmp"
+        try:
+            self.workdir.mkdir(parents=True, exist_ok=True)
+            torch.save(content, scratch)
+            scratch.replace(self.workdir / CHECKPOINT)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            log.warning("the training state cannot be saved (%s); training goes on", str(error)[:200])
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
+
+    def restore(self) -> dict[str, Any] | None:
+        """The newest training state of this very fit; a damaged one costs its time, not the fit."""
+        path = self.workdir / CHECKPOINT if self.workdir else None
+        if path is None or not path.is_file():
+            return None
+        try:
+            content = torch.load(path, map_location=self.device, weights_only=True)
+            if content["fit_id"] != self.fit_spec.fit_id:
+                return None
+            scalars = [(int(step), dict(values)) for step, values in content["scalars"]]
+            curve = [CurvePoint(**point) for point in content["curve"]]
+            best = tuple(content["best"]) if content["best"] else None
+            training, seconds = dict(content["training"]), float(content["seconds"])
+        except Exception as error:  # noqa: BLE001 - any damage: train again from the start
+            log.warning("checkpoint cannot be used (%s); starting again", error)
+            return None
+        self.scalars, self.curve, self.best, self._before = scalars, curve, best, seconds
+        for point in curve:
+            grid = path.parent / SAMPLES / f"step-{point.step:06d}.png"
+            if grid.is_file():
+                self.samples[grid.name] = grid.read_bytes()
+        log.info("continuing after update %d", training["step"])
+        return training
+
+
+def _tell(ctx: WatchedContext, event: Progress) -> None:
+    desk = _DESKS.get(ctx)
+    if desk is not None:
+        desk.progress(event)

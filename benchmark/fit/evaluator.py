@@ -1,0 +1,187 @@
+"""From a trained method to codes and scores: the harness grades, the method only returns outputs."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import metrics
+from benchmark.contracts import HashData, HashMethod, Task
+from benchmark.data.load import LoadedDataset
+from benchmark.data.protocol import Split
+from benchmark.metrics.labels import class_indices
+from benchmark.store.record import Score
+
+#: Images per call of `encode`.
+ENCODE_BATCH = 500
+#: A data set up to this size is kept on the device whole (CIFAR-10 is 0.2 GB).
+DEVICE_BYTES = 4 * 2**30
+#: Database images that a learning curve's points are scored against (evenly spaced rows of the database).
+CURVE_DATABASE = 2_000
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Encodes and scores parts of one split of one data set."""
+
+    data: LoadedDataset
+    split: Split
+    rules: metrics.Rules
+    bits: int
+    device: torch.device
+
+    @functools.cached_property
+    def _pool(self) -> Tensor | None:
+        """All images as one uint8 tensor: on the device when it fits there, else in host memory.
+
+        None for a memory-mapped set that stays on disk: its rows are read as they are asked for.
+        """
+        images = self.data.images
+        fits = images.nbytes <= DEVICE_BYTES
+        if isinstance(images, np.memmap):
+            return (
+                torch.from_numpy(np.array(images)).to(self.device)
+                if fits and self.device.type != "cpu"
+                else None
+            )
+        everything = torch.from_numpy(images)
+        return everything.to(self.device) if fits else everything
+
+    def images(self, rows: np.ndarray) -> Tensor:
+        """uint8 (n, channels, height, width) on the device, a copy."""
+        pool = self._pool
+        if pool is None:
+            return torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
+        return pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""
+        return self._as_scored(np.asarray(self.data.labels[rows]))
+
+    def _as_scored(self, labels: np.ndarray) -> np.ndarray:
+        return labels if self.data.info.multi_label else class_indices(labels)
+
+    def training_labels(self, rows: np.ndarray) -> np.ndarray:
+        """The labels that training is told for training rows, uint8 (n, classes): with the fit's label noise."""
+        return self.split.training_labels(self.data.labels, rows)
+
+    def training_data(self, task: Task) -> HashData:
+        """What a method is handed: hidden labels, queries and the database are not in it."""
+        return HashData(
+            task=task,
+            images=self.images(self.split.labelled),
+            labels=torch.from_numpy(self.training_labels(self.split.labelled)).to(self.device),
+            unlabelled=self.images(self.split.hidden),
+            crop_padding=self.data.info.crop_padding,
+            flip=self.data.info.flip,
+        )
+
+    def encode(self, method: HashMethod, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """float32 outputs (n, bits) of the rows' images, and the seconds spent inside `encode`.
+
+        Raises ValueError for outputs of another shape, FloatingPointError for NaN or infinity.
+        """
+        out = np.empty((len(rows), self.bits), dtype=np.float32)
+        spent = 0.0
+        for start in range(0, len(rows), ENCODE_BATCH):
+            images = self.images(rows[start : start + ENCODE_BATCH])
+            begun = time.monotonic()
+            outputs = method.encode(images).detach().to("cpu", torch.float32).numpy()
+            spent += time.monotonic() - begun
+            if outputs.shape != (len(images), self.bits):
+                raise ValueError(f"encode returned {outputs.shape}, not {(len(images), self.bits)}")
+            out[start : start + len(outputs)] = outputs
+        if not np.isfinite(out).all():
+            raise FloatingPointError("encode returned values that are not finite")
+        return out, spent
+
+    def codes(self, method: HashMethod) -> tuple[dict[str, np.ndarray], float]:
+        """What `codes.npz` holds: packed codes, labels and row numbers; and the seconds of encoding."""
+        query, query_seconds = self.encode(method, self.split.query)
+        database, database_seconds = self.encode(method, self.split.database)
+        codes = {
+            "query_codes": metrics.pack_codes(query, sign_zero=self.rules.sign_zero, threshold=0),
+            "database_codes": metrics.pack_codes(database, sign_zero=self.rules.sign_zero, threshold=0),
+            "bits": np.array(self.bits),
+            "query_labels": self.labels(self.split.query),
+            "database_labels": self.labels(self.split.database),
+            "query_ids": self.split.query,
+            "database_ids": self.split.database,
+        }
+        return codes, query_seconds + database_seconds
+
+    def curve_map(self, method: HashMethod, selection: str) -> float:
+        """mAP of the model as it is now: on the tuning split (`val`), on the full test protocol (`peek`), or
+        for the learning curve alone (`last`), on the queries against a thinned database. The tuning split's labels
+        are training labels: label noise is in them, as a practitioner would have it.
+        """
+        if selection == "val":
+            query, database = self.split.tuning, self.split.labelled
+            told = [self._as_scored(self.training_labels(rows)) for rows in (query, database)]
+        else:
+            full = len(self.split.database)
+            stride = 1 if selection == "peek" else max(1, math.ceil(full / CURVE_DATABASE))
+            query, database = self.split.query, self.split.database[::stride]
+            told = [self.labels(query), self.labels(database)]
+        return metrics.mean_average_precision(
+            self.encode(method, query)[0],
+            self.encode(method, database)[0],
+            *told,
+            k=self.rules.k,
+            ties=self.rules.ties,
+            normaliser=self.rules.normaliser,
+            no_hit=self.rules.no_hit,
+            threshold=0,  # a method's sign is its code
+            query_ids=query if self.rules.exclude_self else None,
+            database_ids=database if self.rules.exclude_self else None,
+        )
+
+
+def score(
+    codes: dict[str, np.ndarray], bits: int, rules: metrics.Rules, view: str = "clean"
+) -> tuple[Score, ...]:
+    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out."""
+    result = metrics.evaluate(
+        codes["query_codes"],
+        codes["database_codes"],
+        bits,
+        codes["query_labels"],
+        codes["database_labels"],
+        rules=rules,
+        query_ids=codes.get("query_ids"),
+        database_ids=codes.get("database_ids"),
+    )
+    scores = []
+    for key, value in result.values.items():  # `precision@100` carries its own cut-off
+        name, _, cutoff = key.partition("@")
+        k = int(cutoff) if cutoff else (rules.k if name == "map" else None)
+        if math.isfinite(value):
+            scores.append(Score(view=view, metric=name, k=k, value=value))
+    return tuple(scores)
+
+
+def health_flags(
+    health: dict[str, float], bits: int, classes: int, codes: np.ndarray | None = None
+) -> tuple[str, ...]:
+    """Plain words for codes that have collapsed; empty when they are fine. codes: packed, (n, bytes)."""
+    flags = []
+    distinct, constant = int(health["distinct_codes"]), int(health["constant_bits"])
+    if distinct <= 1 and codes is not None and metrics.unpack_codes(codes[:1], bits).all():
+        # Where every bit of every image is 1, the method may well tell images apart above 0.
+        flags.append(
+            "collapsed: every image has the same code, as no output is below 0 and the sign is the code; outputs "
+            "of a sigmoid or a ReLU need their threshold subtracted in `encode`"
+        )
+    elif distinct <= 1:
+        flags.append("collapsed: every image has the same code")
+    elif distinct < classes:
+        flags.append(f"nearly collapsed: {distinct} distinct codes for {classes} classes")
+    if constant > 0 and distinct > 1:
+        flags.append(f"{constant} of {bits} bits are constant")
+    return tuple(flags)

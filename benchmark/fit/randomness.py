@@ -1,0 +1,63 @@
+"""Global generators: seeded for a fit, left as they were by a look at a model in training."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextlib.contextmanager
+def isolated_generators() -> Iterator[None]:
+    """Leave the process's global generators (Python, numpy, torch on every device) as they were."""
+    python, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+
+
+@contextlib.contextmanager
+def undisturbed(method: object) -> Iterator[None]:
+    """Restore global generators, and the mode and buffers (BatchNorm's statistics) of the method's networks.
+
+    Networks are found in the method's attributes, in lists, tuples and dictionaries too.
+    """
+    modules = list(dict.fromkeys(part for top in _networks(vars(method)) for part in top.modules()))
+    modes = [module.training for module in modules]
+    buffers = [buffer for module in modules for buffer in module.buffers(recurse=False)]
+    kept = [buffer.detach().clone() for buffer in buffers]
+    try:
+        with isolated_generators():
+            yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+        with torch.no_grad():
+            for buffer, value in zip(buffers, kept, strict=True):
+                buffer.copy_(value)
+
+
+def _networks(value: Any, depth: int = 3) -> Iterator[nn.Module]:
+    if isinstance(value, nn.Module):
+        yield value
+    elif depth and isinstance(value, dict):
+        for part in value.values():
+            yield from _networks(part, depth - 1)
+    elif depth and isinstance(value, list | tuple):
+        for part in value:
+            yield from _networks(part, depth - 1)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, numpy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -1,0 +1,248 @@
+"""One job in, one record out: the one place where seeds, device, precision and clocks are set."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark import metrics, registry
+from benchmark.contracts import HashData, HashMethod
+from benchmark.data import audit, protocol
+from benchmark.data.load import LoadedDataset
+from benchmark.data.protocol import Protocol, Split
+from benchmark.fit import environment
+from benchmark.fit.context import WatchedContext, dismiss, equip
+from benchmark.fit.devices import device_title, resolve_precision
+from benchmark.fit.evaluator import Evaluator, health_flags, score
+from benchmark.fit.failures import captured_log, describe_failure
+from benchmark.fit.randomness import isolated_generators, seed_everything
+from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.runtime import Progress, Runtime
+from benchmark.fit.setup import make_context, make_method
+from benchmark.spec import FitSpec, Job
+from benchmark.store.record import Artifacts, CurvePoint, ProtocolFacts, Record, Timings
+
+log = logging.getLogger(__name__)
+
+#: What each selection rule means, for captions.
+SELECTION_TEXT: dict[str, str] = {
+    "last": "the model after the last update is scored",
+    "val": "the model with the best mAP on a tuning split of the training images is scored",
+    "peek": "PEEKING: the model with the best mAP on the test queries is scored",
+}
+
+
+def run_job(
+    job: Job,
+    data: LoadedDataset,
+    runtime: Runtime,
+    *,
+    workdir: Path | None = None,
+    progress: Callable[[Progress], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train, encode and score one job.
+
+    Whatever goes wrong becomes a failed record with its kind and traceback; only `Interrupted` (after `stop`
+    turned true) and KeyboardInterrupt leave.
+    """
+    spec = job.fit
+    started, text = _now(), io.StringIO()
+    environment.reset_peak_memory()
+    with captured_log(text), isolated_generators():
+        try:
+            measured, artifacts = _measure(spec, data, runtime, workdir, progress, stop)
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except _Broken as broken:
+            measured, artifacts = _failed(spec, broken.error, broken.curve), broken.artifacts
+        except Exception as error:  # noqa: BLE001 - a failure is a result
+            measured, artifacts = _failed(spec, error), Artifacts()
+    precision = resolve_precision(spec.precision, runtime.device)
+    record = Record(
+        fit_id=spec.fit_id,
+        spec=spec,
+        source_digest=registry.find("methods", spec.method).digest,
+        command=runtime.command,
+        sweep=runtime.sweep,
+        started=started,
+        finished=_now(),
+        environment=environment.describe(device_title(runtime.device), precision, torch.get_num_threads()),
+        peak_memory_mib=environment.peak_memory_mib(),
+        **measured,
+    )
+    return Outcome(record, replace(artifacts, log=text.getvalue()))
+
+
+class _Broken(Exception):
+    """Training ended in `error`; its curve so far and, when every value is finite, its state are kept."""
+
+    def __init__(self, error: Exception, method: HashMethod, ctx: WatchedContext) -> None:
+        super().__init__(str(error))
+        self.error, self.curve = error, tuple(ctx.curve)
+        rows = [{"step": step, **scalars} for step, scalars in ctx.scalars]
+        self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=ctx.samples)
+
+
+def _last_good(method: HashMethod) -> dict[str, torch.Tensor]:
+    """The method's state, or nothing when it has none yet or holds a value that is not finite."""
+    try:
+        state = dict(method.state())
+        return state if all(bool(torch.isfinite(tensor).all()) for tensor in state.values()) else {}
+    except Exception:  # noqa: BLE001 - a method that broke may not have built what `state` reads
+        return {}
+
+
+def _failed(spec: FitSpec, error: Exception, curve: tuple[CurvePoint, ...] = ()) -> dict[str, Any]:
+    log.error("%s failed: %s", spec.label, error)
+    return {"state": "failed", "failure": describe_failure(error), "curve": curve}
+
+
+def _measure(
+    spec: FitSpec,
+    data: LoadedDataset,
+    runtime: Runtime,
+    workdir: Path | None,
+    progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> tuple[dict[str, Any], Artifacts]:
+    """The phases of a fit: draw the split, train, encode, score."""
+    clock = _Clock()
+    rule = protocol.resolve(spec.protocol, data.info)
+    split = protocol.draw(
+        rule,
+        data.info,
+        data.labels,
+        spec.seed,
+        spec.label_rule,
+        parts=data.parts,
+        class_split=spec.class_split,
+        tuning=spec.selection == "val",
+    )
+    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
+    evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
+    method = make_method(spec)
+    ctx = make_context(spec, data, split, runtime, workdir)
+    desk = equip(ctx, method, evaluator, progress, stop)
+    training = evaluator.training_data(ctx.task)
+    clock.lap("load")
+    try:
+        _train(method, training, ctx)
+    except Interrupted:
+        raise
+    except Exception as error:
+        raise _Broken(error, method, ctx) from error
+    clock.lap("train")
+    progress(Progress("encode"))
+    codes, encode_seconds = evaluator.codes(method)
+    clock.lap("encode")
+    progress(Progress("score"))
+    scores = score(codes, spec.bits, evaluator.rules)
+    health = metrics.code_health(codes["database_codes"], spec.bits)
+    clock.lap("score")
+    measured = {
+        "state": "done",
+        "scores": scores,
+        "curve": tuple(ctx.curve),
+        "health": health,
+        "flags": health_flags(health, spec.bits, len(data.info.classes), codes["database_codes"]),
+        "facts": {**_data_facts(data), **method.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
+        "protocol": _protocol_facts(rule, split, spec, evaluator),
+        "updates": ctx.updates if spec.epochs else 0,
+        "selected_step": ctx.best[1] if ctx.best else None,
+        "timings": _timings(clock, ctx, split, encode_seconds),
+        "peak_gpu_memory_mib": _gpu_peak(ctx.device),
+    }
+    curve = [{"step": step, **scalars} for step, scalars in ctx.scalars]
+    return measured, Artifacts(codes=codes, weights=method.state(), curve=curve, samples=ctx.samples)
+
+
+def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
+    """Fit within the budget and leave the selected model in `method`."""
+    seed_everything(ctx.seed("fit"))
+    if ctx.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(ctx.device)
+    ctx.start()
+    try:
+        method.fit(training, ctx)
+        if ctx.should_stop():
+            raise Interrupted(ctx.fit_spec.label)
+    finally:
+        dismiss(ctx)
+    ctx.trained_seconds = ctx.train_seconds()
+    if ctx.best is not None:
+        method.load_state(ctx.best[2], ctx)
+
+
+def _data_facts(data: LoadedDataset) -> dict[str, str | int | float]:
+    """What the data set says about its reading, such as images that were left out."""
+    return {f"data_{key}": value for key, value in data.facts.items()}
+
+
+def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Evaluator) -> ProtocolFacts:
+    rules, info = evaluator.rules, evaluator.data.info
+    overlaps, warnings_found = audit.check_run(evaluator.data, split, rule)
+    return ProtocolFacts(
+        text=rule.describe(),
+        rules=rules.as_dict(),
+        rules_text=rules.describe(),
+        queries=len(split.query),
+        database=len(split.database),
+        labelled=len(split.labelled),
+        hidden=len(split.hidden),
+        tuning=len(split.tuning),
+        label_rule=protocol.describe_labels(spec.label_rule, multi_label=info.multi_label),
+        selection_text=SELECTION_TEXT[spec.selection],
+        dropped=len(split.dropped),
+        wrong_labels=split.moved,
+        noise_rule=protocol.describe_noise(spec.label_rule, info, split.moved),
+        overlaps=overlaps,
+        definition=rule.model_dump(mode="json"),
+        notes=(*protocol.notes(rule, info, split), *warnings_found),
+    )
+
+
+class _Clock:
+    """Seconds per phase."""
+
+    def __init__(self) -> None:
+        self.begun = self.last = time.monotonic()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name], self.last = now - self.last, now
+
+
+def _timings(clock: _Clock, ctx: WatchedContext, split: Split, encode: float) -> Timings:
+    """Training time leaves out the evaluations along the way; encoding time is spent inside `encode`."""
+    train, gradient = ctx.trained_seconds, ctx.fit_spec.epochs is not None
+    images = ctx.updates * min(ctx.batch_size, len(split.labelled))
+    coded = len(split.query) + len(split.database)
+    return Timings(
+        load=round(clock.laps["load"], 4),
+        train=round(train, 4),
+        encode=round(encode, 4),
+        score=round(clock.laps["score"], 4),
+        total=round(clock.last - clock.begun, 4),
+        train_images_per_second=round(images / train, 1) if gradient and train else 0.0,
+        encode_images_per_second=round(coded / encode, 1) if encode else 0.0,
+    )
+
+
+def _gpu_peak(device: torch.device) -> float | None:
+    if device.type != "cuda":
+        return None
+    return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

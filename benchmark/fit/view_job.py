@@ -1,0 +1,151 @@
+"""Views of a fit that is done: its stored weights are loaded, nothing is trained."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark import metrics
+from benchmark.contracts import HashMethod
+from benchmark.data import protocol
+from benchmark.data.load import LoadedDataset
+from benchmark.errors import InputError
+from benchmark.fit import environment
+from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
+from benchmark.fit.failures import captured_log, describe_failure
+from benchmark.fit.randomness import isolated_generators, seed_everything
+from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.runtime import Progress, Runtime
+from benchmark.fit.setup import make_context, make_method
+from benchmark.fit.views import Bench, evaluate_views
+from benchmark.spec import FitSpec, Job
+from benchmark.spec.views import parse_view
+from benchmark.store.record import Artifacts, Record
+from benchmark.store.store import Store
+from benchmark.store.thin import require_whole
+
+log = logging.getLogger(__name__)
+
+#: Share of code bits that may differ between stored codes and loaded weights: another processor moves a few.
+_TOLERANCE = 0.02
+
+
+def revisit(
+    job: Job,
+    data: LoadedDataset,
+    others: Callable[[str], LoadedDataset],
+    runtime: Runtime,
+    store: Store,
+    data_root: Path | None,
+    progress: Callable[[Progress], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Evaluate `job.views` of a finished fit. The outcome's record holds the new scores and facts alone.
+
+    Whatever goes wrong becomes a failed outcome with one line of reason: the stored record is not touched here.
+    Raises Interrupted after `stop` turned true.
+    """
+    record, text = store.get(job.fit), io.StringIO()
+    if record is None or record.state != "done":
+        raise InputError(f"{job.fit.label} ({job.fit.fit_id}) has no finished record to add views to")
+    with captured_log(text), isolated_generators():
+        try:
+            bench = _bench(record, data, others, runtime, store, data_root)
+            views = [parse_view(view.name) for view in job.views]
+
+            def tell(done: int) -> None:
+                progress(Progress(f"view {min(done + 1, len(views))} of {len(views)}"))
+                if stop():
+                    raise Interrupted(job.fit.label)
+
+            measured = evaluate_views(bench, views, tell)
+        except (Interrupted, KeyboardInterrupt):
+            raise
+        except Exception as error:  # noqa: BLE001 - a failure is a result
+            log.error("views of %s failed: %s", job.fit.label, error)
+            failure = describe_failure(error)
+            return Outcome(record.model_copy(update={"state": "failed", "failure": failure}), Artifacts())
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    commit = environment.describe(runtime.device, "", 0).commit
+    facts = tuple(one.model_copy(update={"evaluated": when, "commit": commit}) for one in measured.views)
+    found = record.model_copy(update={"scores": tuple(measured.scores), "views": facts})
+    return Outcome(found, Artifacts(views=measured.arrays))
+
+
+def _bench(
+    record: Record,
+    data: LoadedDataset,
+    others: Callable[[str], LoadedDataset],
+    runtime: Runtime,
+    store: Store,
+    data_root: Path | None,
+) -> Bench:
+    spec, codes = record.spec, store.codes(record.spec)
+    require_whole(codes, spec)
+    rule = protocol.resolve(spec.protocol, data.info)
+    split = protocol.draw(
+        rule,
+        data.info,
+        data.labels,
+        spec.seed,
+        spec.label_rule,
+        parts=data.parts,
+        class_split=spec.class_split,
+        tuning=spec.selection == "val",
+    )
+    for side, rows in (("query", split.query), ("database", split.database)):
+        if f"{side}_ids" not in codes or not np.array_equal(codes[f"{side}_ids"], rows):
+            raise InputError(
+                f"the stored codes are of another split: their {side} images are not the protocol's"
+            )
+    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
+    evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
+    method, ctx = make_method(spec), make_context(spec, data, split, runtime, None)
+    state = load_weights(store, spec)
+    seed_everything(ctx.seed("fit"))
+    try:
+        method.load_state(state, ctx)
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
+    _check(method, evaluator, codes, spec)
+    return Bench(spec, method, evaluator, codes, others, data_root)
+
+
+def load_weights(store: Store, spec: FitSpec) -> dict[str, Tensor]:
+    """The stored tensors of a fit, on the CPU. Raises InputError when they are missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = store.folder(spec) / "weights.safetensors"
+    if not path.is_file():
+        raise InputError(f"weights of {spec.label} ({spec.fit_id}) are missing: no file {str(path)!r}")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+        return tensors
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"weights of {spec.label} ({spec.fit_id}) cannot be read: {str(path)!r}: {error}"
+        ) from error
+
+
+def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray], spec: FitSpec) -> None:
+    """Loaded weights must give the stored codes again: tried on some queries before any view is scored."""
+    rows = evaluator.split.query[:ENCODE_BATCH]
+    outputs, _ = evaluator.encode(method, rows)
+    again = metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0)
+    wrong = int(np.bitwise_count(again ^ codes["query_codes"][: len(rows)]).sum())
+    if wrong > _TOLERANCE * outputs.size:
+        raise InputError(
+            f"weights of {spec.label} ({spec.fit_id}) do not give the stored codes: {wrong:,} of {outputs.size:,} "
+            "bits differ; run the fit again with --retry all"
+        )
+    if wrong:
+        log.warning("%d of %d bits differ from the stored codes", wrong, outputs.size)

@@ -1,0 +1,142 @@
+"""A results folder small enough to commit: what a report, a test of significance and `verify` need, and no more."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.errors import InputError
+from benchmark.files.write import write_file, write_files
+from benchmark.report.artifact import choose
+from benchmark.report.context import Context
+from benchmark.report.pictures import png
+from benchmark.report.statistics.compare import MEAN_TOLERANCE
+from benchmark.store.record import SAMPLES, Record
+from benchmark.store.store import Store, record_text
+from benchmark.store.thin import is_thin, thin
+
+#: Codes against a database of up to so many images are a few kilobytes and stay whole.
+SMALL_DATABASE = 2_000
+#: Rows that a training curve keeps where no artifact reads it row by row, evenly spaced, and the last.
+CURVE_ROWS = 60
+#: What a results folder holds beside its fits and is kept as it is.
+_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json")
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What became of a folder: fits, how many kept whole codes, and bytes by kind of file before and after."""
+
+    fits: int
+    whole: int
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
+
+
+def compact(results: Path, out: Path, only: str | None = None) -> Compacted:
+    """Write the fits under `results` into `out`, small; `out` may be `results`, which then loses what is left out.
+
+    A report of the artifacts `only` (all for None) says the same of both folders. Scores, ids and the fields of
+    records are untouched; weights, logs and trackers' files are not copied, and stay where `out` is `results`. Of
+    the codes of a fit that no artifact reads whole, each query's average precision and digests stay; the codes of
+    views go. Raises InputError, before anything is written, when a record cannot be read or codes do not give the
+    score that their record states.
+    """
+    store, target = Store(results), Store(out)
+    chosen = choose(only)
+    for problem in store.unreadable():
+        raise InputError(problem)
+    records = list(store.records())
+    if not records:
+        raise InputError(f"results folder {str(results)!r} holds no records")
+    ctx = Context(store, records, set())
+    needed = {record.fit_id for one in chosen for record in one.codes(ctx)}
+    whole_curves = any(one.curves for one in chosen)
+    codes = {record.fit_id: _codes(ctx, record, record.fit_id in needed) for record in records}
+    found = Compacted(len(records), sum("database_codes" in one for one in codes.values()))
+    target.open()
+    for record in records:
+        folder, into = store.folder(record.spec), target.folder(record.spec)
+        content = _files(folder, record, codes[record.fit_id], whole_curves)
+        names = (*content, "views.npz")
+        for name in names:
+            path = folder / name
+            found.before[_kind(name)] += path.stat().st_size if path.is_file() else 0
+            found.after[_kind(name)] += len(content.get(name) or b"")
+        write_files({into / name: content.get(name) for name in names}, into / "record.json")
+    if out.resolve() != results.resolve():
+        for path in (path for pattern in _BESIDE for path in sorted(results.glob(pattern))):
+            write_file(out / path.relative_to(results), path.read_bytes())
+    return found
+
+
+def _kind(name: str) -> str:
+    return SAMPLES if name.startswith(SAMPLES) else name
+
+
+def _codes(ctx: Context, record: Record, needed: bool) -> dict[str, np.ndarray]:
+    """What is kept of a fit's codes; nothing for one without."""
+    if not (ctx.store.folder(record.spec) / "codes.npz").is_file():
+        return {}
+    codes = ctx.store.codes(record.spec)
+    scored, score = ctx.queries.of(record), record.score()
+    if scored is None:
+        raise InputError(f"codes of {record.spec.label} ({record.fit_id}) cannot be scored")
+    known = scored[1][~np.isnan(scored[1])]
+    if len(known) and (score is None or abs(float(known.mean()) - score) >= MEAN_TOLERANCE):
+        raise InputError(
+            f"codes of {record.spec.label} ({record.fit_id}) have mAP {known.mean()}, their record says {score}"
+        )
+    if needed or is_thin(codes) or len(codes["database_codes"]) <= SMALL_DATABASE:
+        return codes
+    return thin(codes, scored[1])
+
+
+def _files(
+    folder: Path, record: Record, codes: Mapping[str, np.ndarray], whole_curves: bool
+) -> dict[str, bytes]:
+    """Name -> content of a fit's files."""
+    content = {"record.json": record_text(record).encode()}
+    if codes:
+        content["codes.npz"] = _packed(codes)
+    curve = folder / "curve.csv"
+    if curve.is_file():
+        content["curve.csv"] = curve.read_bytes() if whole_curves else _thinned(curve.read_bytes())
+    for grid in sorted(path for path in folder.glob(f"{SAMPLES}/*") if path.is_file()):
+        content[f"{SAMPLES}/{grid.name}"] = _repacked(grid.read_bytes())
+    return content
+
+
+def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """As `numpy.savez` writes it and `numpy.load` reads it, but packed with LZMA: a seventh less than deflated."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _thinned(curve: bytes) -> bytes:
+    """A curve's header, `CURVE_ROWS` of its rows at most, evenly spaced from the first, and the last."""
+    head, *rows = curve.splitlines(keepends=True) or [b""]
+    kept = rows[:: max(1, -(-len(rows) // CURVE_ROWS))]
+    return b"".join([head, *kept, *([rows[-1]] if rows and kept[-1] != rows[-1] else [])])
+
+
+def _repacked(grid: bytes) -> bytes:
+    """The same picture in fewer bytes; anything that is none as it is."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(grid), formats=["PNG"]) as image:
+            made = png(image) if image.mode in ("1", "L", "P", "RGB") else grid
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return grid
+    return min(grid, made, key=len)

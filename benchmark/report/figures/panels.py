@@ -1,0 +1,124 @@
+"""Drawing pieces that several figures share: lines of means with bands, bars, heat maps."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmark.report.figures.style import COLUMN, PAGE, place, style
+from benchmark.report.tables.cells import Cell
+
+#: x -> the values there, one for each seed.
+Points = Mapping[float, Sequence[float]]
+
+
+def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True) -> None:
+    """One line per name: means, with a band of one standard deviation where there are several seeds.
+
+    markers: on every point; else on a few, in turn, which tell the lines apart without their colours.
+    """
+    for name, points in sorted(curves.items()):
+        look = style(name) if markers else {**style(name), "markevery": (0.03 * (place(name) % 5), 0.15)}
+        xs = sorted(points)
+        means = [statistics.fmean(points[x]) for x in xs]
+        axes.plot(xs, means, label=name, **look)
+        if any(len(points[x]) > 1 for x in xs):
+            spread = [statistics.stdev(points[x]) if len(points[x]) > 1 else 0.0 for x in xs]
+            low = [mean - one for mean, one in zip(means, spread)]
+            high = [mean + one for mean, one in zip(means, spread)]
+            axes.fill_between(xs, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tuple[Any, list[Any]]:
+    """A figure with one panel `height` inches high for each code length, named where there are several; all share
+    their axes, which are labelled `x` and `y` at the edge. One alone is a column wide, several stand in threes,
+    four in twos.
+    """
+    from matplotlib import pyplot
+
+    columns = 2 if len(lengths) == 4 else min(3, len(lengths))
+    rows = -(-len(lengths) // columns)
+    figure, grid = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(COLUMN if len(lengths) == 1 else PAGE, height * rows),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    panels = list(grid.flat)
+    for number, (axes, bits) in enumerate(zip(panels, lengths)):
+        axes.set(xlabel=x, ylabel=y, title=f"{bits} bits" if len(lengths) > 1 else "")
+        lowest = number + columns >= len(lengths)  # inner panels keep their labels for whoever asks, unseen
+        axes.xaxis.label.set_visible(lowest)
+        axes.tick_params(labelbottom=lowest)
+        axes.yaxis.label.set_visible(number % columns == 0)
+    for axes in panels[len(lengths) :]:
+        axes.set_axis_off()
+    return figure, panels[: len(lengths)]
+
+
+def log_x(axes: Any) -> None:
+    """A logarithmic x axis with its numbers written out; 2 and 5 are marked too where there are few decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def joined(lengths: Sequence[int], mark: str) -> str:
+    """Code lengths in one word: `16, 32` for a mark of `, `."""
+    return mark.join(map(str, lengths))
+
+
+def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Horizontal bars with standard deviations; a gap is a dash where its bar would begin."""
+    for row, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        if cell.mean is None:
+            axes.text(0, row, " –", va="center")
+            continue
+        look = style(name)
+        axes.barh(row, cell.mean, 0.72, color=look["color"], xerr=cell.deviation, error_kw={"lw": 0.7})
+        edge = cell.mean + (cell.deviation or 0.0)
+        axes.text(edge, row, f" {cell.mean:.3f}", va="center", fontsize=6)
+    axes.set_yticks(range(len(names)), names)
+    if not axes.yaxis_inverted():  # panels that share the axis turn it once
+        axes.invert_yaxis()
+    axes.margins(x=0.16)
+    axes.grid(axis="y", visible=False)
+
+
+def draw_heat(
+    axes: Any,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    unit: str,
+) -> Any:
+    """A heat map with its numbers written in; gaps are left white with a dash."""
+    import numpy as np
+
+    grid = np.array([[np.nan if one is None else one for one in row] for row in values], dtype=float)
+    image = axes.imshow(grid, cmap="cividis", aspect="auto", vmin=np.nanmin(grid), vmax=np.nanmax(grid))
+    axes.set_xticks(range(len(columns)), columns, rotation=90)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(visible=False)
+    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
+    for row in range(len(rows)):
+        for column in range(len(columns)):
+            value = grid[row, column]
+            text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("0.", ".", 1)
+            colour = "black" if np.isnan(value) or value > middle else "white"
+            axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
+    bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label(unit)
+    bar.outline.set_linewidth(0.4)
+    return image
+
+
+__all__ = ["Points", "draw_bars", "draw_heat", "draw_lines", "joined", "length_panels", "log_x"]

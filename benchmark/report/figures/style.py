@@ -1,0 +1,151 @@
+"""How figures look: one fixed colour, marker and line per method, and pages that come out alike twice."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from benchmark.report.figures.font import family
+from benchmark.report.pictures import SLACK, png
+from benchmark.spec import digest
+
+#: Okabe and Ito's palette (yellow left out: too light on white): told apart by colour-blind readers.
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 1, 2, 1, 2)))
+
+#: The methods that papers compare most, each with a place of its own: neighbours differ in colour, marker and
+#: line. 7 colours, 11 markers and 8 lines have no common factor, so 616 places differ.
+_PLACES = (
+    *("coophash", "hashnet", "itq", "hashgan", "csq", "dpsh", "lsh", "dhn", "dsh", "dch", "greedyhash"),
+    *("orthohash", "dpn", "ksh", "sdh", "bre", "itq-cca", "cnnh", "dnnh", "sh", "pcah", "adsh", "dsdh"),
+    *("dtsh", "dfh", "jmlh", "cibhash", "bihalf", "hswd", "idhn", "lfh", "qsmih", "dbdh", "lcdsh"),
+    *("coophash-class", "coophash-tr", "coophash-nll", "coophash-vae", "coophash-gan"),
+    *("coophash-hash-only", "coophash-class-only", "coophash-generation-only", "cross-entropy"),
+    *("bihalf-u", "greedyhash-u"),
+)
+#: The methods of Figure 4, which share panels: apart without their colours too.
+_LOOKS: dict[str, dict[str, Any]] = {
+    "coophash-gan": {"color": "#56B4E9", "marker": "D", "linestyle": "--"},
+    "coophash-hash-only": {"color": "#009E73", "marker": "X", "linestyle": ":"},
+    "coophash-class-only": {"color": "#E69F00", "marker": "*", "linestyle": (0, (5, 1))},
+    "coophash-generation-only": {"color": "#000000", "marker": "<", "linestyle": "-."},
+}
+#: One column of a two-column page, and both, in inches.
+COLUMN, PAGE = 3.3, 6.9
+#: Dots an inch of the PNG.
+_DOTS = 200
+
+_RC: dict[str, Any] = {
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titley": 1.0,  # said, not sought: the search takes a tenth of the drawing
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.5,
+    "legend.frameon": False,
+    "svg.hashsalt": "coophash-benchmark",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.3,
+    "grid.alpha": 0.5,
+}
+
+
+def place(row: str) -> int:
+    """The number that a row's look is drawn from: fixed for known methods, from the name for others."""
+    name = row.split(" ")[0]
+    return _PLACES.index(name) if name in _PLACES else len(_PLACES) + int(digest(name, 6), 16)
+
+
+def style(row: str) -> dict[str, Any]:
+    """Colour, marker and line of a row: those of its method. An older version, or parameters in brackets behind
+    the name, keep the colour and have a marker and a line of their own, the marker hollow.
+    """
+    method, _, rest = row.partition(" ")
+    number = place(method)
+    look = dict(
+        _LOOKS.get(method)
+        or {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "linestyle": LINES[number % len(LINES)],
+        }
+    )
+    if rest:
+        number = int(digest(rest, 6), 16)
+        look |= {"marker": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
+        look["fillstyle"] = "none"
+    return look
+
+
+@contextmanager
+def drawing() -> Iterator[Any]:
+    """matplotlib's pyplot without a screen and with this report's look; figures are closed at the end."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    look: Any = {**_RC, "font.family": family()}
+    with pyplot.rc_context(look):
+        try:
+            yield pyplot
+        finally:
+            pyplot.close("all")
+
+
+def encode(figure: Any, formats: Collection[str] = ("png", "pdf")) -> dict[str, bytes]:
+    """The figure as PNG (200 dots an inch; small where `formats` names no other) and, if that is named, as PDF
+    (TrueType fonts embedded), free of dates and versions.
+    """
+    from PIL import Image
+
+    figure.set_dpi(_DOTS)
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine(None)  # laid out once, for every format alike, and not drawn for that alone
+    if "pdf" in formats or "svg" in formats:
+        found = {".png": _saved(figure, "png", {"Software": None})}
+    else:  # the only picture that is kept: worth the time to make it small
+        figure.canvas.draw()
+        pixels = Image.fromarray(np.asarray(figure.canvas.buffer_rgba()))
+        found = {".png": png(pixels, slack=SLACK, dots=_DOTS)}
+    if "pdf" in formats:
+        found[".pdf"] = _saved(figure, "pdf", {"CreationDate": None})
+    return found
+
+
+def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=_DOTS, metadata=metadata)
+    return buffer.getvalue()
+
+
+def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher."""
+    handles: dict[str, Any] = {}
+    for one in axes:
+        for handle, label in zip(*one.get_legend_handles_labels()):
+            handles.setdefault(label, handle)
+    for number in range(columns, 0, -1) if handles else ():
+        legend = figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=number)
+        if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            rows = -(-len(handles) // number)
+            figure.set_figheight(figure.get_figheight() + 0.13 * max(0, rows - 3))
+            return
+        legend.remove()

@@ -1,0 +1,159 @@
+"""Sheets as Markdown, LaTeX and CSV. Text from records cannot break out of its place in any of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from benchmark.files.rounding import rounded
+from benchmark.report.tables.cells import Cell, Sheet
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",
+    "]": "{]}",
+    '"': "''",
+    "`": "'",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "±": r"$\pm$",
+    "–": "--",
+    "—": "---",
+    "−": "$-$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "é": r"\'e",
+    "…": r"\ldots{}",
+    "·": r"$\cdot$",
+    "→": r"$\to$",
+    "✓": "yes",
+    "✗": "no",
+}
+_CSV_FACTS = (
+    *("dataset", "protocol", "share", "noise", "class_split", "selection", "backbone", "weights"),
+    *("epochs", "batch_size"),
+)
+_CSV_NUMBERS = ("mean", "sd", "n", "planned", "failed", "stale", "mark", "p", "flags", "fits", "text")
+
+
+def to_markdown(sheet: Sheet) -> str:
+    """A Markdown table with its notes as a list."""
+    align = "---|" * sheet.keys + "---:|" * (len(sheet.head) - sheet.keys)
+    lines = ["| " + " | ".join(markdown(name) for name in sheet.head) + " |", "|" + align]
+    for row in sheet.rows:
+        lines.append("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |")
+    return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in sheet.notes), ""])
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = markdown(cell.text)
+    if cell.mark == "best" and cell.p is not None:
+        return f"**{text}** ({cell.aside})"
+    return f"<u>{text}</u>" if cell.mark else text
+
+
+def markdown(text: str) -> str:
+    """Text with every character that Markdown or HTML would act on inside a table made harmless."""
+    for old, new in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("\n", " "), ("`", "'")):
+        text = text.replace(old, new)
+    return text
+
+
+def to_latex(sheet: Sheet) -> str:
+    """A booktabs table that compiles as it is inside a document that loads booktabs."""
+    body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in sheet.rows]
+    columns = "l" * sheet.keys + "r" * (len(sheet.head) - sheet.keys)
+    notes = r" \par ".join(latex(note) + "." for note in sheet.notes)
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{latex(sheet.title)}}}",
+        rf"\label{{tab:{sheet.name}}}",
+        r"\small\setlength{\tabcolsep}{4pt}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(latex(name) for name in sheet.head) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if notes:
+        lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}\raggedright\scriptsize", notes]
+        lines += [r"\end{minipage}"]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = latex(cell.text)
+    if cell.mark == "best" and cell.p is not None:
+        return rf"\textbf{{{text}}} {{\scriptsize ({latex(cell.aside)})}}"
+    return rf"\underline{{{text}}}" if cell.mark else text
+
+
+def latex(text: str) -> str:
+    """Text with every character that LaTeX would act on escaped, and those it cannot print replaced by `?`."""
+    found = []
+    for character in " ".join(text.split()):
+        plain = " " <= character <= "~"
+        found.append(_LATEX.get(character) or (character if plain else "?"))
+    return "".join(found)
+
+
+def csv_rows(sheets: Iterable[tuple[str, Sheet]]) -> list[dict[str, object]]:
+    """One flat row per cell of (artifact, sheet) pairs: rounded numbers, the fits they rest on."""
+    rows: list[dict[str, object]] = []
+    for artifact, sheet in sheets:
+        facts = {name: sheet.facts.get(name, "") for name in _CSV_FACTS}
+        for key, column, cell in sheet.cells():
+            row: dict[str, object] = {"artifact": artifact, "sheet": sheet.name, **facts}
+            row |= {"row": " / ".join(key), "column": column, "metric": sheet.metric}
+            row |= {
+                "mean": _round(cell.mean),
+                "sd": _round(cell.deviation),
+                "n": len(cell.values),
+                "planned": cell.planned,
+            }
+            row |= {"failed": cell.failed, "stale": cell.stale, "mark": cell.mark, "p": _round(cell.p)}
+            row |= {"flags": "; ".join(cell.flags), "fits": " ".join(cell.fits), "text": cell.text}
+            rows.append(row)
+    return rows
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
+
+
+def to_csv(sheets: Iterable[tuple[str, Sheet]]) -> str:
+    """`csv_rows` as text."""
+    head = ("artifact", "sheet", *_CSV_FACTS, "row", "column", "metric", *_CSV_NUMBERS)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, head, lineterminator="\n")
+    writer.writeheader()
+    for row in csv_rows(sheets):
+        writer.writerow({name: _plain(value) for name, value in row.items()})
+    return buffer.getvalue()
+
+
+def _plain(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value) if not isinstance(value, int) else value
+    # A spreadsheet runs text that begins like a formula; a quote before it keeps it text.
+    return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and len(text) > 1 else text

@@ -1,0 +1,57 @@
+"""What is to be measured: the values that name a fit, a sweep and its grid, and the seed streams."""
+
+from benchmark.spec.fit import (
+    SCHEMA,
+    VIEW_PATTERN,
+    BackboneName,
+    CurveMetric,
+    FitSpec,
+    HiddenImages,
+    Job,
+    LabelRule,
+    NoiseKind,
+    Precision,
+    Selection,
+    View,
+)
+from benchmark.spec.sweep import Cell, Sweep, read_toml
+from benchmark.spec.values import (
+    NAME_PATTERN,
+    M,
+    Name,
+    Scalar,
+    Value,
+    canonical_json,
+    digest,
+    explain,
+    parse,
+    seed_stream,
+)
+
+__all__ = [
+    "NAME_PATTERN",
+    "SCHEMA",
+    "VIEW_PATTERN",
+    "BackboneName",
+    "Cell",
+    "CurveMetric",
+    "FitSpec",
+    "HiddenImages",
+    "Job",
+    "LabelRule",
+    "M",
+    "Name",
+    "NoiseKind",
+    "Precision",
+    "Scalar",
+    "Selection",
+    "Sweep",
+    "Value",
+    "View",
+    "canonical_json",
+    "digest",
+    "explain",
+    "parse",
+    "read_toml",
+    "seed_stream",
+]

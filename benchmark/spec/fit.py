@@ -1,0 +1,147 @@
+"""A fit and its identity, its labels, a job and its views.
+
+Everything here is a value: free of paths, devices and clocks. Two machines that resolve the same sweep get the
+same `fit_id`s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.spec.values import Name, Value, digest
+
+#: Raised when the meaning of a fit's identity changes; older records then show as stale.
+SCHEMA = 1
+
+Selection = Literal["last", "val", "peek"]
+Precision = Literal["auto", "fp32", "bf16"]
+NoiseKind = Literal["symmetric", "class-conditional"]
+HiddenImages = Literal["unlabelled", "dropped"]
+CurveMetric = Literal["map", "accuracy", "fd", "samples"]
+
+#: Backbones keep the names that torchvision and timm give them, such as `vit_base_patch16_224`.
+BackboneName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
+
+#: Canonical names of single views, which `spec.views` parses: a kind, perhaps a member, a severity, a part.
+VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_.-]*)?(@[0-9]+)?(/(database|both))?$"
+
+
+class View(Value):
+    """One way to evaluate a trained model; `clean` is the plain query/database protocol."""
+
+    name: str = Field(default="clean", pattern=VIEW_PATTERN, max_length=100)
+
+
+class LabelRule(Value):
+    """Which training labels a method sees: a share of them or a number a class, and how many are wrong.
+
+    `per_class` set: that many labelled images a class (then `fraction` is 1 and means nothing). `noise` is the
+    share of the shown labels that are replaced: by any other class alike (`symmetric`) or by the class's fixed
+    confusion partner (`class-conditional`). Images without a label are handed over unlabelled or dropped.
+    """
+
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    per_class: int | None = Field(default=None, ge=1)
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    noise_kind: NoiseKind = "symmetric"
+    hidden: HiddenImages = "unlabelled"
+
+    @property
+    def share(self) -> str:
+        """The share alone, for people: `1`, `0.1`, `5 a class`."""
+        return f"{self.fraction:g}" if self.per_class is None else f"{self.per_class} a class"
+
+    @property
+    def full(self) -> bool:
+        """Whether every training label is shown."""
+        return self.fraction == 1 and self.per_class is None
+
+    @property
+    def slug(self) -> str:
+        """For folder names: `1`, `0p1`, `5lpc`, `1-n0p2`."""
+        share = f"{self.fraction:g}" if self.per_class is None else f"{self.per_class}lpc"
+        noise = f"-n{self.noise:g}" if self.noise else ""
+        return f"{share}{noise}".replace(".", "p")
+
+
+class FitSpec(Value):
+    """Everything that decides what a fit learns, and nothing else.
+
+    Paths, devices, executors, trackers and views are left out on purpose: they must not change the number.
+    `precision` is what was asked for; `auto` lets the device decide (the record says what it chose).
+    `epochs` and `batch_size` are None for methods that are not trained by gradient steps. `class_split` numbers
+    the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them.
+    """
+
+    schema_version: int = SCHEMA
+    method: Name
+    method_version: int = Field(ge=1)
+    params: dict[str, Any]
+    dataset: Name
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{16}$")
+    protocol: Name
+    protocol_version: int = Field(ge=1)
+    backbone: BackboneName
+    weights: str
+    bits: int = Field(ge=1, le=4096)
+    label_fraction: float = Field(gt=0, le=1)
+    labels_per_class: int | None = Field(default=None, ge=1)
+    label_noise: float = Field(default=0.0, ge=0, lt=1)
+    noise_kind: NoiseKind = "symmetric"
+    hidden_images: HiddenImages = "unlabelled"
+    class_split: int | None = Field(default=None, ge=0, lt=1000)
+    seed: int = Field(ge=0, lt=2**31)
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=2)
+    selection: Selection = "last"
+    precision: Precision = "auto"
+
+    @property
+    def fit_id(self) -> str:
+        """16 hex digits of the SHA-256 over the canonical JSON of this specification."""
+        identity = self.model_dump(mode="json")
+        for name, default in _LATER_FIELDS.items():
+            if identity[name] == default:
+                del identity[name]
+        return digest(identity)
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """Which training labels the fit sees."""
+        return LabelRule(
+            fraction=self.label_fraction,
+            per_class=self.labels_per_class,
+            noise=self.label_noise,
+            noise_kind=self.noise_kind,
+            hidden=self.hidden_images,
+        )
+
+    @property
+    def label(self) -> str:
+        """A short name for people: `coophash digits 32b 0.1 labels s0`."""
+        rule = self.label_rule
+        parts = [self.method, self.dataset, f"{self.bits}b"]
+        parts += [] if rule.full else [f"{rule.share} labels"]
+        parts += [f"{rule.noise:g} noise"] if rule.noise else []
+        parts += [] if self.class_split is None else [f"classes {self.class_split}"]
+        return " ".join([*parts, f"s{self.seed}"])
+
+
+#: Fields that came after schema 1 with the value that means what their absence meant: records made before them
+#: keep their identity.
+_LATER_FIELDS: dict[str, Any] = {
+    "labels_per_class": None,
+    "noise_kind": "symmetric",
+    "hidden_images": "unlabelled",
+    "class_split": None,
+}
+
+
+class Job(Value):
+    """One unit of work: a fit to train and score, or with `stored`, the views to evaluate a finished one under."""
+
+    fit: FitSpec
+    views: tuple[View, ...] = (View(),)
+    stored: bool = False

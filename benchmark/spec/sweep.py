@@ -1,0 +1,101 @@
+"""A sweep and the cells of its grid."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from benchmark.spec.fit import BackboneName, HiddenImages, LabelRule, NoiseKind, Precision, Selection
+from benchmark.spec.values import Name, Value
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a sweep's grid."""
+
+    dataset: str
+    method: str
+    bits: int
+    labels: LabelRule
+    class_split: int | None
+    seed: int
+
+
+class Sweep(Value):
+    """The grid that a `run` covers, as flags or a suite file give it.
+
+    `labels_per_class` adds its shares to those of `label_fractions`; given alone it replaces them.
+    `class_splits` are the seeded class choices of the view `unseen-classes`.
+    """
+
+    methods: tuple[Name, ...] = ("coophash", "hashnet")
+    datasets: tuple[Name, ...] = ("digits",)
+    bits: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (16, 32)
+    label_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
+    labels_per_class: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    label_noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0,)
+    noise_kind: NoiseKind = "symmetric"
+    hidden_images: HiddenImages = "unlabelled"
+    views: tuple[str, ...] = ("clean",)
+    class_splits: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = (0, 1, 2)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
+    protocol: Name = "default"
+    backbone: BackboneName = "compact"
+    weights: str = "none"
+    epochs: int | None = Field(default=None, ge=1, le=1_000_000)
+    batch_size: int = Field(default=64, ge=2, le=1_000_000)
+    selection: Selection = "last"
+    precision: Precision = "auto"
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_alone(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("labels_per_class") and "label_fractions" not in values:
+            return {**values, "label_fractions": ()}
+        return values
+
+    @field_validator("methods", "datasets", "bits", "label_noise", "views", "class_splits", "seeds")
+    @classmethod
+    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("must name at least one")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("label_fractions", "labels_per_class")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _some_labels(self) -> Sweep:
+        if not (self.label_fractions or self.labels_per_class):
+            raise ValueError("label_fractions: must name at least one")
+        return self
+
+    def label_rules(self) -> Iterator[LabelRule]:
+        """Every share of the labels at every noise."""
+        shares: list[dict[str, Any]] = [{"fraction": fraction} for fraction in self.label_fractions]
+        shares += [{"per_class": number} for number in self.labels_per_class]
+        for share, noise in itertools.product(shares, self.label_noise):
+            yield LabelRule(noise=noise, noise_kind=self.noise_kind, hidden=self.hidden_images, **share)
+
+    def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[Cell]:
+        """Yield the grid's cells, data set outermost so that it loads once."""
+        grid = (self.datasets, self.methods, self.bits, self.label_rules(), class_splits, self.seeds)
+        for values in itertools.product(*grid):
+            yield Cell(*values)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file in UTF-8, with a byte order mark (Windows editors write one) or without.
+
+    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError.
+    """
+    return tomllib.loads(path.read_bytes().decode("utf-8-sig"))

@@ -1,0 +1,70 @@
+"""Frozen, validated values, their canonical JSON and digests, and the seed streams."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import InputError, unknown
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
+
+Scalar = bool | int | float | str | None
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Value(BaseModel):
+    """Base of the frozen value objects: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """Validate `values` as `model`, turning pydantic's findings into one line.
+
+    Raises InputError naming `what`, the field and what is wrong; unknown keys come with the nearest valid one.
+    """
+    allowed = [field.alias or name for name, field in model.model_fields.items()]
+    for key in values:
+        if key not in allowed:
+            raise unknown(f"{what} key", str(key), allowed)
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise InputError(f"{what}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first finding of a validation error as one readable line."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "value"
+    message = re.sub(r"^Value error, ", "", first["msg"])
+    given = first.get("input")
+    shown = "" if isinstance(given, Mapping) else f" (given: {str(given)[:80]!r})"
+    return f"{where}: {message}{shown}"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces, no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """The first `length` hex digits of SHA-256 over the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def seed_stream(*parts: Scalar) -> int:
+    """A 63-bit seed that depends on the named parts alone.
+
+    Streams are named, not counted: adding one draw never shifts another, and a draw whose parts leave the
+    method out is the same for every method.
+    """
+    return int(digest(["seed", *parts], 16), 16) >> 1

@@ -1,0 +1,1 @@
+"""A results folder: records, views, index, locks, and what MLflow is told."""

@@ -1,0 +1,301 @@
+"""Mirrors finished records into MLflow. The store is the truth; a dead tracker loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from benchmark.spec import digest
+from benchmark.store import mlflow_address
+from benchmark.store.locks import Claims
+from benchmark.store.mlflow_address import check_uri, public
+from benchmark.store.mlflow_fields import MAX_PARAMS, metrics_of, params_of, stamp_of, tags_of
+from benchmark.store.record import SAMPLES, Record
+from benchmark.store.store import Store
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "coophash-benchmark"
+#: Seconds for which a tracker that failed is left alone.
+PAUSE = 60.0
+#: Seconds for one request: training waits for it, a `sync` has time.
+_TIMEOUT, _SYNC_TIMEOUT = "10", "60"
+#: Fits that are sent without a word; each takes about a tenth of a second.
+_FEW = 20
+#: Seconds that another driver is given to send what it holds.
+_MOMENT = 10.0
+_WHOLE = ("FINISHED", "FAILED")
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED")
+_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
+
+
+class Tracker:
+    """Sends records to one MLflow tracker, each at most once."""
+
+    def __init__(self, uri: str, store: Store) -> None:
+        self.uri, self.store = check_uri(uri), store
+        self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
+        self._client: Any = None
+        self._experiment = ""
+        self._parents: dict[str, str] = {}
+        self._paused_until = 0.0
+
+    def send(self, record: Record) -> bool:
+        """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
+        if self.is_sent(record):
+            return True
+        if self.paused:
+            return False
+        begun = time.monotonic()
+        try:
+            self._send(record)
+        except Exception as error:  # noqa: BLE001 - client, network, database: the sweep goes on
+            if is_refusal(error):
+                log.warning("MLflow refuses %s: %s", record.spec.label, _short(error))
+            else:
+                self._failed(error, begun)
+            return False
+        return True
+
+    @property
+    def paused(self) -> bool:
+        """Whether it failed a short while ago and is left alone."""
+        return time.monotonic() < self._paused_until
+
+    def resume(self) -> None:
+        """Try again at once, however lately it failed."""
+        self._paused_until = 0.0
+
+    def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
+        """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
+        if not sweep or (self._is_closed(sweep) and not ask) or self.paused:
+            return
+        begun = time.monotonic()
+        try:
+            client = self._connect()
+            parent = self._parent(client, sweep)
+            if not client.list_artifacts(parent):  # whoever made it died before they were sent
+                self._send_sweep(client, parent, sweep)
+            client.set_terminated(parent, "FINISHED")
+            self.store.write_text(self._closed(sweep), "")
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._failed(error, begun)
+
+    def missing(self, records: Iterable[Record], *, ask: bool = False) -> list[Record]:
+        """The records that the tracker lacks: by the ledger and, for what the ledger lacks, by one search.
+
+        With `ask` the search is believed alone, and the ledger set right: a tracker may have lost its database.
+        """
+        records = [*records]
+        left = records if ask else [record for record in records if not self.is_sent(record)]
+        if len(left) < (1 if ask else 2) or self.paused:
+            return left  # `send` asks for a single one itself
+        begun = time.monotonic()
+        try:
+            there = self._stamps()
+            for record in left:
+                has = there.get(record.fit_id) == [stamp_of(record)]
+                if has != self.is_sent(record):
+                    self.store.note_sent(record.spec, self.key, stamp_of(record) if has else "")
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._failed(error, begun)
+        return [record for record in left if not self.is_sent(record)]
+
+    def _stamps(self) -> dict[str, list[str]]:
+        """The stamps of the finished runs of every fit that the tracker knows; `` for an unfinished run."""
+        client = self._connect()
+        found, page = dict[str, list[str]](), None
+        while True:
+            runs = client.search_runs([self._experiment], "tags.kind = 'fit'", page_token=page)
+            for run in runs:
+                whole = run.info.status in _WHOLE
+                stamps = found.setdefault(run.data.tags.get("fit_id", ""), [])
+                stamps.append(run.data.tags.get("stamp", "") if whole else "")
+            page = runs.token
+            if not page:
+                return found
+
+    def _is_closed(self, sweep: str) -> bool:
+        return (self.store.root / self._closed(sweep)).exists()
+
+    def _closed(self, sweep: str) -> str:
+        """The store's note that a sweep's parent run is finished in this tracker."""
+        return f"sweeps/.{sweep}.{self.key}.closed"
+
+    def _failed(self, error: Exception, begun: float) -> None:
+        """Say that the tracker failed, and leave it alone for a while."""
+        took = time.monotonic() - begun
+        text = "MLflow at %s failed after %.0f s: %s; it is tried again in %.0f s at the earliest"
+        log.warning(text, public(self.uri), took, _short(error), PAUSE)
+        self._paused_until = time.monotonic() + PAUSE
+        self._client, self._parents = None, {}
+
+    def is_sent(self, record: Record) -> bool:
+        """Whether this very record is already in the tracker, by the store's own ledger."""
+        return self.store.ledger(record.spec).get(self.key) == stamp_of(record)
+
+    def _send(self, record: Record) -> None:
+        client = self._connect()
+        runs = client.search_runs([self._experiment], f"tags.fit_id = '{record.fit_id}'")
+        whole = [run for run in runs if run.data.tags.get("stamp") == stamp_of(record)]
+        whole = [run for run in whole if run.info.status in _WHOLE]
+        for run in runs:
+            if run not in whole[:1]:  # half sent, or the record of an earlier run of this fit
+                client.delete_run(run.info.run_id)
+        if whole:
+            self.store.note_sent(record.spec, self.key, stamp_of(record))
+            return
+        identity = {"fit_id": record.fit_id, "kind": "fit"}
+        if record.sweep:
+            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
+        run_id = client.create_run(self._experiment, run_name=record.spec.label, tags=identity).info.run_id
+        try:
+            self._fill(client, run_id, record)
+        except Exception as error:
+            if is_refusal(error):
+                with contextlib.suppress(Exception):
+                    client.delete_run(run_id)
+            raise
+        self.store.note_sent(record.spec, self.key, stamp_of(record))
+
+    def _fill(self, client: Any, run_id: str, record: Record) -> None:
+        """Give a run all that is known of a record, and end it."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
+        params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
+        tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
+        client.log_batch(run_id, metrics, params[:MAX_PARAMS], tags)
+        for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
+            client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
+        folder = self.store.folder(record.spec)
+        for name in _ARTIFACTS:
+            if (folder / name).is_file():
+                client.log_artifact(run_id, str(folder / name))
+        for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
+            client.log_artifact(run_id, str(path), SAMPLES)
+        client.set_tag(run_id, "stamp", stamp_of(record))
+        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED")
+
+    def _parent(self, client: Any, sweep: str) -> str:
+        """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
+        if sweep in self._parents:
+            return self._parents[sweep]
+        found = self._sweep_runs(client, sweep)
+        if not found:
+            tags = {"sweep": sweep, "kind": "sweep"}
+            made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
+            found = self._sweep_runs(client, sweep)
+            if found[0].info.run_id == made.info.run_id:
+                self._send_sweep(client, made.info.run_id, sweep)
+            else:
+                client.delete_run(made.info.run_id)
+        self._parents[sweep] = str(found[0].info.run_id)
+        return self._parents[sweep]
+
+    def _send_sweep(self, client: Any, run_id: str, sweep: str) -> None:
+        for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
+            client.log_artifact(run_id, str(path))
+
+    def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
+        query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
+        found = client.search_runs([self._experiment], query)
+        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+
+    def _connect(self) -> Any:
+        if self._client is not None:
+            return self._client
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
+        # retried "create" could also make two runs of one fit.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
+            logging.getLogger(name).setLevel(logging.WARNING)
+        mlflow_address.reach(self.uri)
+        with mlflow_address.no_strays(self.uri):
+            mlflow_address.make_database(self.uri)
+            client = MlflowClient(self.uri)
+            found = client.get_experiment_by_name(EXPERIMENT)
+        # A server and a folder know where artifacts go; a database would put them under the working folder.
+        database = mlflow_address.scheme(self.uri) in mlflow_address.DATABASES
+        if found is None:
+            location = mlflow_address.artifacts_of(self.store.root) if database else None
+            self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
+        else:
+            self._experiment = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                log.warning(
+                    "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT
+                )
+                client.restore_experiment(self._experiment)
+            if database and mlflow_address.mend_artifacts(self.uri, self.store.root, EXPERIMENT):
+                log.info("the results folder was moved: MLflow's runs now point to the artifacts in it")
+        self._client = client
+        return client
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a tracker that works refused what it was sent: it would refuse it again, and takes other fits."""
+    code = getattr(error, "error_code", "")
+    return code in _REFUSALS or isinstance(error, TypeError | ValueError)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def catch_up(
+    tracker: Tracker,
+    records: Iterable[Record],
+    claims: Claims,
+    stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda text: None,
+) -> bool:
+    """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
+
+    A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
+    or refused a fit, or `stop` said so.
+    """
+    left, deadline, whole = deque(tracker.missing(records)), time.monotonic() + _MOMENT, True
+    if len(left) > _FEW:
+        note(f"sending {len(left)} fits to MLflow")
+    while left and not stop():
+        record = left.popleft()
+        try:
+            ours = claims.take(record.fit_id)
+        except OSError:  # the disk is full: the next run sends it
+            return False
+        if ours:
+            try:
+                if not tracker.send(record):
+                    if tracker.paused:
+                        return False
+                    whole = False  # refused: the others are sent all the same
+            finally:
+                claims.release(record.fit_id)
+        elif not tracker.is_sent(record) and time.monotonic() < deadline:
+            left.append(record)
+            time.sleep(0.1)
+    return whole and not left
+
+
+def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
+    """Send every record that the tracker, asked itself, lacks. Returns (sent now or before, not sent)."""
+    if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
+        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
+    records = [*store.records()]
+    with Claims(store.root) as claims:
+        catch_up(tracker, tracker.missing(records, ask=True), claims)
+    missing = [record for record in records if not tracker.is_sent(record)]
+    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
+        tracker.close_sweep(sweep, ask=True)
+    return len(records) - len(missing), len(missing)

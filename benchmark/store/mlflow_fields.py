@@ -1,0 +1,90 @@
+"""What MLflow is told of a record: metrics, parameters, tags, and a stamp that tells records of one fit apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from benchmark.spec import digest
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+
+#: Curve points kept per metric: one batched call holds at most 1,000 metrics.
+MAX_METRICS = 1000
+#: Parameters in one call.
+MAX_PARAMS = 100
+#: Characters that MLflow takes in a name on every system, and how many.
+_OTHER, _LONGEST = re.compile(r"[^/\w.\- ]"), 200
+
+
+def stamp_of(record: Record) -> str:
+    """Tells a record from an earlier one of the same fit, and from itself with other views."""
+    views = sorted([facts.view, facts.version, facts.evaluated] for facts in record.views)
+    return digest([record.fit_id, record.finished, record.state, *([views] if views else [])])
+
+
+def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
+    """(name, value, step) of every finite number of a record, `MAX_METRICS` at most: a long curve is thinned."""
+    rows = [(f"{_plain(score.view)}.{score.metric}", score.value, record.updates) for score in record.scores]
+    rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
+    for point in record.curve:
+        values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
+        rows.append((f"curve.map.{point.part}", point.map, point.step))
+        rows += [(f"curve.{name}", value, point.step) for name, value in values.items()]
+    timings = record.timings.model_dump()
+    rows += [(f"seconds.{name}" if "_" not in name else name, value, 0) for name, value in timings.items()]
+    rows.append(("peak_memory_mib", record.peak_memory_mib, 0))
+    curve = store.curve(record.spec)
+    columns = [name for name in (curve[0] if curve else {}) if name != "step"]
+    if columns:
+        room = (MAX_METRICS - len(rows)) // len(columns)
+        stride = -(-len(curve) // max(1, room))
+        named = names_for(columns)
+        for row in curve[::stride]:
+            rows += [(f"train.{named[name]}", row[name], int(row["step"])) for name in columns if name in row]
+    return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
+
+
+def _plain(view: str) -> str:
+    """A view's name with the letters that MLflow takes in a metric's."""
+    return view.replace("@", ".")
+
+
+def names_for(names: Iterable[str]) -> dict[str, str]:
+    """For each name one that MLflow takes, no two alike: acc@1 is acc_at_1, other strange letters are `_`."""
+    found = dict[str, str]()
+    for name in sorted(
+        names, key=lambda name: _OTHER.search(name) is not None
+    ):  # good names stay as they are
+        parts = [part for part in _OTHER.sub("_", name.replace("@", "_at_")).split("/") if part.strip(". ")]
+        plain = "/".join(parts) or "_"
+        if len(plain) > _LONGEST or plain in found.values():
+            plain = f"{plain[:_LONGEST]}_{digest(name)[:6]}"
+        found[name] = plain
+    return found
+
+
+def params_of(record: Record) -> dict[str, Any]:
+    """The fit's identity, one entry a field, the method's own parameters as `param.NAME`."""
+    spec = record.spec.model_dump(mode="json")
+    params = spec.pop("params")
+    named = names_for(params)
+    return {**spec, **{f"param.{named[name]}": value for name, value in params.items()}}
+
+
+def tags_of(record: Record) -> dict[str, Any]:
+    """State, protocol and provenance in words; what is empty is left out."""
+    tags: dict[str, Any] = {
+        "state": record.state,
+        "command": record.command,
+        "flags": "; ".join(record.flags),
+    }
+    if record.protocol:
+        tags |= {"protocol": record.protocol.text, "rules": record.protocol.rules_text}
+    if record.environment:
+        env = record.environment
+        tags |= {"commit": env.commit, "dirty": env.dirty, "device": env.device, "precision": env.precision}
+    if record.failure:
+        tags["failure"] = f"{record.failure.kind}: {record.failure.message}"
+    return {name: value for name, value in tags.items() if value not in ("", None)}

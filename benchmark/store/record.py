@@ -1,0 +1,246 @@
+"""What is said of one fit: scores, curve, protocol, environment, failure, and the bulky parts beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from benchmark.spec import FitSpec, Value
+
+#: Number of the record's layout.
+RECORD_SCHEMA = 1
+
+#: The folder of sample grids beside a record.
+SAMPLES = "samples"
+
+FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
+
+
+class Score(Value):
+    """One number: what was measured, under which view and cut-off.
+
+    view: the canonical name, `clean` for the plain protocol. metric: a name of `benchmark.metrics.METRICS`.
+    k: the cut-off; None means the whole database, or a metric that has none. value: in the metric's unit.
+    """
+
+    view: str
+    metric: str
+    k: int | None = None
+    value: float
+
+
+class CurvePoint(Value):
+    """The model during training: on the queries for the record only, never used for selection unless
+    `selection` says so. `part` names what `map` was scored on. None: not asked for, or no such ability.
+
+    step: the updates made; seconds: the training time up to there, looking left out. map: in 0..1.
+    accuracy: of the class head on the queries, in 0..1; label_f1: the same for label sets, micro-averaged F1.
+    fd_generated, fd_revised: Fréchet distance of the generator's images, and of the same after MCMC, in the
+    features of the data set's own classifier, not Inception's. fid_generated, fid_revised: FID proper.
+
+    The record's `facts` named `curve_*` say how many images, against which reference, in which features.
+    """
+
+    step: int
+    seconds: float
+    map: float
+    part: Literal["query", "tuning"]
+    accuracy: float | None = None
+    label_f1: float | None = None
+    fd_generated: float | None = None
+    fd_revised: float | None = None
+    fid_generated: float | None = None
+    fid_revised: float | None = None
+
+
+class ProtocolFacts(Value):
+    """The protocol as it was applied: part of every number.
+
+    text: the protocol in a line; rules, rules_text: the rules of scoring, by name and as a sentence.
+    queries, database, labelled, hidden, tuning, dropped: sizes in images; `hidden` were handed over without a
+    label, `tuning` held out for the selection, `dropped` handed to nobody. label_rule, noise_rule: which labels
+    were shown, and how some were made wrong. wrong_labels: how many training labels noise made wrong.
+    selection_text: which model was scored. overlaps: how many images two parts share by row number.
+    definition: the protocol itself. notes: what else a reader must know.
+    """
+
+    text: str
+    rules: dict[str, Any]
+    rules_text: str
+    queries: int
+    database: int
+    labelled: int
+    hidden: int
+    tuning: int
+    label_rule: str
+    selection_text: str
+    dropped: int = 0
+    wrong_labels: int = 0
+    noise_rule: str = ""
+    overlaps: dict[str, int] = Field(default_factory=dict)
+    definition: dict[str, Any] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class ViewFacts(Value):
+    """One evaluated view beside `clean`: what its name does not say. Its numbers are the scores of that name.
+
+    kind, name, family, severity, target: the parsed name (`benchmark.spec.views.parse_view`). source: the data set
+    that the changed images come from. queries, database: how many images; for `novelty`, `queries` counts both
+    sides. classes: the classes that take part, by the fit's data set; empty means all. text: one line for
+    captions. similarity: whether a novelty set is `near` or `far`, by the table in `docs/views.md`, or empty.
+    official: corrupted images that were taken from the published CIFAR-10-C files. version: of the view's
+    definition. evaluated, commit: when, and with which code.
+    """
+
+    view: str
+    kind: str
+    name: str = ""
+    family: str = ""
+    severity: int | None = None
+    target: str = "queries"
+    source: str = ""
+    queries: int
+    database: int
+    classes: tuple[str, ...] = ()
+    similarity: str = ""
+    official: int = 0
+    text: str = ""
+    version: int = 1
+    evaluated: str = ""
+    commit: str = ""
+
+
+class Timings(Value):
+    """Seconds per phase, and images per second while training and encoding."""
+
+    load: float = 0.0
+    train: float = 0.0
+    encode: float = 0.0
+    score: float = 0.0
+    total: float = 0.0
+    train_images_per_second: float = 0.0
+    encode_images_per_second: float = 0.0
+
+
+class Environment(Value):
+    """Where and with what a fit ran.
+
+    versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
+    differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
+    could use; threads: those that the fit used. device, precision: what it ran on and in. memory_gib: main memory.
+    """
+
+    versions: dict[str, str]
+    commit: str
+    dirty: bool | None
+    dirty_digest: str = ""
+    platform: str
+    cpu: str
+    cores: int
+    threads: int
+    device: str
+    precision: str
+    memory_gib: float
+
+
+class Failure(Value):
+    """Why a fit has no result."""
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+class Record(Value):
+    """One fit: what was asked for, what came out, and everything needed to judge and repeat it.
+
+    spec: its identity, and `fit_id` the digest of that. health: of the database codes, by
+    `benchmark.metrics.code_health`; flags: in words, when codes have collapsed. updates: gradient steps made;
+    selected_step: what the selection chose, None without one. source_digest: of the method's code alone.
+    sweep: names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
+    """
+
+    record_schema: int = RECORD_SCHEMA
+    fit_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    spec: FitSpec
+    state: Literal["done", "failed"]
+    scores: tuple[Score, ...] = ()
+    views: tuple[ViewFacts, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    health: dict[str, float] = Field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    facts: dict[str, str | int | float] = Field(default_factory=dict)
+    protocol: ProtocolFacts | None = None
+    updates: int = 0
+    selected_step: int | None = None
+    timings: Timings = Timings()
+    peak_memory_mib: float = 0.0
+    peak_gpu_memory_mib: float | None = None
+    environment: Environment | None = None
+    source_digest: str = ""
+    command: str = ""
+    sweep: str = Field(default="", pattern=r"^([0-9a-f]{16})?$")
+    started: str = ""
+    finished: str = ""
+    failure: Failure | None = None
+
+    def score(self, metric: str = "map", view: str = "clean") -> float | None:
+        """The value of one metric under one view, or None when it was not measured."""
+        for score in self.scores:
+            if score.metric == metric and score.view == view:
+                return score.value
+        return None
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The bulky part of a result: codes (arrays for `codes.npz`, those of views for `views.npz`), weights, curve
+    rows, log text.
+    """
+
+    codes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    views: Mapping[str, np.ndarray] = field(default_factory=dict)
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
+    log: str = ""
+    samples: Mapping[str, bytes] = field(default_factory=dict)
+
+    def files(self) -> dict[str, bytes | None]:
+        """The content of each file beside the record; None for one that this result does not have."""
+        return {
+            "codes.npz": _npz(self.codes) if self.codes else None,
+            "views.npz": _npz(self.views) if self.views else None,
+            "weights.safetensors": _safetensors(self.weights) if self.weights else None,
+            "curve.csv": _csv(self.curve).encode() if self.curve else None,
+            "log.txt": self.log.encode() or None,
+            **{f"{SAMPLES}/{name}": content for name, content in self.samples.items()},
+        }
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _safetensors(tensors: Mapping[str, Any]) -> bytes:
+    from safetensors.torch import save
+
+    content: bytes = save(dict(tensors))
+    return content
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""A sweep: planned, run by an executor, looked up, verified."""

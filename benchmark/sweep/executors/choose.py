@@ -1,0 +1,73 @@
+"""From `run`'s flags to an executor and the device that its workers use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmark.spec.suites import RunConfig
+    from benchmark.sweep.executors import Executor
+
+
+def choose(config: RunConfig) -> tuple[Executor, str]:
+    """The executor and the device. Without `executor`, the other keys say which one is meant.
+
+    Raises InputError for keys that exclude each other, and for a device or an extra that is not there.
+    """
+    from benchmark.fit.devices import resolve_device
+    from benchmark.sweep.executors import LocalProcesses, RayCluster, Serial
+
+    kind = config.executor or _implied(config)
+    _refuse_foreign_keys(config, kind)
+    limit = config.time_limit
+    if kind == "serial":
+        return Serial(), resolve_device(config.device)
+    if kind == "processes":
+        gpus, device = _gpus(config)
+        workers = config.workers or (0 if config.executor else max(1, len(config.gpus)))
+        return LocalProcesses(workers, gpus=gpus, time_limit=limit), device
+    share = 0.0 if config.device == "cpu" else config.gpus_per_fit
+    cluster = RayCluster(config.ray_address, config.workers, gpus_per_worker=share, time_limit=limit)
+    # The machines of a cluster choose for themselves: the driver's may have no GPU at all.
+    return cluster, config.device if config.device in ("auto", "cuda") else resolve_device(config.device)
+
+
+def _implied(config: RunConfig) -> str:
+    if config.ray_address or config.gpus_per_fit is not None:
+        return "ray"
+    if config.gpus or config.workers > 1:
+        return "processes"
+    return "serial" if config.time_limit is None else "processes"
+
+
+def _refuse_foreign_keys(config: RunConfig, kind: str) -> None:
+    """Keys that the chosen executor would ignore are mistakes."""
+    given = {
+        "--workers": (config.workers > 1, ("processes", "ray")),
+        "--time-limit": (config.time_limit is not None, ("processes", "ray")),
+        "--gpus": (bool(config.gpus), ("processes",)),
+        "--gpus-per-fit": (config.gpus_per_fit is not None, ("ray",)),
+        "--ray-address": (bool(config.ray_address), ("ray",)),
+    }
+    for flag, (is_given, meant) in given.items():
+        if is_given and kind not in meant:
+            raise InputError(f"{flag} is for --executor {' or '.join(meant)}, not for {kind}")
+
+
+def _gpus(config: RunConfig) -> tuple[tuple[int, ...], str]:
+    """The GPUs that worker processes share, and the device as a worker sees it: its own GPU only."""
+    import torch
+
+    from benchmark.fit.devices import resolve_device
+
+    if not config.gpus:
+        device = resolve_device(config.device)
+        everything = config.device in ("auto", "cuda") and device.startswith("cuda")
+        return (tuple(range(torch.cuda.device_count())), "cuda") if everything else ((), device)
+    if config.device not in ("auto", "cuda"):
+        raise InputError(f"--gpus names the devices; leave --device {config.device} out")
+    for gpu in config.gpus:
+        resolve_device(f"cuda:{gpu}")  # refused when it is not there
+    return config.gpus, "cuda"

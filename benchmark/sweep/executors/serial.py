@@ -1,0 +1,39 @@
+"""One item after the other, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from benchmark.sweep.executors.base import TICK, Later, Link, Outcome, Watch, describe
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Serial:
+    """One item after the other in this process. KeyboardInterrupt passes through: the driver handles it."""
+
+    def run(
+        self, function: Callable[[T, Link], R], items: Iterable[T | Later], watch: Watch
+    ) -> Iterator[Outcome[T, R]]:
+        """Yield outcomes in the order of the items."""
+        for item in items:
+            if watch.stopping():
+                return
+            if isinstance(item, Later):
+                time.sleep(TICK)
+                continue
+            watch.started(item)
+            try:
+                value = function(item, Link(_teller(watch, item), watch.stopping))
+            except Exception as error:  # noqa: BLE001 - an item never raises out of the executor
+                message, trace = describe(error)
+                yield Outcome(item, failure="error", message=message, trace=trace)
+            else:
+                yield Outcome(item, value=value)
+
+
+def _teller(watch: Watch, item: object) -> Callable[[object], None]:
+    return lambda event: watch.event(item, event)

@@ -1,0 +1,171 @@
+"""What a sweep will take before it begins: fits by data set, hours of one core, gigabytes of disk."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.contracts import DatasetInfo
+from benchmark.data import protocol
+from benchmark.spec import FitSpec, Job
+from benchmark.store.index import Index
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.sweep.plan import Plan
+
+#: Seconds per update of 64 images of 28x28 on one core of an AMD EPYC, torch 2.15, the compact backbone: processor
+#: time, not counting the waiting beside other work. CoopHash and HashNet were measured so on MNIST; a method
+#: that is not here counts as HashNet does, and one that trains a generator as CoopHash does.
+_UPDATE_SECONDS, _GENERATIVE_SECONDS = 0.15, 0.58
+#: Seconds of a closed-form fit there, and images a second through the compact network.
+_CLOSED_SECONDS, _ENCODE_RATE = 5.0, 2000.0
+#: Seconds that the eigenvectors of a matrix take there, by the cube of its side; closed-form methods decompose one
+#: whose side is the number of training images or of dimensions, whichever is smaller.
+_CUBE_SECONDS = 3e-10
+_PIXELS = 28 * 28
+#: Bytes beside the codes: the compact network's weights, curve, record, log.
+_OTHER_BYTES = 3_000_000
+#: torchvision's networks resize to 224 px inside; bytes of their trained weights (without the classifier's last
+#: layer), which a fit stores. Closed-form methods leave them as they are and store none.
+_PHOTOGRAPH = 224 * 224
+_BACKBONE_BYTES = {
+    "alexnet": 228_000_000,
+    "vgg16": 537_000_000,
+    "resnet18": 45_000_000,
+    "resnet34": 85_000_000,
+    "resnet50": 94_000_000,
+}
+#: Records of one method and data set that are read for their times.
+_SAMPLE = 3
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the fits of one data set will take. `measured` of `to_run` rest on records of the same kind here.
+
+    memory: bytes that the largest closed-form fit to run holds at once, roughly; 0 where none is to run.
+    """
+
+    dataset: str
+    fits: int
+    to_run: int
+    seconds: float
+    size: float
+    measured: int
+    memory: float = 0.0
+
+
+def forecast(
+    plans: Iterable[Plan], store: Store, images: Mapping[str, int], root: Path | None = None
+) -> list[Expected]:
+    """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
+
+    Finished fits that lack views alone are not run again and do not count as such; views are not timed.
+
+    Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
+    to the updates), else from a table measured on one CPU core: a GPU is faster by a factor not known here.
+    """
+    jobs: dict[str, tuple[Job, bool]] = {}
+    for plan in plans:
+        for cell in plan.cells:
+            if cell.job is not None:
+                known_to_run = jobs.get(cell.job.fit.fit_id, (cell.job, False))[1]
+                run = cell.state == "absent" or (cell.run and not cell.extend)
+                jobs[cell.job.fit.fit_id] = (cell.job, known_to_run or run)
+    known = _Known(store, root)
+    rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
+    memory: dict[str, float] = {}
+    for job, run in jobs.values():
+        name, count = job.fit.dataset, images.get(job.fit.dataset, 0)
+        seconds, size, measured = known.expect(job.fit, count) if run else (0.0, 0.0, False)
+        held = known.memory(job.fit, count) if run else 0.0
+        memory[name] = max(held, memory.get(name, 0.0))
+        rows.setdefault(job.fit.dataset, []).append((run, seconds, size, measured))
+    return [
+        Expected(
+            name,
+            len(found),
+            sum(run for run, *_ in found),
+            sum(seconds for _, seconds, _, _ in found),
+            sum(size for _, _, size, _ in found),
+            sum(measured for *_, measured in found),
+            memory[name],
+        )
+        for name, found in sorted(rows.items())
+    ]
+
+
+class _Known:
+    """Times and sizes of the records of a folder, by method and data set, read when they are asked for."""
+
+    def __init__(self, store: Store, root: Path | None) -> None:
+        self._root = root
+        self._store = store
+        self._ids: dict[tuple[str, str], list[str]] = {}
+        for row in Index(store).rows() if store.root.is_dir() else []:
+            if row.state == "done":
+                self._ids.setdefault((row.method, row.dataset), []).append(row.fit_id)
+        self._read: dict[tuple[str, str], list[Record]] = {}
+
+    def expect(self, spec: FitSpec, images: int) -> tuple[float, float, bool]:
+        """(seconds, bytes, whether records of the same method and data set said so)."""
+        key = (spec.method, spec.dataset)
+        if key not in self._read:
+            self._read[key] = [self._store.by_id(one) for one in self._ids.get(key, [])[:_SAMPLE]]
+        alike = self._read[key]
+        if not alike:
+            info = registry.find("datasets", spec.dataset, self._root).dataset_info
+            return (*_assumed(spec, images, info), False)
+        seconds = statistics.fmean(_seconds(record, spec) for record in alike)
+        size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
+        return seconds, size, True
+
+    def memory(self, spec: FitSpec, images: int) -> float:
+        """Bytes that a closed-form fit holds at once: its features in two precisions, and the matrices."""
+        if spec.epochs is not None:
+            return 0.0
+        info = registry.find("datasets", spec.dataset, self._root).dataset_info
+        training, dimensions = _sides(spec, images, info)
+        return 16.0 * training * dimensions + 32.0 * min(training, dimensions) ** 2
+
+
+def _sides(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[int, int]:
+    """Training images, and dimensions of their features (a backbone's are taken for 4,096)."""
+    custom = protocol.find(spec.protocol) if spec.protocol.startswith("custom") else None
+    rule = protocol.PROTOCOLS.get(spec.protocol, custom)
+    training = min(rule.training_images(images, len(info.classes)) if rule else images, images)
+    pixels = info.channels * info.height * info.width
+    return training, pixels if spec.weights == "none" else min(pixels, 4096)
+
+
+def _seconds(record: Record, spec: FitSpec) -> float:
+    """The record's time with its training scaled to another number of epochs."""
+    ratio = (spec.epochs or 1) / (record.spec.epochs or 1)
+    return record.timings.total + record.timings.train * (ratio - 1)
+
+
+def _size(folder: Path) -> float:
+    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+
+
+def decoded_size(info: DatasetInfo, images: int) -> int:
+    """Bytes of a decoded data set in the cache: a byte a pixel and channel."""
+    return images * info.channels * info.height * info.width
+
+
+def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, float]:
+    weights = _BACKBONE_BYTES.get(spec.backbone, 0)
+    larger = (_PHOTOGRAPH if weights else info.height * info.width) / _PIXELS
+    training, dimensions = _sides(spec, images, info)
+    seconds = _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
+    seconds += images / _ENCODE_RATE * larger if weights else 0.0
+    if spec.epochs is not None:
+        updates = spec.epochs * max(1, training // (spec.batch_size or 64))
+        generative = registry.find("methods", spec.method).info["supervision"] == "generative"
+        per_update = _GENERATIVE_SECONDS if generative else _UPDATE_SECONDS
+        seconds = (images / _ENCODE_RATE + updates * per_update) * larger
+    stored = _OTHER_BYTES + (weights if spec.epochs is not None else 0)
+    return seconds, images * spec.bits / 8 + stored

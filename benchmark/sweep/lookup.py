@@ -1,0 +1,156 @@
+"""What the names of a sweep stand for, looked up once for all the plans of a command, and checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark import registry
+from benchmark.contracts import DatasetInfo
+from benchmark.data import protocol
+from benchmark.data.load import Glance, glance
+from benchmark.errors import InputError
+from benchmark.spec import LabelRule, Sweep
+from benchmark.spec.views import ParsedView, expand_views
+from benchmark.spec.weights import weights_identity
+from benchmark.sweep.wanted_views import sources_of
+
+#: Stands where the fingerprint of a data set would, whose files are not here.
+NO_FINGERPRINT = "0" * 16
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the names of a sweep stand for; every map is keyed by such a name."""
+
+    methods: dict[str, registry.Entry]
+    params: dict[str, dict[str, Any]]
+    datasets: dict[str, DatasetInfo]
+    protocols: dict[str, protocol.Protocol]
+    fingerprints: dict[str, str]
+    weights: str
+    views: tuple[ParsedView, ...]
+    others: dict[str, DatasetInfo]
+    class_splits: tuple[int | None, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Lookup:
+    """Looks names up under one data folder; every data set is read and every split tried once.
+
+    without_data: go on where a data set's files are missing; `absent` then holds why, by name, and what can be
+    known without the files is checked all the same. Otherwise missing files raise InputError.
+    """
+
+    def __init__(self, data_root: Path | None, *, without_data: bool = False) -> None:
+        self.root = data_root
+        self.absent: dict[str, str] = {}
+        self._without_data = without_data
+        self._glances: dict[str, Glance] = {}
+        self._drawn: set[tuple[object, ...]] = set()
+
+    def facts(self, sweep: Sweep) -> Facts:
+        """Check every name, parameter, protocol and data folder of a sweep. Raises InputError for a bad one."""
+        _check_assignments(sweep)
+        methods = {name: registry.find("methods", name) for name in sweep.methods}
+        params = {
+            name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
+            for name in sweep.methods
+        }
+        weights = weights_identity(sweep.weights)
+        infos = {name: self.info(name) for name in sweep.datasets}
+        protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
+        fingerprints = {name: self.fingerprint(name) for name in sweep.datasets}
+        for name, rule in protocols.items():
+            self._check_draws(name, rule, sweep)
+            registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
+        views = expand_views(sweep.views)
+        others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
+        splits = _class_splits(sweep, views, infos)
+        notes = tuple(note for name, rule in protocols.items() for note in self._unasked(name, rule, sweep))
+        return Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits, notes)
+
+    def info(self, name: str) -> DatasetInfo:
+        """A data set's facts. Raises InputError for an unknown name."""
+        return registry.find("datasets", name, self.root).dataset_info
+
+    def fingerprint(self, name: str) -> str:
+        """A data set's fingerprint; `NO_FINGERPRINT` where its files may be missing and are."""
+        found = self._glance(name)
+        return NO_FINGERPRINT if found is None else found.fingerprint
+
+    def images(self, name: str) -> int:
+        """How many images a data set holds here; without its files as many as were released (0: not known)."""
+        found = self._glance(name)
+        return (self.info(name).images or 0) if found is None else len(found.labels)
+
+    def _glance(self, name: str) -> Glance | None:
+        if name not in self._glances and name not in self.absent:
+            try:
+                self._glances[name] = glance(registry.dataset(name, self.root), self.root)
+            except InputError as error:
+                if not self._without_data:
+                    raise
+                self.absent[name] = str(error)
+        return self._glances.get(name)
+
+    def _check_draws(self, name: str, rule: protocol.Protocol, sweep: Sweep) -> None:
+        """Try every label share once: whether a class has enough images does not depend on the seed."""
+        tuning = sweep.selection == "val"
+        for shown in dict.fromkeys(one.model_copy(update={"noise": 0.0}) for one in sweep.label_rules()):
+            self._try(name, rule, sweep.seeds[0], shown, tuning=tuning)
+
+    def _unasked(self, name: str, rule: protocol.Protocol, sweep: Sweep) -> Iterator[str]:
+        """What a reader must know before anything runs: classes of which no image is a query."""
+        found = self._glance(name)
+        if found is None:
+            return
+        info = registry.dataset(name, self.root).info
+        for seed in sweep.seeds if rule.draw == "random" else sweep.seeds[:1]:
+            query = protocol.draw(rule, info, found.labels, seed, parts=found.parts).query
+            left_out = protocol.unasked(query, found.labels, info)
+            if left_out:
+                shown = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+                yield (
+                    f"{name}, seed {seed}: protocol {rule.name!r} asks with no image of {len(left_out)} of "
+                    f"{len(info.classes)} classes ({shown}), so the scores say nothing of them; per-class and "
+                    "stratified draws ask with every class that is large enough"
+                )
+
+    def _other(self, name: str, seed: int) -> DatasetInfo:
+        """The facts of a data set that a view reads, once its files are found and its parts drawn."""
+        info = self.info(name)
+        self._try(name, protocol.resolve("default", info), seed, LabelRule())
+        return info
+
+    def _try(
+        self, name: str, rule: protocol.Protocol, seed: int, shown: LabelRule, *, tuning: bool = False
+    ) -> None:
+        found = self._glance(name)
+        key = (name, rule, shown, tuning)
+        if found is None or key in self._drawn:
+            return
+        info = registry.dataset(name, self.root).info
+        protocol.draw(rule, info, found.labels, seed, shown, parts=found.parts, tuning=tuning)
+        self._drawn.add(key)
+
+
+def _check_assignments(sweep: Sweep) -> None:
+    for name in sweep.params:
+        if name not in sweep.methods:
+            registry.find("methods", name)  # a misspelt name gets its suggestions
+            raise InputError(
+                f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
+            )
+
+
+def _class_splits(
+    sweep: Sweep, views: tuple[ParsedView, ...], infos: dict[str, DatasetInfo]
+) -> tuple[int | None, ...]:
+    """None for the fits on every class, unless unseen classes are all that is asked for; then the class splits."""
+    unseen = [view for view in views if view.kind == "unseen-classes"]
+    for info in infos.values() if unseen else ():
+        protocol.seen_classes(info, sweep.class_splits[0])
+    return (*((None,) if len(views) > len(unseen) else ()), *(sweep.class_splits if unseen else ()))

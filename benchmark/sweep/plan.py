@@ -1,0 +1,181 @@
+"""Plan a sweep: every cell resolved to a fit and its state in the store, before anything runs or is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmark import registry
+from benchmark.contracts import DatasetInfo
+from benchmark.errors import InputError
+from benchmark.spec import Cell, FitSpec, Job, Sweep
+from benchmark.spec.views import ParsedView
+from benchmark.store.index import Index
+from benchmark.store.store import RESUMED, Store
+from benchmark.sweep.lookup import Facts, Lookup
+from benchmark.sweep.wanted_views import views_of_fit
+
+#: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
+State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
+RETRY = ("failed", "stale", "all")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of the sweep: what it is, what is known of it, and whether it will run.
+
+    `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
+    a training state that an earlier one left. `views` are those beside `clean` that the sweep wants of it; `extend`
+    says that only views are missing, which need no training.
+    """
+
+    label: str
+    state: State
+    reason: str = ""
+    job: Job | None = None
+    run: bool = False
+    stamp: int | None = None
+    fresh: bool = False
+    views: tuple[ParsedView, ...] = ()
+    extend: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a sweep, in the order in which they run."""
+
+    sweep: Sweep
+    cells: tuple[Planned, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs that will run."""
+        return [cell.job for cell in self.cells if cell.run and cell.job is not None]
+
+    def counts(self) -> Counter[str]:
+        """Cells per state."""
+        return Counter(cell.state for cell in self.cells)
+
+
+def plan(
+    sweep: Sweep,
+    store: Store,
+    data_root: Path | None,
+    retry: frozenset[str] = frozenset(),
+    known: Lookup | None = None,
+) -> Plan:
+    """Resolve every cell of a sweep to a fit and its state in the store.
+
+    Names, parameters, protocols and data folders are all checked here, before anything runs or is written.
+    known: what earlier plans of the same data folder looked up. Raises InputError for anything the user must mend;
+    cells that a method does not support are skipped with the reason, and with a `known` that tolerates missing
+    data, cells of data sets without files are `absent`.
+    """
+    known = known or Lookup(data_root)
+    facts, index = known.facts(sweep), Index(store)
+    reasons, notes = dict[tuple[str, str, int], str](), dict.fromkeys(facts.notes)
+    wanted = _wanted_views(sweep, facts)
+    cells = []
+    for cell in sweep.cells(facts.class_splits):
+        spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
+        key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
+        if key not in reasons:
+            reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
+        views, left_out = wanted[cell.dataset, cell.class_split is not None]
+        notes |= dict.fromkeys(left_out)
+        if cell.dataset in known.absent and not reasons[key]:
+            cells.append(Planned(spec.label, "absent", "files missing", Job(fit=spec), views=views))
+        else:
+            cells.append(_cell(spec, reasons[key], entry, index, retry, views))
+    index.keep()
+    return Plan(sweep, tuple(cells), tuple(notes))
+
+
+def _wanted_views(
+    sweep: Sweep, facts: Facts
+) -> dict[tuple[str, bool], tuple[tuple[ParsedView, ...], tuple[str, ...]]]:
+    """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
+    return {
+        (name, split is not None): views_of_fit(facts.views, facts.datasets[name], split, facts.others)
+        for name in sweep.datasets
+        for split in facts.class_splits
+    }
+
+
+def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
+    """The identity of one cell's fit."""
+    entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
+    gradient = entry.info["trained_by"] == "updates"
+    return FitSpec(
+        method=cell.method,
+        method_version=entry.info["version"],
+        params=facts.params[cell.method],
+        dataset=cell.dataset,
+        fingerprint=facts.fingerprints[cell.dataset],
+        protocol=rule.name,
+        protocol_version=rule.version,
+        backbone=sweep.backbone,
+        weights=facts.weights,
+        bits=cell.bits,
+        label_fraction=labels.fraction,
+        labels_per_class=labels.per_class,
+        label_noise=labels.noise,
+        noise_kind=labels.noise_kind,
+        hidden_images=labels.hidden,
+        class_split=cell.class_split,
+        seed=cell.seed,
+        epochs=(sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
+        batch_size=sweep.batch_size if gradient else None,
+        selection=sweep.selection,
+        precision=sweep.precision,
+    )
+
+
+def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
+    kind = "multi" if info.multi_label else "single"
+    if kind not in entry.info["labels"]:
+        return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
+    task = info.task(spec.bits, spec.backbone, weights)
+    return registry.method_class(spec.method).supports(task) or ""
+
+
+def _cell(
+    spec: FitSpec,
+    reason: str,
+    entry: registry.Entry,
+    index: Index,
+    retry: frozenset[str],
+    views: tuple[ParsedView, ...] = (),
+) -> Planned:
+    label = spec.label
+    if reason:
+        return Planned(label, "skipped", reason)
+    job, row = Job(fit=spec), index.row(spec)
+    if row is None:
+        return Planned(label, "planned", job=job, run=True, views=views)
+    if row.problem:
+        raise InputError(row.problem)
+    again = "all" in retry
+    missing = [view for view in views if f"{view}#{view.version}" not in row.has]
+    if row.state == "failed":
+        fresh = row.kind not in RESUMED
+        run = again or "failed" in retry
+        return Planned(label, "failed", row.reason, job, run, row.mtime_ns, fresh, views)
+    if not entry.is_current(row.source_digest):
+        text = "its method's source changed since"
+        if missing:
+            text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"
+        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True, views)
+    if missing and not again:
+        text = f"{count_views(missing)} missing, from stored weights"
+        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, extend=True)
+    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True, views=views)
+
+
+def count_views(views: Sequence[ParsedView]) -> str:
+    """`1 view` or `75 views`."""
+    return f"{len(views)} view{'' if len(views) == 1 else 's'}"

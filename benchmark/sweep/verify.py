@@ -1,0 +1,134 @@
+"""Where a number comes from: the command that makes a fit again, and whether it gives the same codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark import registry
+from benchmark.errors import InputError
+from benchmark.fit import environment
+from benchmark.fit.devices import resolve_device
+from benchmark.fit.runtime import Runtime
+from benchmark.spec import FitSpec, Job, Sweep, parse
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from benchmark.store.thin import same_digests
+from benchmark.sweep.executors import Link
+from benchmark.sweep.plan import plan
+from benchmark.sweep.worker import Work
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a repetition found: `same` codes or not, one line of why, and what may explain a difference."""
+
+    same: bool
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def verify(
+    store: Store, record: Record, data_root: Path | None, scratch: Path, device: str, weights_file: str = ""
+) -> Verdict:
+    """Run a fit again in `scratch`, as the installed code and data give it, and compare the codes.
+
+    Raises InputError when the record holds no codes, or the fit cannot be planned here.
+    """
+    if record.state != "done":
+        kind = record.failure.kind if record.failure else "failed"
+        raise InputError(f"{record.spec.label} ({record.fit_id}) has no codes to compare: it failed ({kind})")
+    before = store.codes(record.spec)
+    spec = _planned_here(record.spec, data_root, scratch, weights_file)
+    if spec.fit_id != record.fit_id:
+        old, new = record.spec.model_dump(mode="json"), spec.model_dump(mode="json")
+        changed = [f"{key} {old[key]!r} is {new[key]!r} here" for key in old if old[key] != new[key]]
+        return Verdict(False, f"this is another fit now: {'; '.join(changed)}")
+    notes = _differences(record, device)
+    if record.environment and record.environment.threads:
+        torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
+    steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
+    runtime = Runtime(device=device, weights_file=weights_file, curve_steps=steps, curve_metrics=("map",))
+    outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
+    if outcome is None:
+        return Verdict(False, "the repetition was stopped", notes)
+    if outcome.record.failure is not None:
+        failure = outcome.record.failure
+        return Verdict(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
+    return _compare(before, outcome.artifacts.codes, notes)
+
+
+def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_file: str) -> FitSpec:
+    known = spec.weights in ("none", "imagenet")
+    if not known and not weights_file:
+        raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
+    wanted = {
+        "methods": (spec.method,),
+        "datasets": (spec.dataset,),
+        "bits": (spec.bits,),
+        "label_fractions": () if spec.labels_per_class else (spec.label_fraction,),
+        "labels_per_class": (spec.labels_per_class,) if spec.labels_per_class else (),
+        "label_noise": (spec.label_noise,),
+        "noise_kind": spec.noise_kind,
+        "hidden_images": spec.hidden_images,
+        "views": ("clean",) if spec.class_split is None else ("unseen-classes",),
+        "class_splits": (spec.class_split or 0,),
+        "seeds": (spec.seed,),
+        "protocol": spec.protocol,
+        "backbone": spec.backbone,
+        "weights": spec.weights if known else weights_file,
+        "epochs": spec.epochs,
+        "batch_size": spec.batch_size or 64,
+        "selection": spec.selection,
+        "precision": spec.precision,
+        "params": {spec.method: spec.params},
+    }
+    sweep = parse(Sweep, wanted, f"record {spec.fit_id}")
+    (cell,) = plan(sweep, Store(scratch), data_root).cells
+    if cell.job is None:
+        raise InputError(f"{spec.label} cannot run here: {cell.reason}")
+    return cell.job.fit
+
+
+def _differences(record: Record, device: str) -> tuple[str, ...]:
+    """What is not as it was: each may change bits of the codes without anything being wrong."""
+    notes = []
+    if not registry.is_current(record.spec.method, record.source_digest):
+        notes.append("the method's source has changed since")
+    env = record.environment
+    if env is not None:
+        if env.device.split(":")[0] != resolve_device(device).split(":")[0]:
+            notes.append(f"it was made on {env.device}, this is {device}")
+        here = environment.describe(device, env.precision, env.threads)
+        for name in ("torch", "numpy", "scikit-learn"):
+            if env.versions.get(name) != here.versions.get(name):
+                notes.append(f"{name} was {env.versions.get(name)}, here {here.versions.get(name)}")
+        if env.cpu != here.cpu:
+            notes.append(f"the processor was {env.cpu}, here {here.cpu}")
+    return tuple(notes)
+
+
+def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Verdict:
+    left_out = same_digests(before, after)
+    for key in ("query_ids", "database_ids", "query_labels", "database_labels"):
+        if not left_out.get(key, key in before and np.array_equal(before[key], after[key])):
+            return Verdict(False, f"{key} differ: another split", notes)
+    bits = wrong = 0
+    for key in ("query_codes", "database_codes"):
+        if key in left_out:
+            continue
+        if key not in before or before[key].shape != after[key].shape:
+            return Verdict(False, f"{key} have another shape", notes)
+        wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
+        bits += len(after[key]) * int(after["bits"])
+    what, rest, same = "code bits", "", left_out.get("database_codes", True)
+    if left_out:
+        what = "query code bits"
+        rest = f"; by their digest the database's {'are the same' if same else 'differ'}"
+    if wrong or not same:
+        return Verdict(False, f"{wrong:,} of {bits:,} {what} differ{rest}", notes)
+    return Verdict(True, f"all {bits:,} {what} are the same{rest}", notes)

@@ -1,0 +1,59 @@
+"""What a worker does with one job: load its data once, run it, hand back plain data. Runs in any process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.data.load import LoadedDataset, load
+from benchmark.fit import view_job
+from benchmark.fit.devices import resolve_device
+from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.runtime import Runtime
+from benchmark.fit.train_job import run_job
+from benchmark.spec import Job
+from benchmark.store.store import Store
+from benchmark.sweep.executors import Link
+
+
+@dataclass(frozen=True)
+class Work:
+    """Runs jobs. Picklable: a spawned process or another machine gets a copy.
+
+    `shipped` holds data sets that travel along, for machines that do not see the data folder.
+    """
+
+    results: Path
+    runtime: Runtime
+    data_root: Path | None
+    shipped: Mapping[str, LoadedDataset] = field(default_factory=dict)
+
+    def __call__(self, job: Job, link: Link) -> Outcome | None:
+        """The job's outcome, or None when it was asked to stop and saved its training state."""
+        data, store = self._data(job.fit.dataset), Store(self.results)
+        runtime = replace(self.runtime, device=resolve_device(self.runtime.device))
+        try:
+            if job.stored:
+                where = (store, self.data_root)
+                return view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
+            return run_job(
+                job,
+                data,
+                runtime,
+                workdir=store.folder(job.fit),
+                progress=link.emit,
+                stop=link.stopping,
+            )
+        except Interrupted:
+            return None
+
+    def _data(self, name: str) -> LoadedDataset:
+        return self.shipped[name] if name in self.shipped else _load(name, self.data_root)
+
+
+@functools.lru_cache(maxsize=3)  # the fits' own and those that views compare it with
+def _load(name: str, data_root: Path | None) -> LoadedDataset:
+    return load(registry.dataset(name, data_root), data_root)
