@@ -242,7 +242,6 @@ class DeclaredDataset(ImageDataset):
     def _from_table(self) -> ImageFiles:
         table, columns = self._table()
         number = {name: index for index, name in enumerate(self.info.classes)}
-        resolver = Resolver(self._folder)
         row_of: dict[str, int] = {}
         lines: list[int] = []
         paths: list[Path] = []
@@ -251,7 +250,8 @@ class DeclaredDataset(ImageDataset):
         for line, cell in enumerate(cells):
             if not cell:
                 raise InputError(f"{table.where(line)} has no path")
-            file, name = resolver.find(cell)
+        found = Resolver(self._folder).find(cells)
+        for line, (file, name) in enumerate(zip(found.files, found.names, strict=True)):
             if name in row_of and self.declared.duplicates == "refuse":
                 raise InputError(
                     f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}"
@@ -271,7 +271,9 @@ class DeclaredDataset(ImageDataset):
                 labels[row, number[name]] = 1
         parts = part_rows(table, columns, rows)
         origins = [table.where(line) for line in lines]
-        return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins)
+        note = found.note(self.declared.table)
+        facts = {"paths": note} if note else {}
+        return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins, facts=facts)
 
 
 def read_declaration(file: Path) -> Declaration:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,6 @@ from benchmark.errors import InputError
 Duplicates = Literal["refuse", "drop"]
 #: The largest list that circulates (NUS-WIDE, 81 concepts) is below 60 MB.
 MAX_BYTES = 2**30
-#: Components of a written path that are looked for below the folder.
-_LONGEST = 6
 #: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
 _DRIVE = re.compile(r"[A-Za-z]+:")
 _LABELS = re.compile(r"(?:\s+[+-]?\d+)+$")
@@ -103,33 +102,67 @@ def short(path: str) -> str:
 
 
 class Resolver:
-    """Finds listed images below a folder, whatever stood before: by ever shorter ends of the written path.
+    """Finds listed images below a folder, whatever stood before their paths on the machine where they were listed.
 
-    `inside`: sub-folders of it where images may lie as well, such as `train` and `val`.
+    A path as written wins. Otherwise it begins at its first component that is a sub-folder here, or, where all
+    paths of a list lie in one folder that is not here, at its name. So no image stands in for a missing one that
+    has the same name elsewhere. `inside`: sub-folders where images may lie as well, such as `train` and `val`.
+    `flat`: all images may lie in one folder here; only for lists whose file names are unique by themselves.
     """
 
-    def __init__(self, folder: Path, inside: Sequence[str] = ()) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, inside: Sequence[str] = (), *, flat: bool = False) -> None:
+        self.folder, self._flat = folder, flat
         self._places = ["", *(f"{place}/" for place in inside)]
-        self._last = (2, "")  # what found the image before; the next one is mostly found alike
+        self._folders = dict[str, bool]()
 
-    def find(self, path: str) -> tuple[Path, str]:
-        """The file and its name below the folder; a file that is nowhere keeps its last two components."""
-        parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-        if ".." in parts:  # only what follows can be meant
-            parts = parts[len(parts) - parts[::-1].index("..") :]
-        if parts and _DRIVE.fullmatch(parts[0]):
-            parts = parts[1:]
-        lengths = range(min(len(parts), _LONGEST), 0, -1)
-        choices = [(length, place) for length in lengths for place in self._places]
-        if self._last[0] > 1 and self._last in choices:
-            choices.insert(0, self._last)
-        for length, place in choices:
-            name = place + "/".join(parts[-length:])
-            if os.path.isfile(os.path.join(self.folder, name)):
-                self._last = (length, place)
-                return self.folder / name, name
-        return self.folder / "/".join(parts[-2:]), "/".join(parts[-2:])
+    def find(self, paths: Sequence[str]) -> Found:
+        """The files of a list. One that is nowhere keeps its path from where it begins, or two components."""
+        parts = [_parts(path) for path in paths]
+        names, before = list[str](), Counter[str]()
+        by_name = self._flat or len({tuple(one[:-1]) for one in parts}) == 1
+        for one in parts:
+            start = 0 if self._placed("/".join(one)) else self._start(one, by_name)
+            name = "/".join(one[start:])
+            names.append(self._placed(name) or name)
+            before.update(["/".join(one[:start])] if start else [])
+        return Found([self.folder / name for name in names], names, before)
+
+    def _start(self, parts: list[str], by_name: bool) -> int:
+        for start, part in enumerate(parts[:-1]):
+            if part not in self._folders:
+                self._folders[part] = any((self.folder / place / part).is_dir() for place in self._places)
+            if self._folders[part]:
+                return start
+        return len(parts) - 1 if by_name else max(0, len(parts) - 2)
+
+    def _placed(self, name: str) -> str:
+        """The name with the place where the file lies; empty for one that is nowhere."""
+        names = (f"{place}{name}" for place in self._places)
+        return next((one for one in names if name and os.path.isfile(os.path.join(self.folder, one))), "")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Listed images: their files, their names below the folder, and how often what was left out before them."""
+
+    files: list[Path]
+    names: list[str]
+    left_out: Mapping[str, int]
+
+    def note(self, file: str) -> str:
+        """What to tell the user of a list that was not read as written; empty for one that was."""
+        if not self.left_out:
+            return ""
+        first, *others = self.left_out
+        more = f" and {len(others)} other beginnings" if others else ""
+        return f"{file}: {first!r}{more} left out before {sum(self.left_out.values()):,} paths"
+
+
+def _parts(path: str) -> list[str]:
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    if ".." in parts:  # only what follows can be meant
+        parts = parts[len(parts) - parts[::-1].index("..") :]
+    return parts[1:] if parts and _DRIVE.fullmatch(parts[0]) else parts
 
 
 @dataclass(frozen=True)
@@ -203,12 +236,13 @@ def listed_files(
     """
     found: dict[str, Path] = {}
     names: dict[str, list[str]] = {}
+    notes = list[str]()
     for part, listed in lists.items():
-        names[part] = []
-        for path in listed.paths:
-            file, name = resolver.find(path)
+        images = resolver.find(listed.paths)
+        names[part] = images.names
+        for name, file in zip(images.names, images.files, strict=True):
             found.setdefault(name, file)
-            names[part].append(name)
+        notes += filter(None, [images.note(listed.file.name)])
     merged = merge(lists, classes, names, duplicates)
     parts = {part: rows for part, rows in merged.parts.items() if part != "all"}
     return ImageFiles(
@@ -217,4 +251,5 @@ def listed_files(
         names=np.array(merged.names),
         parts=parts or None,
         origins=merged.origins,
+        facts={"paths": "; ".join(notes)} if notes else {},
     )

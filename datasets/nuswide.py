@@ -58,9 +58,11 @@ class NUSWIDE81(Photographs):
         rows = np.flatnonzero(labels.any(axis=1))
         if not len(rows):
             raise InputError(f"no image of {str(image_list)!r} has one of the concepts of {self.info.name!r}")
-        resolver = Resolver(images)
+        found = Resolver(images, flat=True).find(
+            [listed[row] for row in rows]
+        )  # its names begin with a number
         return ImageFiles(
-            paths=[resolver.find(listed[row])[0] for row in rows],
+            paths=found.files,
             labels=labels[rows],
             names=np.array([short(listed[row]) for row in rows]),
             origins=[f"{image_list.name} line {row + 1}" for row in rows],

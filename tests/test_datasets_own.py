@@ -18,7 +18,7 @@ from benchmark.data import load as loading
 from benchmark.data import pictures, protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.datasets._files import IMAGE_SUFFIXES
-from benchmark.datasets._lists import Resolver, read_list, short
+from benchmark.datasets._lists import Resolver, listed_files, read_list, short
 from benchmark.errors import InputError
 from tests.layouts import lines, picture
 
@@ -182,9 +182,61 @@ class TestLists:
         picture(tmp_path / "secret.png", 0)
         (tmp_path / "pictures").mkdir()
         for written in ("../secret.png", "a/../../secret.png", str(tmp_path / "secret.png")):
-            file, _ = Resolver(tmp_path / "pictures").find(written)
+            (file,) = Resolver(tmp_path / "pictures").find([written]).files
             assert not file.is_file()
         assert short("/a/b\\c/d.jpg") == "c/d.jpg"
+
+
+class TestPathsOfAnotherMachine:
+    """A list's paths are read by one rule, and no image stands in for another of the same name."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for number, name in enumerate(("cat/0", "cat/1", "dog/0", "aug/cat/0", "5", "0")):
+            picture(tmp_path / f"{name}.png", number)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("written", "names", "left_out"),
+        [
+            (["cat/0.png", "aug/cat/0.png"], ["cat/0.png", "aug/cat/0.png"], {}),
+            (["aug/cat/0.png", "cat/0.png"], ["aug/cat/0.png", "cat/0.png"], {}),
+            (["aug/cat/1.png", "cat/0.png"], ["aug/cat/1.png", "cat/0.png"], {}),
+            (["cat/0.png", "dog/5.png"], ["cat/0.png", "dog/5.png"], {}),
+            (["/old/pets/cat/0.png", "/old/pets/dog/5.png"], ["cat/0.png", "dog/5.png"], {"old/pets": 2}),
+            (["C:\\me\\cat\\1.png", "/a/b/dog/0.png"], ["cat/1.png", "dog/0.png"], {"me": 1, "a/b": 1}),
+            (["/old/aug/cat/0.png", "/old/cat/1.png"], ["aug/cat/0.png", "cat/1.png"], {"old": 2}),
+            (["cat/0.png", "data/cat/1.png"], ["cat/0.png", "cat/1.png"], {"data": 1}),
+            (["/old/5.png", "/old/0.png"], ["5.png", "0.png"], {"old": 2}),
+            (["a/5.png", "b/0.png"], ["a/5.png", "b/0.png"], {}),
+        ],
+    )
+    def test_one_rule_for_the_whole_list(
+        self, folder: Path, written: list[str], names: list[str], left_out: dict[str, int]
+    ) -> None:
+        found = Resolver(folder).find(written)
+        assert (found.names, found.left_out) == (names, left_out)
+        assert found.files == [folder / name for name in names]
+
+    def test_an_image_that_is_missing_is_missing(self, folder: Path) -> None:
+        found = Resolver(folder).find(["/old/pets/cat/0.png", "/old/pets/dog/5.png"])
+        assert not found.files[1].exists(), "5.png beside the folders is another image"
+
+    def test_sub_folders_and_one_flat_folder(self, folder: Path) -> None:
+        for place in ("train", "val"):
+            picture(folder / place / f"n01/{place}.png", 0)
+        written = ["n01/train.png", "n01/val.png"]
+        assert Resolver(folder, ("train", "val")).find(written).names == [
+            "train/n01/train.png",
+            "val/n01/val.png",
+        ]
+        assert Resolver(folder, flat=True).find(["actor/5.png", "bear/0.png"]).names == ["5.png", "0.png"]
+        assert Resolver(folder).find(["actor/5.png", "bear/0.png"]).names == ["actor/5.png", "bear/0.png"]
+
+    def test_what_is_left_out_is_said(self, folder: Path) -> None:
+        (folder / "l.txt").write_text("/old/pets/cat/0.png 0\n/old/pets/dog/0.png 1\n")
+        listed = listed_files({"all": read_list(folder / "l.txt")}, 2, Resolver(folder))
+        assert listed.facts == {"paths": "l.txt: 'old/pets' left out before 2 paths"}
 
 
 class TestFolders:

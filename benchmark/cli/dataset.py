@@ -55,6 +55,8 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
         f"{name}: {len(files.paths):,} images, {len(info.classes)} classes, {kind}"
         f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
     )
+    if "paths" in files.facts:
+        click.echo(f"note: {files.facts['paths']}")
     if "unused" in files.facts:
         click.echo(f"not used: {files.facts['unused']}")
     click.echo(f"decode it:  python -m benchmark prepare {name} --data-root {file.parent}")

@@ -218,6 +218,8 @@ def _decode_files(dataset: ImageDataset, root: Path | None, found: inventory.Inv
         kept = _without(files, {each.row for each in unreadable})
         if not len(kept.paths):
             raise InputError(f"data set {info.name!r} holds no image that can be read")
+        if "paths" in kept.facts:
+            log.warning("%s: %s", info.name, kept.facts["paths"])
         if "unused" in kept.facts:
             log.warning("%s: not used: %s", info.name, kept.facts["unused"])
         left_out = [*absent, *unreadable]
