@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +13,8 @@ import pytest
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.registry.catalogue import _scan_elsewhere
-from benchmark.registry.scan import scan
+from benchmark.registry.entry import Entry
+from benchmark.registry.scan import _refuse_duplicates, scan
 
 GOOD = """
     import torch
@@ -182,3 +185,64 @@ def test_an_unwritable_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.Mon
     registry.refresh()
     assert "hashnet" in registry.names("methods")
     registry.refresh()
+
+
+class TestNamesThatTwoClaim:
+    """A copied method file keeps the name inside: neither file is trained in the other's place."""
+
+    @staticmethod
+    def refused(*origins: str, modules: tuple[str, ...] = ()) -> dict[str, str]:
+        found = [
+            Entry("methods", "lsh", module, "LSH", origin)
+            for origin, module in zip(origins, modules or origins, strict=True)
+        ]
+        other = Entry("methods", "itq", "itq", "ITQ", "methods/itq.py")
+        kept = _refuse_duplicates([*found, other])
+        assert kept[-1] == other, "the others go on"
+        return {entry.origin: entry.error for entry in kept[:-1]}
+
+    def test_two_files_are_both_refused_and_named(self) -> None:
+        found = self.refused("methods/a_lsh_variant.py", "methods/lsh.py")
+        text = "the name 'lsh' is claimed by methods/a_lsh_variant.py and methods/lsh.py; give one"
+        assert all(error.startswith(text) for error in found.values())
+
+    def test_two_packages_too(self) -> None:
+        found = self.refused("package one", "package other")
+        assert all("claimed by package one and package other" in error for error in found.values())
+
+    def test_two_classes_of_one_file_too(self) -> None:
+        found = _refuse_duplicates([Entry("datasets", "x", "m", name, "datasets/m.py") for name in "AB"])
+        assert all("claimed by datasets/m.py" in entry.error for entry in found)
+
+    def test_the_projects_own_file_stands_above_a_package(self) -> None:
+        assert self.refused("methods/lsh.py", "package one") == {
+            "methods/lsh.py": "",
+            "package one": "the name 'lsh' is already taken by methods/lsh.py",
+        }
+
+    def test_one_class_registered_twice_counts_once(self) -> None:
+        found = self.refused("package one", "package one again", modules=("same", "same"))
+        assert [*found.values()] == ["", "the name 'lsh' is already taken by package one"]
+
+    def test_a_copied_file_is_told_by_name(self, tmp_path: Path) -> None:
+        """As a user meets it: in a checkout of their own."""
+        root = Path(__file__).parents[1]
+        for name in ("benchmark", "datasets", "methods"):
+            shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(tmp_path / "methods/lsh.py", tmp_path / "methods/a_lsh_variant.py")
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "BENCHMARK_CACHE": str(tmp_path / "cache")}
+        command = [sys.executable, "-m", "benchmark", "run", "--plan", "--results", str(tmp_path / "runs")]
+
+        def plan(methods: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*command, "--methods", methods],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+
+        refused = plan("lsh")
+        assert refused.returncode == 2
+        assert "claimed by methods/a_lsh_variant.py and methods/lsh.py" in refused.stderr
+        assert plan("itq").returncode == 0

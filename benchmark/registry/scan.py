@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import ModuleType
 from typing import Any
 
@@ -114,13 +114,34 @@ def _incompatibility(kind: Kind, cls: type) -> str:
 
 
 def _refuse_duplicates(found: list[Entry]) -> list[Entry]:
-    owner: dict[tuple[str, str], Entry] = {}
-    kept = []
-    for entry in found:  # files of the project come first, so a package cannot take their names over
-        key = (entry.kind, entry.name)
-        first = owner.setdefault(key, entry) if not entry.error else entry
-        if first is not entry:
-            taken = f"the name {entry.name!r} is already taken by {first.origin}"
-            entry = Entry(**{**asdict(entry), "error": taken})
-        kept.append(entry)
-    return kept
+    """Refuse every entry of a name that two of equal standing claim: which of them is meant nobody can tell.
+
+    The project's own files stand above packages, which cannot take their names over.
+    """
+    claims = dict[tuple[str, str], list[Entry]]()
+    for entry in found:
+        if not entry.error:
+            claims.setdefault((entry.kind, entry.name), []).append(entry)
+    return [entry if entry.error else _refused(entry, claims[entry.kind, entry.name]) for entry in found]
+
+
+def _refused(entry: Entry, claims: list[Entry]) -> Entry:
+    """The entry, with an error where another claim to its name stands in the way."""
+    same = [one for one in claims if (one.module, one.qualname) == (entry.module, entry.qualname)]
+    others = [one for one in claims if one not in same]
+    files = [one for one in others if not _packaged(one)]
+    equal = [one for one in others if _packaged(one) == _packaged(entry)]
+    if _packaged(entry) and files:
+        reason = f"the name {entry.name!r} is already taken by {files[0].origin}"
+    elif equal:
+        places = " and ".join(sorted({entry.origin, *(one.origin for one in equal)}))
+        reason = f"the name {entry.name!r} is claimed by {places}; give one of them another name"
+    elif same[0] is not entry:
+        reason = f"the name {entry.name!r} is already taken by {same[0].origin}"
+    else:
+        return entry
+    return replace(entry, error=reason)
+
+
+def _packaged(entry: Entry) -> bool:
+    return entry.origin.startswith("package ")
