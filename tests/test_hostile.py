@@ -221,7 +221,9 @@ def test_records_that_lie(place: Path, store: Store, lie: tuple[str, Any]) -> No
     path.write_text(json.dumps(raw))
     refused("show", record.fit_id, "--results", place / "runs")
     refused("verify", record.fit_id, "--results", place / "runs")
-    refused("run", "--methods", "lsh", "--bits", "8", "--results", place / "runs", "--plan")
+    before = path.read_text()
+    assert call("run", "--methods", "lsh", "--bits", "8", "--results", place / "runs", "--plan") == (0, "")
+    assert path.read_text() == before, "a plan changes nothing"
 
 
 @generated(20)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import sys
 import tomllib
@@ -212,3 +214,76 @@ def test_a_killed_run_leaves_no_half_record(
     counts = collect(results)["counts"]
     assert (counts["done"], counts["failed"], counts["planned"]) == (2, 0, 0)
     assert json.loads(next(results.rglob("record.json")).read_text())["state"] == "done"
+
+
+DAMAGES = {
+    "empty": lambda text: "",
+    "cut short": lambda text: text[: len(text) // 2],
+    "zeros": lambda text: "\0" * len(text),
+    "not a record": lambda text: "[]",
+    "a field gone": lambda text: text.replace('"fit_id"', '"fit"', 1),
+    "an impossible value": lambda text: re.sub(r'"state":"\w+"', '"state":"nearly"', text, count=1),
+    "of another fit": lambda text: re.sub(r'"fit_id":"\w+"', '"fit_id":"0123456789abcdef"', text, count=1),
+    "huge": lambda text: text + " " * 2**23,
+}
+
+
+@pytest.mark.parametrize("retry", [(), ("--retry", "all")], ids=["plain", "retry all"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_record_is_set_aside_and_its_fit_made_again(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]], damage: str, retry: tuple[str, ...]
+) -> None:
+    _, first, store = execute(tmp_path, **CLOSED)
+    record = first.records[0]
+    path = store.folder(record.spec) / "record.json"
+    bad = DAMAGES[damage](path.read_text())
+    path.write_text(bad)
+    shutil.rmtree(tmp_path / "claims", ignore_errors=True)
+    command = (
+        "run",
+        "--methods",
+        "lsh,itq",
+        "--bits",
+        "8,16",
+        "--results",
+        tmp_path,
+        "--tracking-uri",
+        "none",
+    )
+    code, out, err = run_cli(*command, *retry)
+    assert code == 0, err
+    assert f"{record.spec.label}: its damaged record is kept as" in out + err
+    assert ("1 fits run" if not retry else "4 fits run") in out
+    assert (path.parent / "record.damaged-1.json").read_text() == bad
+    assert store.get(record.spec).scores == record.scores
+    assert collect(tmp_path)["counts"]["done"] == 4
+    path.write_text("again")
+    assert run_cli(*command)[0] == 0
+    assert (path.parent / "record.damaged-2.json").read_text() == "again"
+    assert run_cli("status", "--results", tmp_path)[0] == 0
+
+
+def test_a_record_that_may_hold_a_result_is_never_set_aside(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    _, first, store = execute(tmp_path, **CLOSED)
+    path = store.folder(first.records[0].spec) / "record.json"
+    newer = re.sub(r'"record_schema":\d+', '"record_schema":99', path.read_text())
+    path.write_text(newer)
+    for extra in ((), ("--retry", "all")):
+        command = (
+            "run",
+            "--methods",
+            "lsh,itq",
+            "--bits",
+            "8,16",
+            "--results",
+            tmp_path,
+            "--tracking-uri",
+            "none",
+        )
+        code, _, err = run_cli(*command, *extra)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "is of a newer layout (99, here up to 1)" in err
+        assert [*path.parent.glob("record*")] == [path]
+        assert path.read_text() == newer

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec
-from benchmark.store.record import Record
+from benchmark.store.record import Damaged, Record
 from benchmark.store.store import CHECKPOINT, Store, read_record
 
 _FILE = ".index.json"
@@ -26,7 +26,10 @@ _WORTH = 100
 
 
 class Row(NamedTuple):
-    """What lists and plans need of one record; `problem` is why it cannot be read, and then little else is set."""
+    """What lists and plans need of one record.
+
+    `problem` is why it cannot be read, and then little else is set; `damaged` says that its content is at fault.
+    """
 
     mtime_ns: int
     size: int
@@ -41,6 +44,7 @@ class Row(NamedTuple):
     seconds: float = 0.0
     problem: str = ""
     views: str = ""
+    damaged: bool = False
 
     @property
     def has(self) -> frozenset[str]:
@@ -100,7 +104,8 @@ class Index:
         try:
             row = _describe(read_record(path), facts)
         except InputError as error:
-            row = Row(facts.st_mtime_ns, facts.st_size, problem=str(error))
+            damaged = isinstance(error, Damaged)
+            row = Row(facts.st_mtime_ns, facts.st_size, problem=str(error), damaged=damaged)
         self._rows[name] = row
         return row
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from benchmark.errors import InputError
 from benchmark.spec import FitSpec, Value
 
 #: Number of the record's layout.
@@ -20,6 +21,13 @@ RECORD_SCHEMA = 1
 SAMPLES = "samples"
 
 FailureKind = Literal["error", "not-finite", "out-of-memory", "timeout", "lost"]
+
+
+class Damaged(InputError):
+    """A record whose content is not one: cut short, overwritten, edited by hand. The fit can be made again.
+
+    A file that cannot be opened, or is of a newer layout, is not damaged: it may hold a result.
+    """
 
 
 class Score(Value):

@@ -21,12 +21,7 @@ from benchmark.errors import InputError
 from benchmark.files.arrays import check_claim, read_npy
 from benchmark.files.write import write_file, write_files
 from benchmark.spec import FitSpec, explain
-from benchmark.store.record import (
-    RECORD_SCHEMA,
-    SAMPLES,
-    Artifacts,
-    Record,
-)
+from benchmark.store.record import RECORD_SCHEMA, SAMPLES, Artifacts, Damaged, Record
 
 #: `_UPGRADES[n]` turns a raw record of layout n into layout n + 1.
 _UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -78,6 +73,12 @@ class Store:
         path = self.folder(spec) / "record.json"
         return read_record(path) if path.is_file() else None
 
+    def readable(self, spec: FitSpec) -> Record | None:
+        """The record of a fit, or None when there is none or it cannot be read."""
+        with contextlib.suppress(InputError):
+            return self.get(spec)
+        return None
+
     def save(self, record: Record, artifacts: Artifacts) -> Path:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
@@ -94,6 +95,15 @@ class Store:
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return folder
+
+    def set_aside(self, spec: FitSpec) -> str:
+        """Rename a damaged record, so that the fit can be made again. Returns its new name."""
+        path = self.folder(spec) / "record.json"
+        number = 1
+        while (new := path.with_name(f"record.damaged-{number}.json")).exists():
+            number += 1
+        path.rename(new)
+        return new.name
 
     def records(self) -> Iterator[Record]:
         """Every readable record, in path order; see `unreadable` for the rest."""
@@ -201,13 +211,15 @@ def read_record(path: Path | str) -> Record:
         text = _small(path)
         record = _parse_current(text) or _parse_any(text, path)
     except ValidationError as error:
-        raise InputError(f"record {str(path)!r} is invalid: {explain(error)}") from None
-    except (OSError, ValueError, RecursionError, KeyError) as error:
+        raise Damaged(f"record {str(path)!r} is invalid: {explain(error)}") from None
+    except OSError as error:
+        raise InputError(f"record {str(path)!r} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"record {str(path)!r} cannot be read: {error}") from None
+        raise Damaged(f"record {str(path)!r} cannot be read: {error}") from None
     if record.fit_id != record.spec.fit_id:
-        raise InputError(f"record {str(path)!r} names fit {record.fit_id} but describes {record.spec.fit_id}")
+        raise Damaged(f"record {str(path)!r} names fit {record.fit_id} but describes {record.spec.fit_id}")
     return record
 
 
@@ -223,9 +235,10 @@ def _parse_current(text: str) -> Record | None:
 def _parse_any(text: str, path: Path | str) -> Record:
     raw = json.loads(text)
     if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
-        raise InputError(f"{str(path)!r} is no record of this benchmark")
+        raise Damaged(f"{str(path)!r} is no record of this benchmark")
     if raw["record_schema"] > RECORD_SCHEMA:
-        raise InputError(f"record {str(path)!r} is of a newer layout ({raw['record_schema']})")
+        newest = f"({raw['record_schema']}, here up to {RECORD_SCHEMA})"
+        raise InputError(f"record {str(path)!r} is of a newer layout {newest}")
     for number in range(raw["record_schema"], RECORD_SCHEMA):
         raw = _UPGRADES[number](raw)
     return Record.model_validate(raw)
@@ -266,7 +279,7 @@ def _small(path: Path | str) -> str:
         while block := file.read(_USUAL_BYTES):
             content += block
             if len(content) > MAX_RECORD_BYTES:
-                raise InputError(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
+                raise Damaged(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
     return content.decode()
 
 

@@ -10,7 +10,7 @@ from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.result import Outcome
 from benchmark.fit.runtime import Runtime
-from benchmark.spec import Job
+from benchmark.spec import FitSpec, Job
 from benchmark.store.record import Artifacts, Failure, FailureKind, Record
 from benchmark.store.store import Store
 
@@ -49,6 +49,15 @@ def lost(job: Job, kind: FailureKind, message: str, trace: str, started: str, ru
         failure=Failure(kind=kind, message=" ".join(message.split())[:1000], traceback=trace[-8000:]),
     )
     return Outcome(record, Artifacts())
+
+
+def set_aside(store: Store, spec: FitSpec) -> str:
+    """Keep a damaged record under another name, for its fit to be made again. Returns what to say of it."""
+    try:
+        place = store.set_aside(spec)
+    except OSError as error:
+        raise unwritable(store, f"the damaged record of {spec.label}", error) from error
+    return f"{spec.label}: its damaged record is kept as {store.name(spec)}/{place}"
 
 
 def unwritable(store: Store, what: str, error: OSError) -> InputError:

@@ -19,7 +19,7 @@ from benchmark.store.mlflow import Tracker, catch_up
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.views import extend
-from benchmark.sweep.collect import Summary, lost, now, unwritable
+from benchmark.sweep.collect import Summary, lost, now, set_aside, unwritable
 from benchmark.sweep.display import Display, mean_map, one_line, title
 from benchmark.sweep.executors import LATER, Executor, Later, Outcome, RayCluster, Serial, Watch
 from benchmark.sweep.plan import Plan, Planned
@@ -138,6 +138,8 @@ class _Run:
             if job is None:
                 self.claims.release(fit_id)
                 continue
+            if cell.damaged and not job.stored:
+                self.display.note(set_aside(self.store, job.fit))
             if cell.fresh and not job.stored:
                 self.store.restart(job.fit)
             yield job
@@ -147,7 +149,7 @@ class _Run:
 
     def _to_view(self, fit_id: str, cell: Planned) -> Job | None:
         """The views that the record, as it is now, lacks: of this method's source, and of no other."""
-        record = self.store.get(cell.job.fit) if cell.job else None
+        record = self.store.readable(cell.job.fit) if cell.job else None
         if record is None or record.state != "done":
             return None
         if not registry.is_current(record.spec.method, record.source_digest):
@@ -272,7 +274,7 @@ class _Run:
                 continue
             known = self.read.get(cell.job.fit.fit_id)
             if known is None or known[0] != stamp:
-                record = self.store.get(cell.job.fit)
+                record = self.store.readable(cell.job.fit)
                 if record is None:
                     continue
                 known = self.read[cell.job.fit.fit_id] = (stamp, record)

@@ -29,7 +29,7 @@ class Planned:
 
     `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
     a training state that an earlier one left. `views` are those beside `clean` that the sweep wants of it; `extend`
-    says that only views are missing, which need no training.
+    says that only views are missing, which need no training; `damaged` that there is a record which cannot be read.
     """
 
     label: str
@@ -41,6 +41,7 @@ class Planned:
     fresh: bool = False
     views: tuple[ParsedView, ...] = ()
     extend: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,10 @@ def _cell(
     if row is None:
         return Planned(label, "planned", job=job, run=True, views=views)
     if row.problem:
-        raise InputError(row.problem)
+        if not row.damaged:
+            raise InputError(row.problem)
+        text = f"{row.problem}; it is set aside and the fit runs again"
+        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, damaged=True)
     again = "all" in retry
     missing = [view for view in views if f"{view}#{view.version}" not in row.has]
     if row.state == "failed":
