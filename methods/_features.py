@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.contracts import FitContext, HashData, HashMethod, MethodInfo, Params, Task
-from benchmark.methods._backbones import Backbone, build_backbone
+from benchmark.methods._backbones import Backbone, build_backbone, features_text
 from benchmark.methods._images import to_float
 
 
@@ -93,11 +93,9 @@ class ShallowMethod(HashMethod):
         """Which features were used, for the record."""
         task = self.ctx.task
         size = len(self.tensors["mean"])
-        named = (
-            f"{task.backbone} backbone, weights {task.weights}, frozen" if self.uses_backbone(task) else ""
-        )
+        plain = f"raw pixels, {size}-d" if task.inputs == "images" else features_text(task, "")
         return {
-            "features": named or f"raw pixels, {size}-d, centred",
+            "features": features_text(task, "frozen") if self.uses_backbone(task) else f"{plain}, centred",
             "parameters": sum(value.numel() for value in self.tensors.values()),
         }
 

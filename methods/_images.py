@@ -7,17 +7,23 @@ from torch import Tensor
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Map uint8 images to float32 in [-1, 1]; every network of the project takes this range."""
+    """Map uint8 images to float32 in [-1, 1], the range that every network of the project takes.
+
+    Feature vectors, which are floating point, only become float32.
+    """
+    if images.is_floating_point():
+        return images.to(torch.float32)
     return images.to(torch.float32).div_(127.5).sub_(1.0)
 
 
 def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator) -> Tensor:
     """Shift each image by its own offset (zero padding) and mirror each with probability one half.
 
-    images: (n, channels, height, width), any dtype and device; `padding` bounds the shift in pixels either
-    way. Offsets are drawn on the CPU, so that devices agree. Returns a new tensor of the same shape.
+    images: (n, channels, height, width), any dtype and device, or vectors (n, d), which stay as they are.
+    `padding` bounds the shift in pixels either way. Offsets are drawn on the CPU, so that devices agree. Returns a
+    new tensor of the same shape.
     """
-    if padding == 0 and not flip:
+    if (padding == 0 and not flip) or images.dim() == 2:  # feature vectors have no place to shift
         return images
     n, _, height, width = images.shape
     rows = torch.arange(height).expand(n, -1)

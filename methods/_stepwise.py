@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, HashMethod, Params, Task
-from benchmark.methods._backbones import Backbone
+from benchmark.methods._backbones import Backbone, features_text
 from benchmark.methods._images import augment, to_float
 from benchmark.methods._networks import CalibratedNetwork, HashNetwork
 from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
@@ -44,8 +44,8 @@ class StepwiseParams(Params):
 class Batch:
     """One training batch.
 
-    images: float32 (b, channels, height, width) in [-1, 1], augmented. labels: float32 (b, classes), one-hot
-    or multi-hot. index: int64 (b,), rows of the labelled training set (for whole-set buffers).
+    images: float32 (b, channels, height, width) in [-1, 1], augmented, or vectors (b, channels). labels: float32
+    (b, classes), one-hot or multi-hot. index: int64 (b,), rows of the labelled training set (for buffers).
     step: the number of this update from 0; progress: its share of the budget in [0, 1).
     """
 
@@ -121,7 +121,9 @@ class StepwiseMethod(HashMethod):
     def make_optimizer(self, module: nn.Module, **changes: Any) -> torch.optim.Optimizer:
         """An optimiser over a module's parameters by the recipe; backbones get their own learning rate."""
         recipe = self.recipe().model_copy(update=changes)
-        inside = {id(p) for part in module.modules() if isinstance(part, Backbone) for p in part.parameters()}
+        inside = {
+            id(p) for part in module.modules() if isinstance(part, Backbone) for p in part.trained_before()
+        }
         everything = list(module.parameters())
         groups = [
             {"params": [p for p in everything if id(p) not in inside], "lr": recipe.lr},
@@ -178,7 +180,7 @@ class StepwiseMethod(HashMethod):
         count = sum(p.numel() for p in self.networks["hash"].parameters())
         every = sum(p.numel() for p in self.networks.parameters())
         return {
-            "features": f"{self.ctx.task.backbone} backbone, weights {self.ctx.task.weights}, trained",
+            "features": features_text(self.ctx.task, "trained"),
             "parameters": count,
             "parameters_in_training": every,
             "optimizer": f"{recipe.optimizer} lr {recipe.lr:g} wd {recipe.weight_decay:g} {recipe.schedule}",

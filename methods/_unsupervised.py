@@ -13,6 +13,7 @@ from benchmark.methods._backbones import Backbone, build_backbone
 from benchmark.methods._networks import CHUNK
 from benchmark.methods._pairs import cosine
 from benchmark.methods._stepwise import StepwiseMethod, StepwiseParams
+from benchmark.spec import PLAIN
 
 
 class UnsupervisedMethod(StepwiseMethod):
@@ -44,7 +45,8 @@ class ReferenceMethod(UnsupervisedMethod):
         pretrained = task.weights != "none"
         chosen = self.params.reference
         use_backbone = chosen == "backbone" or (chosen == "auto" and pretrained)
-        named = task if use_backbone else dataclasses.replace(task, backbone="pixels", weights="none")
+        plain = {"backbone": "pixels", "weights": "none", "preprocessing": PLAIN}
+        named = dataclasses.replace(task, head="", **({} if use_backbone else plain))
         return Reference(build_backbone(named))
 
     def begin(self, data: HashData) -> None:

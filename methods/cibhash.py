@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from benchmark.contracts import MethodInfo
+from benchmark.contracts import MethodInfo, Task
 from benchmark.methods._pairs import cosine
 from benchmark.methods._quantisers import straight_bernoulli
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseParams
@@ -48,6 +48,11 @@ class CIBHash(UnsupervisedMethod):
     Params = CIBHashParams
     params: CIBHashParams
     paper_recipe: ClassVar[Recipe] = Recipe(optimizer="adam", lr=1e-3, backbone_factor=0.0)
+
+    @classmethod
+    def supports(cls, task: Task) -> str | None:
+        """Refuse vectors, which have no crops or colours to change."""
+        return None if task.inputs == "images" else "its two views change pixels, which feature vectors have not"
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One update on two views of the batch."""

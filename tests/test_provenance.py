@@ -14,7 +14,7 @@ import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.spec.command import command
+from benchmark.spec.command import command_of as command
 from benchmark.store.store import Store, find
 from tests.helpers import execute, method_source, one_spec
 

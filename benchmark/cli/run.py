@@ -34,8 +34,16 @@ from benchmark.errors import InputError, unknown
 @click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
 @click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
 @click.option("--protocol-file", metavar="FILE", help="A custom protocol: a TOML file of its sizes.")
-@click.option("--backbone", metavar="NAME", help="Feature network: compact, pixels, alexnet, resnet18, ...")
-@click.option("--weights", metavar="none|imagenet|FILE", help="The backbone's weights.  [none]")
+@click.option("--backbone", metavar="NAME", help="Feature network: compact, resnet18, any of timm, ...")
+@click.option(
+    "--weights", metavar="none|imagenet|FILE", help="The backbone's weights; see docs/features.md.  [none]"
+)
+@click.option(
+    "--frozen", is_flag=True, default=None, help="Learn from the backbone's features, computed once."
+)
+@click.option("--input-size", metavar="N", help="Pixels of a side that the backbone is given.  [its own]")
+@click.option("--preprocessing", metavar="KEY=VALUE,...", help="size, interpolation, crop, mean, std.")
+@click.option("--head", metavar="linear|mlp:N", help="What stands between features and bits.  [the method's]")
 @click.option("--epochs", metavar="N", help="Passes over the training images.  [the data set's]")
 @click.option("--batch-size", metavar="N", help="Images per update.  [64]")
 @click.option("--selection", metavar="last|val|peek", help="Which model is scored.  [last]")
@@ -179,6 +187,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark import registry
     from benchmark.files import places
     from benchmark.fit.runtime import Runtime
+    from benchmark.spec.weights import is_published, weights_for_task
     from benchmark.store.mlflow import Tracker
     from benchmark.store.mlflow_address import default_uri
     from benchmark.store.store import Store
@@ -199,15 +208,17 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
-    if config.weights not in ("none", "imagenet"):
-        registry.check_weights(Path(config.weights))
+    weights = "" if is_published(config.weights) else weights_for_task(config.weights)
+    for name in config.datasets if weights else ():
+        info = registry.find("datasets", name, data_root).dataset_info
+        registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))
     for note in plan.notes:  # before anything runs; the summary says them again
         click.echo(f"note: {note}", err=True)
     store.open()
     saved = save_sweep(plan, store)
     runtime = Runtime(
         device=device,
-        weights_file=config.weights if config.weights not in ("none", "imagenet") else "",
+        weights_file=weights,
         curve_points=config.curve_points,
         curve_steps=config.curve_steps,
         curve_metrics=config.curve_metrics,

@@ -65,5 +65,5 @@ def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
         ]
         if env.commit not in ("", "unknown"):
             facts.append(("check out", f"git checkout {env.commit}"))
-    facts.append(("make again", commands.command(spec)))
+    facts.append(("make again", commands.command_of(spec)))
     return facts

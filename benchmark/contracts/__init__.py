@@ -2,6 +2,7 @@
 
 from benchmark.contracts.dataset import (
     PARTS,
+    VECTORS,
     DatasetInfo,
     Decoded,
     HashDataset,
@@ -23,6 +24,7 @@ from benchmark.contracts.method import (
 
 __all__ = [
     "PARTS",
+    "VECTORS",
     "Ability",
     "DatasetInfo",
     "Decoded",

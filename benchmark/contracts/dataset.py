@@ -11,16 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from benchmark.spec import NAME_PATTERN, Value
+from benchmark.spec import NAME_PATTERN, PLAIN, Preprocessing, Value
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+#: What a method is given of each item: pixels, or a feature vector that was computed before.
+Inputs = Literal["images", "vectors"]
+
+
+#: The backbone of vectors: no network at all.
+VECTORS = "vectors"
+
+
 class DatasetInfo(Value):
     """Facts about a data set.
+
+    `inputs` says what it holds: `images`, or `vectors` of `channels` numbers each (height and width are then 1).
 
     `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
     names the draws, so that two encodings of one image collection share their splits. `images` is how many
@@ -33,9 +43,10 @@ class DatasetInfo(Value):
     version: int = Field(default=1, ge=1)
     classes: tuple[str, ...]
     multi_label: bool = False
+    inputs: Inputs = "images"
     channels: int = Field(ge=1)
-    height: int = Field(ge=4)
-    width: int = Field(ge=4)
+    height: int = Field(default=1, ge=1)
+    width: int = Field(default=1, ge=1)
     default_protocol: str
     epochs: int = Field(ge=1, description="default training budget")
     crop_padding: int = Field(default=0, ge=0)
@@ -47,8 +58,30 @@ class DatasetInfo(Value):
     )
     notes: str = ""
 
-    def task(self, bits: int, backbone: str, weights: str) -> Task:
+    @model_validator(mode="after")
+    def _sizes(self) -> DatasetInfo:
+        if self.inputs == "images" and min(self.height, self.width) < 4:
+            raise ValueError(f"images must have at least 4 x 4 pixels, not {self.height} x {self.width}")
+        if self.inputs == "vectors" and (self.height, self.width, self.crop_padding, self.flip) != (
+            1,
+            1,
+            0,
+            False,
+        ):
+            raise ValueError("vectors have height and width 1, and no augmentation")
+        return self
+
+    def as_vectors(self, dimensions: int) -> DatasetInfo:
+        """The same set with each image's feature vector of `dimensions` numbers in its place."""
+        sizes = {"channels": dimensions, "height": 1, "width": 1, "crop_padding": 0, "flip": False}
+        return self.model_copy(update={"inputs": "vectors", **sizes})
+
+    def task(
+        self, bits: int, backbone: str, weights: str, preprocessing: Preprocessing = PLAIN, head: str = ""
+    ) -> Task:
         """The task of learning `bits` bits on this data set; `weights` is none, imagenet or a file's path."""
+        if self.inputs == "vectors":
+            backbone, weights, preprocessing = VECTORS, "none", PLAIN
         return Task(
             bits=bits,
             classes=len(self.classes),
@@ -58,12 +91,19 @@ class DatasetInfo(Value):
             multi_label=self.multi_label,
             backbone=backbone,
             weights=weights,
+            inputs=self.inputs,
+            preprocessing=preprocessing,
+            head=head,
         )
 
 
 @dataclass(frozen=True)
 class Task:
-    """The static facts of one fit: what goes in, how many bits come out, on which backbone."""
+    """The static facts of one fit: what goes in, how many bits come out, on which backbone.
+
+    inputs: `images`, or `vectors` of `channels` numbers, for which the backbone is `vectors`, no network at all.
+    preprocessing: what overrides a pre-trained backbone's own. head: `linear`, `mlp:N`, or empty for the method's.
+    """
 
     bits: int
     classes: int
@@ -73,6 +113,9 @@ class Task:
     multi_label: bool = False
     backbone: str = "compact"
     weights: str = "none"
+    inputs: Inputs = "images"
+    preprocessing: Preprocessing = PLAIN
+    head: str = ""
 
 
 class HashDataset(ABC):
@@ -103,7 +146,8 @@ PARTS = ("query", "train", "database")
 class Decoded:
     """A whole data set: in memory, or (large ones) with its images in a memory-mapped file.
 
-    images: uint8 (n, channels, height, width). labels: uint8 (n, classes), one-hot or multi-hot.
+    images: uint8 (n, channels, height, width), or for vectors float16 or float32 (n, channels).
+    labels: uint8 (n, classes), one-hot or multi-hot.
     names: n stable image names (unlike paths, the same on every machine), used by audits.
     parts: what a data set that comes with fixed lists says about its parts: int64 row numbers under names of
     `PARTS`, without repeats inside a part, in the lists' order. Parts may overlap where the released lists do.

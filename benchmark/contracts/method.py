@@ -79,9 +79,10 @@ class MethodInfo(Value):
 class HashData:
     """What a method trains on.
 
-    images: uint8 (n, channels, height, width), the labelled training images, on the fit's device.
+    images: uint8 (n, channels, height, width), the labelled training images, on the fit's device; float32
+    (n, channels) where the task's inputs are vectors.
     labels: uint8 (n, classes), one-hot or multi-hot; every row belongs to the image of the same index.
-    unlabelled: uint8 (m, channels, height, width), training images whose labels are hidden (m may be 0).
+    unlabelled: training images whose labels are hidden, (m, ...) in the same form (m may be 0).
     crop_padding, flip: the augmentation that all methods share.
     """
 
@@ -185,7 +186,9 @@ class HashMethod(ABC):
 
     @abstractmethod
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Map uint8 images (n, channels, height, width) to float32 outputs (n, bits); the sign is the code.
+        """Map images to float32 outputs (n, bits); the sign is the code.
+
+        images: uint8 (n, channels, height, width), or float32 (n, channels) where the task's inputs are vectors.
 
         Must not depend on the other images of the batch, on their order, or on any random state.
         """

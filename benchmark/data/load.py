@@ -28,6 +28,7 @@ _SKIP = "BENCHMARK_SKIP_BAD_IMAGES"
 class LoadedDataset:
     """A decoded data set with its fingerprint: 16 hex digits over pixels, labels and fixed parts, not over paths.
 
+    `images` are those of `Decoded.images`: pixels, or vectors where `info.inputs` says so.
     `images` is memory-mapped and read-only for a large set. `parts` are those of `Decoded.parts`, None for a data
     set without fixed lists; `facts` are those of `Decoded.facts`, with the images that were left out.
     """
@@ -149,10 +150,14 @@ def _skipping() -> bool:
 def check(decoded: Decoded, info: DatasetInfo) -> Decoded:
     """The same, or InputError that says what does not fit the data set's facts."""
     n = len(decoded.images)
-    wanted = (n, info.channels, info.height, info.width)
-    if decoded.images.dtype != np.uint8 or decoded.images.shape != wanted:
+    vectors = info.inputs == "vectors"
+    wanted = (n, info.channels) if vectors else (n, info.channels, info.height, info.width)
+    types = ("float16", "float32") if vectors else ("uint8",)
+    if str(decoded.images.dtype) not in types or decoded.images.shape != wanted:
         found = f"{decoded.images.dtype} {decoded.images.shape}"
-        raise InputError(f"data set {info.name!r}: images must be uint8 {wanted}, found {found}")
+        raise InputError(
+            f"data set {info.name!r}: {info.inputs} must be {' or '.join(types)} {wanted}, found {found}"
+        )
     if decoded.labels.dtype != np.uint8 or decoded.labels.shape != (n, len(info.classes)):
         found = f"{decoded.labels.dtype} {decoded.labels.shape}"
         raise InputError(

@@ -38,7 +38,7 @@ class Evaluator:
 
     @functools.cached_property
     def _pool(self) -> Tensor | None:
-        """All images as one uint8 tensor: on the device when it fits there, else in host memory.
+        """All images as one tensor: on the device when it fits there, else in host memory.
 
         None for a memory-mapped set that stays on disk: its rows are read as they are asked for.
         """
@@ -54,11 +54,13 @@ class Evaluator:
         return everything.to(self.device) if fits else everything
 
     def images(self, rows: np.ndarray) -> Tensor:
-        """uint8 (n, channels, height, width) on the device, a copy."""
+        """uint8 (n, channels, height, width), or vectors float32 (n, channels), on the device, a copy."""
         pool = self._pool
         if pool is None:
-            return torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
-        return pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
+            found = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
+        else:
+            found = pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
+        return found.float() if found.is_floating_point() else found
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""

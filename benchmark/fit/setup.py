@@ -1,19 +1,86 @@
-"""What a fit needs before its first update: the method and its context."""
+"""What a fit needs before its first update, or before a view of it is scored: one way to open it for both."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from benchmark import registry
+from benchmark import metrics, registry
 from benchmark.contracts import HashMethod
+from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
-from benchmark.data.protocol import Split
+from benchmark.data.protocol import Protocol, Split
 from benchmark.fit.context import WatchedContext
 from benchmark.fit.devices import resolve_precision
-from benchmark.fit.runtime import Runtime
+from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.frozen import Features, frozen_features
+from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, seed_stream
+
+
+@dataclass(frozen=True)
+class OpenFit:
+    """A fit that can be trained or loaded.
+
+    images: the data set as it is. evaluator: reads what the method is given, which is `images` or, with a frozen
+    backbone, its features of them.
+    """
+
+    spec: FitSpec
+    images: LoadedDataset
+    rule: Protocol
+    split: Split
+    evaluator: Evaluator
+    method: HashMethod
+    ctx: WatchedContext
+    features: Features | None = None
+
+    def given(self, images: Tensor) -> Tensor:
+        """Other uint8 images in the form that the method takes."""
+        return images if self.features is None else self.features.of(images)
+
+    def facts(self) -> dict[str, str | int | float]:
+        """What the record says of the method and of what it was given, once it is trained."""
+        data = {f"data_{key}": value for key, value in self.images.facts.items()}
+        return {**data, **self.method.facts(), **(self.features.facts if self.features else {})}
+
+
+def open_fit(
+    spec: FitSpec,
+    data: LoadedDataset,
+    runtime: Runtime,
+    workdir: Path | None = None,
+    progress: Callable[[Progress], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> OpenFit:
+    """Draw a fit's split, find its features where its backbone is frozen, make its method and context.
+
+    Raises InputError when the split cannot be drawn or features cannot be computed, Interrupted after `stop`
+    turned true while they were.
+    """
+    rule = protocol.resolve(spec.protocol, data.info)
+    split = protocol.draw(
+        rule,
+        data.info,
+        data.labels,
+        spec.seed,
+        spec.label_rule,
+        parts=data.parts,
+        class_split=spec.class_split,
+        tuning=spec.selection == "val",
+    )
+    # Named by data set and seed alone: methods that share a network share its initialisation and batches.
+    root_seed = seed_stream("trial", data.info.split_key or data.info.name, spec.seed)
+    features = frozen_features(data, spec, runtime, root_seed, progress, stop) if spec.frozen else None
+    given = features.data if features else data
+    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
+    evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device))
+    ctx = _context(spec, given, split, runtime, workdir, root_seed)
+    return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
 
 
 def make_method(spec: FitSpec) -> HashMethod:
@@ -22,21 +89,20 @@ def make_method(spec: FitSpec) -> HashMethod:
     return cls(cls.Params.model_validate(spec.params))
 
 
-def make_context(
-    spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None
+def _context(
+    spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None, root_seed: int
 ) -> WatchedContext:
     """The harness's side of a fit: its task, device, budget and seeds."""
-    info = data.info
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
+    weights = runtime.weights_file or spec.weights
     return WatchedContext(
-        task=info.task(spec.bits, spec.backbone, runtime.weights_file or spec.weights),
+        task=data.info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head),
         device=torch.device(runtime.device),
         epochs=epochs,
         batch_size=batch_size,
         updates=epochs * max(1, split.training_images // batch_size),
         precision="bf16" if resolve_precision(spec.precision, runtime.device) == "bf16" else "fp32",
-        # Named by data set and seed alone: methods that share a network share its initialisation and batches.
-        root_seed=seed_stream("trial", info.split_key or info.name, spec.seed),
+        root_seed=root_seed,
         workdir=workdir,
         spec=spec,
         runtime=runtime,

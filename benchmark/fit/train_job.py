@@ -17,16 +17,16 @@ from benchmark import metrics, registry
 from benchmark.contracts import HashData, HashMethod
 from benchmark.data import audit, protocol
 from benchmark.data.load import LoadedDataset
-from benchmark.data.protocol import Protocol, Split
+from benchmark.data.protocol import Split
 from benchmark.fit import environment
 from benchmark.fit.context import WatchedContext, dismiss, equip
 from benchmark.fit.devices import device_title, resolve_precision
-from benchmark.fit.evaluator import Evaluator, health_flags, score
+from benchmark.fit.evaluator import health_flags, score
 from benchmark.fit.failures import captured_log, describe_failure
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.fit.setup import make_context, make_method
+from benchmark.fit.setup import OpenFit, open_fit
 from benchmark.spec import FitSpec, Job
 from benchmark.store.record import Artifacts, CurvePoint, ProtocolFacts, Record, Timings
 
@@ -116,21 +116,8 @@ def _measure(
 ) -> tuple[dict[str, Any], Artifacts]:
     """The phases of a fit: draw the split, train, encode, score."""
     clock = _Clock()
-    rule = protocol.resolve(spec.protocol, data.info)
-    split = protocol.draw(
-        rule,
-        data.info,
-        data.labels,
-        spec.seed,
-        spec.label_rule,
-        parts=data.parts,
-        class_split=spec.class_split,
-        tuning=spec.selection == "val",
-    )
-    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
-    evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
-    method = make_method(spec)
-    ctx = make_context(spec, data, split, runtime, workdir)
+    opened = open_fit(spec, data, runtime, workdir, progress, stop)
+    method, ctx, evaluator = opened.method, opened.ctx, opened.evaluator
     desk = equip(ctx, method, evaluator, progress, stop)
     training = evaluator.training_data(ctx.task)
     clock.lap("load")
@@ -154,11 +141,11 @@ def _measure(
         "curve": tuple(ctx.curve),
         "health": health,
         "flags": health_flags(health, spec.bits, len(data.info.classes), codes["database_codes"]),
-        "facts": {**_data_facts(data), **method.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
-        "protocol": _protocol_facts(rule, split, spec, evaluator),
+        "facts": {**opened.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
+        "protocol": _protocol_facts(opened),
         "updates": ctx.updates if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
-        "timings": _timings(clock, ctx, split, encode_seconds),
+        "timings": _timings(clock, ctx, opened.split, encode_seconds),
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
     }
     curve = [{"step": step, **scalars} for step, scalars in ctx.scalars]
@@ -182,14 +169,10 @@ def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
         method.load_state(ctx.best[2], ctx)
 
 
-def _data_facts(data: LoadedDataset) -> dict[str, str | int | float]:
-    """What the data set says about its reading, such as images that were left out."""
-    return {f"data_{key}": value for key, value in data.facts.items()}
-
-
-def _protocol_facts(rule: Protocol, split: Split, spec: FitSpec, evaluator: Evaluator) -> ProtocolFacts:
-    rules, info = evaluator.rules, evaluator.data.info
-    overlaps, warnings_found = audit.check_run(evaluator.data, split, rule)
+def _protocol_facts(opened: OpenFit) -> ProtocolFacts:
+    spec, rule, split = opened.spec, opened.rule, opened.split
+    rules, info = opened.evaluator.rules, opened.images.info
+    overlaps, warnings_found = audit.check_run(opened.images, split, rule)
     return ProtocolFacts(
         text=rule.describe(),
         rules=rules.as_dict(),

@@ -9,12 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from benchmark import metrics
 from benchmark.contracts import HashMethod
-from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.fit import environment
@@ -23,7 +21,7 @@ from benchmark.fit.failures import captured_log, describe_failure
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.fit.setup import make_context, make_method
+from benchmark.fit.setup import open_fit
 from benchmark.fit.views import Bench, evaluate_views
 from benchmark.spec import FitSpec, Job
 from benchmark.spec.views import parse_view
@@ -89,25 +87,13 @@ def _bench(
 ) -> Bench:
     spec, codes = record.spec, store.codes(record.spec)
     require_whole(codes, spec)
-    rule = protocol.resolve(spec.protocol, data.info)
-    split = protocol.draw(
-        rule,
-        data.info,
-        data.labels,
-        spec.seed,
-        spec.label_rule,
-        parts=data.parts,
-        class_split=spec.class_split,
-        tuning=spec.selection == "val",
-    )
+    opened = open_fit(spec, data, runtime)
+    split, method, ctx = opened.split, opened.method, opened.ctx
     for side, rows in (("query", split.query), ("database", split.database)):
         if f"{side}_ids" not in codes or not np.array_equal(codes[f"{side}_ids"], rows):
             raise InputError(
                 f"the stored codes are of another split: their {side} images are not the protocol's"
             )
-    rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
-    evaluator = Evaluator(data, split, rules, spec.bits, torch.device(runtime.device))
-    method, ctx = make_method(spec), make_context(spec, data, split, runtime, None)
     state = load_weights(store, spec)
     seed_everything(ctx.seed("fit"))
     try:
@@ -115,8 +101,8 @@ def _bench(
     except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
-    _check(method, evaluator, codes, spec)
-    return Bench(spec, method, evaluator, codes, others, data_root)
+    _check(method, opened.evaluator, codes, spec)
+    return Bench(opened, codes, others, data_root)
 
 
 def load_weights(store: Store, spec: FitSpec) -> dict[str, Tensor]:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import metrics
-from benchmark.contracts import HashMethod
 from benchmark.data import protocol
 from benchmark.data.corruptions import table_of
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.data.view_images import Images, corrupted, foreign
 from benchmark.errors import InputError
-from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
+from benchmark.fit.evaluator import ENCODE_BATCH
+from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
 from benchmark.spec import FitSpec
@@ -33,14 +33,27 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Bench:
-    """What every view of one fit reads: the trained method, its stored codes, the data, other data sets by name."""
+    """What every view of one fit reads: the trained method, its stored codes, other data sets by name."""
 
-    spec: FitSpec
-    method: HashMethod
-    evaluator: Evaluator
+    opened: OpenFit
     codes: Arrays
     others: Callable[[str], LoadedDataset]
     data_root: Path | None = None
+
+    @property
+    def spec(self) -> FitSpec:
+        """The fit."""
+        return self.opened.spec
+
+    @property
+    def data(self) -> LoadedDataset:
+        """Its data set, as images."""
+        return self.opened.images
+
+    @property
+    def split(self) -> protocol.Split:
+        """Its parts."""
+        return self.opened.split
 
 
 @dataclass
@@ -76,7 +89,7 @@ def evaluate_views(
 
 
 def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    data, split = bench.evaluator.data, bench.evaluator.split
+    data, split = bench.data, bench.split
     arrays: Arrays = {}
     official = 0
     for side, rows in (("query", split.query), ("database", split.database)):
@@ -93,7 +106,7 @@ def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
 
 
 def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    own, other = bench.evaluator.data, bench.others(view.name)
+    own, other = bench.data, bench.others(view.name)
     classes = shared_classes(own.info, other.info)
     theirs = _own_protocol(other, bench.spec.seed)
     arrays: Arrays = {}
@@ -119,7 +132,7 @@ def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
 
 
 def _unseen(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    data, split = bench.evaluator.data, bench.evaluator.split
+    data, split = bench.data, bench.split
     if bench.spec.class_split is None:
         raise InputError(f"{bench.spec.label} was trained on every class: it has no unseen ones")
     unseen = protocol.unseen_classes(data.info, bench.spec.class_split)
@@ -136,7 +149,7 @@ def _unseen(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
 
 
 def _novelty(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    own, other = bench.evaluator.data, bench.others(view.name)
+    own, other = bench.data, bench.others(view.name)
     rows = _own_protocol(other, bench.spec.seed).query
     arrays = {"foreign_codes": _encode(bench, foreign(other, rows, own.info)), "foreign_ids": rows}
     mine, database = len(bench.codes["query_codes"]), len(bench.codes["database_codes"])
@@ -180,10 +193,10 @@ def _facts(view: ParsedView, source: str, queries: int, database: int, text: str
 
 def _encode(bench: Bench, images: Images) -> np.ndarray:
     """Packed codes of one side."""
-    out, evaluator = [], bench.evaluator
+    out, evaluator, method = [], bench.opened.evaluator, bench.opened.method
     for start in range(0, len(images.rows), ENCODE_BATCH):
         batch = images.part(start, min(start + ENCODE_BATCH, len(images.rows))).to(evaluator.device)
-        outputs = bench.method.encode(batch).detach().to("cpu").float().numpy()
+        outputs = method.encode(bench.opened.given(batch)).detach().to("cpu").float().numpy()
         if outputs.shape != (len(batch), evaluator.bits):
             raise ValueError(f"encode returned {outputs.shape}, not {(len(batch), evaluator.bits)}")
         if not np.isfinite(outputs).all():
@@ -213,7 +226,7 @@ def complete(arrays: Arrays, codes: Arrays) -> Arrays:
 
 
 def _scores(bench: Bench, view: ParsedView, arrays: Arrays, engine: str) -> list[Score]:
-    rules, bits, codes = bench.evaluator.rules, bench.evaluator.bits, bench.codes
+    rules, bits, codes = bench.opened.evaluator.rules, bench.spec.bits, bench.codes
     if view.kind == "novelty":
         ids = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
         own = nearest_distances(codes["query_codes"], codes["database_codes"], *ids)

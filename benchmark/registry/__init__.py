@@ -29,6 +29,7 @@ __all__ = [
     "NOUN",
     "Entry",
     "Kind",
+    "backbone_features",
     "check_backbone",
     "check_weights",
     "dataset",
@@ -110,16 +111,22 @@ def check_backbone(task: Task) -> None:
     importlib.import_module("benchmark.methods._backbones").check_backbone(task)
 
 
-def check_weights(path: Path) -> None:
-    """Raise InputError when a weights file cannot be read, or holds more than tensors."""
+def backbone_features(task: Task) -> int:
+    """How many features the task's backbone gives an image; nothing is trained, loaded or downloaded for it."""
+    found: int = importlib.import_module("benchmark.methods._backbones").features_of(task)
+    return found
+
+
+def check_weights(task: Task) -> None:
+    """Raise InputError when the task's weights file cannot be read, holds more than tensors, or does not fit."""
     try:
         with warnings.catch_warnings():  # torch also warns about a pickle that it goes on to refuse
             warnings.simplefilter("ignore")
-            importlib.import_module("benchmark.methods._backbones").read_weights(path)
+            importlib.import_module("benchmark.methods._backbones").build_backbone(task)
     except InputError as error:
         if "weights_only" not in str(error):
             raise
-        text = f"weights file {str(path)!r} holds more than tensors, or is damaged; it is not loaded"
+        text = f"weights file {task.weights!r} holds more than tensors, or is damaged; it is not loaded"
         raise InputError(text) from error  # torch's own words advise to load it all the same
 
 

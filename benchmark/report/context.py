@@ -12,7 +12,8 @@ from benchmark.report.groups import Group, group_records, row_name
 from benchmark.report.published import DEFAULT
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.tables.cells import Gap
-from benchmark.spec import FitSpec, Sweep
+from benchmark.spec import FitSpec
+from benchmark.spec.command import command, sweep_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 
@@ -66,34 +67,14 @@ class Context:
 
         A weights file is known by its digest only: the command holds a placeholder for it.
         """
-        default = Sweep()
-        weights = like.weights if like.weights in ("none", "imagenet") else "WEIGHTS_FILE"
-        numbers = None if like.labels_per_class is None else str(like.labels_per_class)
-        shares = ",".join(f"{one:g}" for one in fractions or (like.label_fraction,))
-        flags: list[tuple[str, str | None, str]] = [
-            ("methods", ",".join(methods), ""),
-            ("datasets", like.dataset, ""),
-            ("bits", ",".join(map(str, bits or (like.bits,))), ""),
-            ("seeds", ",".join(map(str, seeds or (like.seed,))), ""),
-            ("label-fractions", shares if numbers is None or fractions else None, "1"),
-            ("labels-per-class", numbers if not fractions else None, ""),
-            ("label-noise", f"{like.label_noise:g}", "0"),
-            ("noise-kind", like.noise_kind, default.noise_kind),
-            ("hidden-images", like.hidden_images, default.hidden_images),
-            ("protocol", like.protocol, ""),
-            ("backbone", like.backbone, default.backbone),
-            ("weights", weights, default.weights),
-            ("epochs", str(like.epochs) if like.epochs else None, ""),
-            ("batch-size", str(like.batch_size) if like.batch_size else None, str(default.batch_size)),
-            ("selection", like.selection, default.selection),
-            ("precision", like.precision, default.precision),
-            ("views", ",".join(views) or None, ""),
-        ]
-        words = ["python", "-m", "benchmark", "run"]
-        for name, value, usual in flags:
-            if value is not None and value != usual:
-                words += [f"--{name}", value]
-        return shlex.join([*words, *extra, "--results", str(self.store.root)])
+        changes: dict[str, object] = {"methods": tuple(methods), "params": {}}
+        changes |= {"bits": tuple(bits)} if bits else {}
+        changes |= {"seeds": tuple(seeds)} if seeds else {}
+        changes |= {"label_fractions": tuple(fractions), "labels_per_class": ()} if fractions else {}
+        changes |= {"views": tuple(views)} if views else {}
+        sweep = sweep_of(like).model_copy(update=changes)
+        always = ("methods", "datasets", "bits", "seeds", "protocol")
+        return command(sweep, (*extra, "--results", str(self.store.root)), always)
 
     def again(self, record: Record) -> str:
         """The command that makes one fit again, into this folder; see `show ID` for every flag spelled out."""

@@ -21,7 +21,7 @@ CONDITIONS: dict[str, Callable[[FitSpec], str]] = {
     "noise": lambda spec: f"{spec.label_noise:g} {spec.noise_kind}" if spec.label_noise else "",
     "class_split": lambda spec: "" if spec.class_split is None else str(spec.class_split),
     "selection": lambda spec: spec.selection,
-    "backbone": lambda spec: spec.backbone,
+    "backbone": lambda spec: spec.network,
     "weights": lambda spec: spec.weights,
     "precision": lambda spec: spec.precision,
 }

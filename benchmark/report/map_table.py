@@ -121,7 +121,7 @@ def group_facts(group: Group) -> dict[str, Any]:
         "noise": spec.label_noise,
         "class_split": "" if spec.class_split is None else spec.class_split,
         "selection": spec.selection,
-        "backbone": spec.backbone,
+        "backbone": spec.network,
         "weights": spec.weights,
         "epochs": spec.epochs or "",
         "batch_size": spec.batch_size or "",

@@ -73,6 +73,6 @@ def captions(records: Iterable[Record]) -> list[str]:
         )
         if budget:
             lines[f"budget {budget}{record.spec.batch_size} ({record.spec.epochs} epochs)"] = None
-        backbone = f"backbone {record.spec.backbone}, weights {record.spec.weights}"
+        backbone = f"backbone {record.spec.network}, weights {record.spec.weights}"
         lines[f"{backbone}; {env.device}, {env.precision}, {env.threads} threads, {env.cpu}"] = None
     return list(lines)

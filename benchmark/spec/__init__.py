@@ -14,6 +14,7 @@ from benchmark.spec.fit import (
     Selection,
     View,
 )
+from benchmark.spec.preprocessing import PLAIN, Preprocessing
 from benchmark.spec.sweep import Cell, Sweep, read_toml
 from benchmark.spec.values import (
     NAME_PATTERN,
@@ -27,9 +28,13 @@ from benchmark.spec.values import (
     parse,
     seed_stream,
 )
+from benchmark.spec.weights import BY_ORDER, PUBLISHED, is_published
 
 __all__ = [
+    "BY_ORDER",
     "NAME_PATTERN",
+    "PLAIN",
+    "PUBLISHED",
     "SCHEMA",
     "VIEW_PATTERN",
     "BackboneName",
@@ -43,6 +48,7 @@ __all__ = [
     "Name",
     "NoiseKind",
     "Precision",
+    "Preprocessing",
     "Scalar",
     "Selection",
     "Sweep",
@@ -51,6 +57,7 @@ __all__ = [
     "canonical_json",
     "digest",
     "explain",
+    "is_published",
     "parse",
     "read_toml",
     "seed_stream",

@@ -1,48 +1,99 @@
-"""The command that runs a fit."""
+"""The command that runs a sweep, and the sweep of one fit: the one translation between a fit's fields and flags."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import tomli_w
 
 from benchmark.spec.fit import FitSpec
+from benchmark.spec.sweep import Sweep
+from benchmark.spec.values import parse
+from benchmark.spec.weights import is_published
+
+#: Stands for a weights file, which a fit knows by its digest only.
+WEIGHTS_FILE = "WEIGHTS_FILE"
 
 
-def command(spec: FitSpec, weights_file: str = "") -> str:
-    """The command line that makes exactly this fit.
+def sweep_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> Sweep:
+    """The sweep whose only fit this is.
 
-    A weights file is known by its digest only: the command names `weights_file`, or a placeholder.
+    weights_file: where its weights lie, when they are a file. Raises InputError for a fit that no sweep gives.
     """
-    weights = spec.weights if spec.weights in ("none", "imagenet") else weights_file or "WEIGHTS_FILE"
-    flags: dict[str, Any] = {
-        "methods": spec.method,
-        "datasets": spec.dataset,
-        "bits": spec.bits,
-        "label-fractions": None if spec.labels_per_class else repr(spec.label_fraction),
-        "labels-per-class": spec.labels_per_class,
-        "label-noise": repr(spec.label_noise) if spec.label_noise else None,
-        "noise-kind": spec.noise_kind if spec.label_noise else None,
-        "hidden-images": None if spec.label_rule.full else spec.hidden_images,
-        "views": None if spec.class_split is None else "unseen-classes",
-        "class-splits": spec.class_split,
-        "seeds": spec.seed,
-        "protocol": spec.protocol,
-        "backbone": spec.backbone,
-        "weights": weights,
-        "epochs": spec.epochs,
-        "batch-size": spec.batch_size,
-        "selection": spec.selection,
-        "precision": spec.precision,
+    values = {
+        "methods": (spec.method,),
+        "datasets": (spec.dataset,),
+        "bits": (spec.bits,),
+        "label_fractions": () if spec.labels_per_class else (spec.label_fraction,),
+        "labels_per_class": (spec.labels_per_class,) if spec.labels_per_class else (),
+        "label_noise": (spec.label_noise,),
+        "views": ("clean",) if spec.class_split is None else ("unseen-classes",),
+        "class_splits": Sweep().class_splits if spec.class_split is None else (spec.class_split,),
+        "seeds": (spec.seed,),
+        "weights": spec.weights if is_published(spec.weights) else weights_file,
+        "batch_size": spec.batch_size or Sweep().batch_size,
+        "params": {spec.method: spec.params},
     }
-    words = ["python", "-m", "benchmark", "run"]
-    for name, value in flags.items():
-        if value is not None:
-            words += [f"--{name}", str(value)]
-    for name, value in spec.params.items():
-        words += ["--set", f"{spec.method}.{name}={_toml(value)}"]
-    return shlex.join(words)
+    same = (
+        "noise_kind",
+        "hidden_images",
+        "protocol",
+        "backbone",
+        "frozen",
+        "preprocessing",
+        "head",
+        "epochs",
+    )
+    values |= {name: getattr(spec, name) for name in (*same, "selection", "precision")}
+    return parse(Sweep, values, f"fit {spec.fit_id}")
+
+
+def command(sweep: Sweep, extra: Sequence[str] = (), always: Sequence[str] = ()) -> str:
+    """The command line of a sweep. Flags at their defaults are left out but for those in `always` (field names)."""
+    usual, words = _flags(Sweep()), ["python", "-m", "benchmark", "run"]
+    for name, text in _flags(sweep).items():
+        if text and (text != usual[name] or name in always):
+            words += [f"--{name.replace('_', '-')}", *([] if text == "yes" else [text])]
+    for method, values in sweep.params.items():
+        for name, value in values.items():
+            words += ["--set", f"{method}.{name}={_toml(value)}"]
+    return shlex.join([*words, *extra])
+
+
+def command_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> str:
+    """The command line that makes exactly this fit, with every flag that could be another."""
+    always = (
+        "methods",
+        "datasets",
+        "bits",
+        "seeds",
+        "protocol",
+        "backbone",
+        "weights",
+        "selection",
+        "precision",
+    )
+    budget = ("batch_size",) if spec.batch_size else ()
+    return command(sweep_of(spec, weights_file), always=(*always, "label_fractions", *budget))
+
+
+def _flags(sweep: Sweep) -> dict[str, str]:
+    """Field name -> the flag's text, in the order of the fields; empty for a field without one."""
+    return {name: _text(getattr(sweep, name)) for name in Sweep.model_fields if name != "params"}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    if hasattr(value, "as_text"):
+        return str(value.as_text())
+    return "" if value is None else str(value)
 
 
 def _toml(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from benchmark.spec.preprocessing import PLAIN, Preprocessing
 from benchmark.spec.values import Name, Value, digest
 
 #: Raised when the meaning of a fit's identity changes; older records then show as stale.
@@ -23,6 +24,9 @@ CurveMetric = Literal["map", "accuracy", "fd", "samples"]
 
 #: Backbones keep the names that torchvision and timm give them, such as `vit_base_patch16_224`.
 BackboneName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
+
+#: What stands between features and bits: one layer, or a hidden one of N units and a ReLU before it.
+Head = Annotated[str, Field(pattern=r"^(|linear|mlp:[1-9][0-9]{0,4})$")]
 
 #: Canonical names of single views, which `spec.views` parses: a kind, perhaps a member, a severity, a part.
 VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_.-]*)?(@[0-9]+)?(/(database|both))?$"
@@ -72,7 +76,9 @@ class FitSpec(Value):
     Paths, devices, executors, trackers and views are left out on purpose: they must not change the number.
     `precision` is what was asked for; `auto` lets the device decide (the record says what it chose).
     `epochs` and `batch_size` are None for methods that are not trained by gradient steps. `class_split` numbers
-    the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them.
+    the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them. `frozen`: the
+    backbone's features are computed once, without augmentation, and the method learns from these vectors.
+    `preprocessing` holds what overrides the backbone's own; `head` is empty for the method's own.
     """
 
     schema_version: int = SCHEMA
@@ -97,11 +103,15 @@ class FitSpec(Value):
     batch_size: int | None = Field(default=None, ge=2)
     selection: Selection = "last"
     precision: Precision = "auto"
+    frozen: bool = False
+    preprocessing: Preprocessing = PLAIN
+    head: Head = ""
 
     @property
     def fit_id(self) -> str:
         """16 hex digits of the SHA-256 over the canonical JSON of this specification."""
         identity = self.model_dump(mode="json")
+        identity["preprocessing"] = self.preprocessing.model_dump(mode="json", exclude_none=True)
         for name, default in _LATER_FIELDS.items():
             if identity[name] == default:
                 del identity[name]
@@ -117,6 +127,13 @@ class FitSpec(Value):
             noise_kind=self.noise_kind,
             hidden=self.hidden_images,
         )
+
+    @property
+    def network(self) -> str:
+        """The backbone and what was asked of it, for people: `tf_efficientnet_lite0, frozen, size 96`."""
+        parts = ["frozen" if self.frozen else "", self.preprocessing.describe()]
+        parts += [f"{self.head} head" if self.head else ""]
+        return ", ".join([self.backbone, *filter(None, parts)])
 
     @property
     def label(self) -> str:
@@ -136,6 +153,9 @@ _LATER_FIELDS: dict[str, Any] = {
     "noise_kind": "symmetric",
     "hidden_images": "unlabelled",
     "class_split": None,
+    "frozen": False,
+    "preprocessing": {},
+    "head": "",
 }
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.spec.fit import BackboneName, HiddenImages, LabelRule, NoiseKind, Precision, Selection
+from benchmark.spec.fit import BackboneName, Head, HiddenImages, LabelRule, NoiseKind, Precision, Selection
+from benchmark.spec.preprocessing import PLAIN, Preprocessing
 from benchmark.spec.values import Name, Value
 
 
@@ -48,6 +49,9 @@ class Sweep(Value):
     protocol: Name = "default"
     backbone: BackboneName = "compact"
     weights: str = "none"
+    frozen: bool = False
+    preprocessing: Preprocessing = PLAIN
+    head: Head = ""
     epochs: int | None = Field(default=None, ge=1, le=1_000_000)
     batch_size: int = Field(default=64, ge=2, le=1_000_000)
     selection: Selection = "last"

@@ -14,7 +14,7 @@ from benchmark.data.load import Glance, glance
 from benchmark.errors import InputError
 from benchmark.spec import LabelRule, Sweep
 from benchmark.spec.views import ParsedView, expand_views
-from benchmark.spec.weights import weights_identity
+from benchmark.spec.weights import weights_for_task, weights_identity
 from benchmark.sweep.wanted_views import sources_of
 
 #: Stands where the fingerprint of a data set would, whose files are not here.
@@ -65,7 +65,7 @@ class Lookup:
         fingerprints = {name: self.fingerprint(name) for name in sweep.datasets}
         for name, rule in protocols.items():
             self._check_draws(name, rule, sweep)
-            registry.check_backbone(infos[name].task(sweep.bits[0], sweep.backbone, sweep.weights))
+            _check_backbone(infos[name], sweep)
         views = expand_views(sweep.views)
         others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
         splits = _class_splits(sweep, views, infos)
@@ -144,6 +144,18 @@ def _check_assignments(sweep: Sweep) -> None:
             raise InputError(
                 f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
             )
+
+
+def _check_backbone(info: DatasetInfo, sweep: Sweep) -> None:
+    """Raise InputError for a backbone that is unknown, lacks the weights, or that vectors cannot have."""
+    if info.inputs == "images":
+        weights = weights_for_task(sweep.weights)
+        registry.check_backbone(info.task(sweep.bits[0], sweep.backbone, weights, sweep.preprocessing))
+    elif (sweep.backbone, sweep.weights, sweep.frozen) != (Sweep().backbone, "none", False):
+        raise InputError(
+            f"data set {info.name!r} holds vectors, which no backbone takes: leave out --backbone, --weights and "
+            "--frozen, or name data sets of images"
+        )
 
 
 def _class_splits(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark import registry
-from benchmark.contracts import DatasetInfo
+from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
 from benchmark.spec import Cell, FitSpec, Job, Sweep
 from benchmark.spec.views import ParsedView
+from benchmark.spec.weights import weights_for_task
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
 from benchmark.sweep.lookup import Facts, Lookup
@@ -85,7 +86,9 @@ def plan(
         spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
         key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
         if key not in reasons:
-            reasons[key] = _unsupported(spec, facts.datasets[cell.dataset], entry, sweep.weights)
+            reasons[key] = _unsupported(
+                spec, facts.datasets[cell.dataset], entry, weights_for_task(sweep.weights)
+            )
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
         if cell.dataset in known.absent and not reasons[key]:
@@ -110,7 +113,7 @@ def _wanted_views(
 def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
     """The identity of one cell's fit."""
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
-    gradient = entry.info["trained_by"] == "updates"
+    gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
     return FitSpec(
         method=cell.method,
         method_version=entry.info["version"],
@@ -119,7 +122,7 @@ def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
         fingerprint=facts.fingerprints[cell.dataset],
         protocol=rule.name,
         protocol_version=rule.version,
-        backbone=sweep.backbone,
+        backbone=sweep.backbone if images else VECTORS,
         weights=facts.weights,
         bits=cell.bits,
         label_fraction=labels.fraction,
@@ -133,6 +136,9 @@ def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
         batch_size=sweep.batch_size if gradient else None,
         selection=sweep.selection,
         precision=sweep.precision,
+        frozen=sweep.frozen,
+        preprocessing=sweep.preprocessing,
+        head=sweep.head if gradient else "",
     )
 
 
@@ -140,7 +146,9 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
     kind = "multi" if info.multi_label else "single"
     if kind not in entry.info["labels"]:
         return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
-    task = info.task(spec.bits, spec.backbone, weights)
+    task = info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head)
+    if spec.frozen:  # supports() is asked about what the method will be given
+        task = info.as_vectors(registry.backbone_features(task)).task(spec.bits, "", "", head=spec.head)
     return registry.method_class(spec.method).supports(task) or ""
 
 

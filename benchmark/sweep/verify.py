@@ -14,7 +14,9 @@ from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.devices import resolve_device
 from benchmark.fit.runtime import Runtime
-from benchmark.spec import FitSpec, Job, Sweep, parse
+from benchmark.spec import FitSpec, Job
+from benchmark.spec.command import sweep_of
+from benchmark.spec.weights import is_published, weights_for_task
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.thin import same_digests
@@ -52,7 +54,8 @@ def verify(
     if record.environment and record.environment.threads:
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
-    runtime = Runtime(device=device, weights_file=weights_file, curve_steps=steps, curve_metrics=("map",))
+    file = weights_for_task(weights_file) if weights_file else ""
+    runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
     outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
     if outcome is None:
         return Verdict(False, "the repetition was stopped", notes)
@@ -63,31 +66,9 @@ def verify(
 
 
 def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_file: str) -> FitSpec:
-    known = spec.weights in ("none", "imagenet")
-    if not known and not weights_file:
+    if not is_published(spec.weights) and not weights_file:
         raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
-    wanted = {
-        "methods": (spec.method,),
-        "datasets": (spec.dataset,),
-        "bits": (spec.bits,),
-        "label_fractions": () if spec.labels_per_class else (spec.label_fraction,),
-        "labels_per_class": (spec.labels_per_class,) if spec.labels_per_class else (),
-        "label_noise": (spec.label_noise,),
-        "noise_kind": spec.noise_kind,
-        "hidden_images": spec.hidden_images,
-        "views": ("clean",) if spec.class_split is None else ("unseen-classes",),
-        "class_splits": (spec.class_split or 0,),
-        "seeds": (spec.seed,),
-        "protocol": spec.protocol,
-        "backbone": spec.backbone,
-        "weights": spec.weights if known else weights_file,
-        "epochs": spec.epochs,
-        "batch_size": spec.batch_size or 64,
-        "selection": spec.selection,
-        "precision": spec.precision,
-        "params": {spec.method: spec.params},
-    }
-    sweep = parse(Sweep, wanted, f"record {spec.fit_id}")
+    sweep = sweep_of(spec, weights_file)
     (cell,) = plan(sweep, Store(scratch), data_root).cells
     if cell.job is None:
         raise InputError(f"{spec.label} cannot run here: {cell.reason}")

@@ -61,7 +61,9 @@ class CoopHash(StepwiseMethod):
 
     @classmethod
     def supports(cls, task: Task) -> str | None:
-        """Refuse a task with one class: a contrastive pair needs two."""
+        """Refuse vectors, of which there is nothing to draw, and a single class: a contrastive pair needs two."""
+        if task.inputs == "vectors":
+            return "it generates images: it needs pixels, not feature vectors"
         return None if task.classes > 1 else "a contrastive pair needs at least two classes"
 
     # ---- set-up ------------------------------------------------------------------------------

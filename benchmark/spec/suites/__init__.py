@@ -11,6 +11,7 @@ from pydantic import Field
 
 from benchmark.errors import InputError, unknown
 from benchmark.spec.fit import CurveMetric
+from benchmark.spec.preprocessing import parse_preprocessing
 from benchmark.spec.sweep import Sweep, read_toml
 from benchmark.spec.values import parse
 
@@ -94,6 +95,10 @@ def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
             keys[key] = [part.strip() for part in value.split(",") if part.strip()]
         elif isinstance(value, int | float):
             keys[key] = [value]
+    if isinstance(keys.get("preprocessing"), str):
+        keys["preprocessing"] = parse_preprocessing(keys["preprocessing"])
+    if "input_size" in keys and isinstance(keys.get("preprocessing", {}), Mapping):
+        keys["preprocessing"] = {**keys.get("preprocessing", {}), "size": keys.pop("input_size")}
     if "set" in keys:
         given = keys.pop("set")
         keys["params"] = parse_assignments(given) if isinstance(given, list) else given
