@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from benchmark.contracts import VECTORS, Task
 from benchmark.errors import InputError, unknown
 from benchmark.methods._convolutions import SLOPE, Backbone, Compact, Pixels, Residual, initialise
-from benchmark.methods._pretrained import Timm, Torchvision, read_weights, timm_width, torchvision_width
+from benchmark.methods._pretrained import (
+    Timm,
+    Torchvision,
+    read_weights,
+    timm_width,
+    torchvision_weights,
+    torchvision_width,
+)
 from benchmark.spec import PLAIN
 
 __all__ = [
@@ -82,9 +89,11 @@ def check_backbone(task: Task) -> None:
         )
     if own is None:
         _check_timm(task)
-    elif own is not Torchvision and task.weights != "none":
+    elif own is Torchvision:
+        torchvision_weights(task)
+    elif task.weights != "none":
         raise InputError(f"backbone {task.backbone!r} has no weights {task.weights!r}; allowed: none")
-    elif own is not Torchvision and task.preprocessing != PLAIN:
+    elif task.preprocessing != PLAIN:
         raise InputError(
             f"backbone {task.backbone!r} takes images as they are: no input size or preprocessing"
         )

@@ -68,7 +68,7 @@ class Torchvision(Pretrained):
             task, Preprocessing(size=224, interpolation="bilinear", crop=1.0, mean=_MEAN, std=_STD)
         )
         with _one_line_errors(task):
-            weights = _torchvision_weights(task)
+            weights = torchvision_weights(task)
             self.tag = str(weights.name) if weights is not None else task.weights
             self.body, self.features = _headless(task.backbone, weights)
         if not is_published(task.weights):
@@ -135,7 +135,7 @@ def _one_line_errors(task: Task) -> Iterator[None]:
         raise InputError(text) from error
 
 
-def _torchvision_weights(task: Task) -> Any:
+def torchvision_weights(task: Task) -> Any:
     """A member of torchvision's enumeration of the model's weights, or None."""
     if task.weights not in PUBLISHED:
         return None

@@ -52,7 +52,9 @@ class CIBHash(UnsupervisedMethod):
     @classmethod
     def supports(cls, task: Task) -> str | None:
         """Refuse vectors, which have no crops or colours to change."""
-        return None if task.inputs == "images" else "its two views change pixels, which feature vectors have not"
+        return (
+            None if task.inputs == "images" else "its two views change pixels, which feature vectors have not"
+        )
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One update on two views of the batch."""

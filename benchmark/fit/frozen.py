@@ -28,8 +28,10 @@ from benchmark.spec import FitSpec, digest, seed_stream
 
 #: Raised when the same backbone would give other features; older cached ones are then not read.
 VERSION = 1
-#: Images in one forward pass. Part of the features' identity: another number may move their last digits.
-BLOCK = 100
+#: Images in one forward pass: small ones stay in a processor's cache, large ones fill a GPU.
+_BATCH, _GPU_BATCH = 32, 256
+#: Images between two looks at whether to stop; an extraction goes on at a multiple of it.
+BLOCK = 256
 #: Seconds between two moments from which a killed extraction goes on.
 _SAVE_SECONDS = 5.0
 
@@ -48,8 +50,7 @@ class Features:
 
     def of(self, images: Tensor) -> Tensor:
         """uint8 images (n, channels, height, width) to float32 features (n, d), on the images' device."""
-        parts = (images[start : start + BLOCK] for start in range(0, len(images), BLOCK))
-        return torch.cat([self.network(part) for part in parts])
+        return self.network(images)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class FeatureNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             body: torch.nn.Module = build_backbone(task)
-        return body.requires_grad_(False).eval().to(self.runtime.device)
+        body = body.requires_grad_(False).eval().to(self.runtime.device)
+        body.to(memory_format=torch.channels_last)  # convolutions are two to three times faster so
+        return body
 
     @property
     def seed(self) -> int:
@@ -78,16 +81,19 @@ class FeatureNetwork:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 images to float32 features (n, d); always in full precision."""
+        size, found = _GPU_BATCH if images.device.type == "cuda" else _BATCH, []
         with torch.inference_mode():
-            found: Tensor = self.body(to_float(images)).float()
-        return found.clone()
+            for start in range(0, len(images), size):
+                pixels = to_float(images[start : start + size])
+                found.append(self.body(pixels.contiguous(memory_format=torch.channels_last)).float())
+        return torch.cat(found).clone()
 
     def key(self) -> str:
         """Names what the features depend on: pixels, network, weights, preprocessing."""
         spec = self.spec
         changes = spec.preprocessing.model_dump(mode="json", exclude_none=True)
         seed = self.seed if spec.weights == "none" else None
-        return digest([VERSION, BLOCK, self.images.fingerprint, spec.backbone, spec.weights, changes, seed])
+        return digest([VERSION, self.images.fingerprint, spec.backbone, spec.weights, changes, seed])
 
     def facts(self) -> dict[str, str | int | float]:
         """What the record says of the network, from the network itself."""
@@ -179,7 +185,7 @@ def _fill(
             f"features need {need / 1e9:.1f} GB in {str(folder)!r}; make room, or set BENCHMARK_CACHE"
         )
     out = np.lib.format.open_memmap(scratch, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
-    saved = time.monotonic()
+    begun = saved = time.monotonic()
     for start in range(done, len(images), BLOCK):
         block = torch.from_numpy(np.array(images[start : start + BLOCK])).to(network.runtime.device)
         found = network(block).cpu().numpy()
@@ -191,7 +197,10 @@ def _fill(
             out.flush()
             write_file(folder / "done.json", json.dumps(start + len(block)).encode())
             saved = time.monotonic()
-        progress(Progress("features", start + len(block), len(images)))
+        ended = start + len(block)
+        rate = (ended - done) / max(time.monotonic() - begun, 1e-9)
+        left = (len(images) - ended) / rate
+        progress(Progress("features", ended, len(images), images_per_second=rate, seconds_left=left))
         if stop_now:
             raise Interrupted(network.spec.label)
     out.flush()

@@ -43,9 +43,7 @@ def make_display(console: Console) -> Display:
 
 
 def _state(event: Event) -> str:
-    if event.phase != "train":
-        return f"{event.phase}"
-    parts = [f"epoch {event.epoch:.1f}"]
+    parts = [f"epoch {event.epoch:.1f}" if event.phase == "train" else event.phase]
     if event.loss is not None:
         parts.append(f"loss {event.loss:.4g}")
     if event.images_per_second:
@@ -94,7 +92,7 @@ class Bars:
         bar = self._fits.get(number)
         if bar is None:
             return
-        if event.phase == "train" and event.steps:
+        if event.steps:
             self._progress.update(bar, completed=event.step, total=event.steps, state=_state(event))
         else:
             self._progress.update(bar, state=_state(event))
@@ -144,7 +142,7 @@ class Lines:
         if now - self._last < self._every:
             return
         self._last = now
-        steps = f" {event.step}/{event.steps}" if event.phase == "train" else ""
+        steps = f" {event.step}/{event.steps}" if event.steps else ""
         self.note(f"[{number}/{self._total}] {self._labels[number]}:{steps} {_state(event)}")
 
     def fit_finished(self, number: int, text: str) -> None:

@@ -65,7 +65,9 @@ class HashGAN(StepwiseMethod):
     @classmethod
     def supports(cls, task: Task) -> str | None:
         """Refuse vectors, of which there is nothing to draw."""
-        return None if task.inputs == "images" else "it generates images: it needs pixels, not feature vectors"
+        return (
+            None if task.inputs == "images" else "it generates images: it needs pixels, not feature vectors"
+        )
 
     def build(self, task: Task) -> dict[str, nn.Module]:
         """The hash network; with a stage 1, generator and critic."""
