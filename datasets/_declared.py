@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.contracts import PARTS, DatasetInfo, ImageDataset, ImageFiles
+from benchmark.contracts import PARTS, DatasetInfo, HashDataset, ImageDataset, ImageFiles
 from benchmark.datasets._files import (
     IMAGE_SUFFIXES,
     class_folder_files,
@@ -33,6 +33,7 @@ from benchmark.datasets._tables import (
     part_rows,
     read_table,
 )
+from benchmark.datasets._vectors import VectorDataset
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse, read_toml
 
@@ -102,15 +103,10 @@ class Declaration(Value):
 class DeclaredDataset(ImageDataset):
     """A data set that a TOML file declares; `info` belongs to the instance."""
 
-    def __init__(self, file: Path, keys: Mapping[str, Any] | None = None) -> None:
-        """`keys` stand for the content of a file that is not written yet.
-
-        Raises InputError naming the file and what is wrong with it.
-        """
+    def __init__(self, file: Path, keys: Mapping[str, Any]) -> None:
+        """Raises InputError naming the file and what is wrong with it."""
         self.file = file
-        self.declared = (
-            read_declaration(file) if keys is None else parse(Declaration, keys, f"key of {file.name}")
-        )
+        self.declared = parse(Declaration, keys, f"key of {file.name}")
         self.base = file.parent
         self.info = self._info()  # type: ignore[misc]
         self.fit = self.declared.fit  # type: ignore[misc]
@@ -276,12 +272,26 @@ class DeclaredDataset(ImageDataset):
         return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins, facts=facts)
 
 
+def open_declaration(file: Path, keys: Mapping[str, Any] | None = None) -> HashDataset:
+    """The data set that a file declares; `keys` stand for the content of a file that is not written yet.
+
+    Raises InputError naming the file and what is wrong with it.
+    """
+    told = read_keys(file) if keys is None else keys
+    return VectorDataset(file, told) if told.get("kind") == "vectors" else DeclaredDataset(file, told)
+
+
 def read_declaration(file: Path) -> Declaration:
-    """The keys of a declaration. Raises InputError naming the file and the key."""
+    """The keys of a declaration of images. Raises InputError naming the file and the key."""
+    return parse(Declaration, read_keys(file), f"key of {file.name}")
+
+
+def read_keys(file: Path) -> Mapping[str, Any]:
+    """The keys of a declaration, unchecked but for its kind. Raises InputError naming the file."""
     try:
         raw: Mapping[str, Any] = read_toml(file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{file.name} is no readable TOML file: {error}") from None
     if "kind" not in raw:
-        raise InputError(f"{file.name} has no `kind`; allowed: folder, lists, table")
-    return parse(Declaration, raw, f"key of {file.name}")
+        raise InputError(f"{file.name} has no `kind`; allowed: folder, lists, table, vectors")
+    return raw

@@ -16,7 +16,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
 #: What a part may be called in a table.
-_PART_NAMES = {
+PART_NAMES = {
     "query": "query",
     "test": "query",
     "train": "train",
@@ -177,9 +177,9 @@ def part_rows(table: Table, columns: Columns, rows: Sequence[int]) -> dict[str, 
     found: dict[str, list[int]] = {}
     for line, cell in enumerate(table.column(columns.part) if columns.part else []):
         for word in filter(None, (word.strip().lower() for word in cell.split(";"))):
-            if word not in _PART_NAMES:
+            if word not in PART_NAMES:
                 raise InputError(
-                    f"{table.where(line)} has the part {word!r}; allowed: {', '.join(_PART_NAMES)}"
+                    f"{table.where(line)} has the part {word!r}; allowed: {', '.join(PART_NAMES)}"
                 )
-            found.setdefault(_PART_NAMES[word], []).append(rows[line])
+            found.setdefault(PART_NAMES[word], []).append(rows[line])
     return {part: np.array(list(dict.fromkeys(rows)), dtype=np.int64) for part, rows in found.items()}

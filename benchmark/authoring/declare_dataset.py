@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from benchmark import registry
-from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles
+from benchmark.contracts import DatasetInfo, Decoded, HashDataset, ImageDataset, ImageFiles
 from benchmark.data import decode
 from benchmark.errors import InputError
 from benchmark.files.write import write_file
@@ -21,11 +23,23 @@ _FILES = ("folder", "table", "images")
 _PARTS = ("query", "train", "database")
 
 
-def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, DatasetInfo, ImageFiles]:
+@dataclass(frozen=True)
+class Declared:
+    """What a new declaration describes. labels: uint8 (n, classes); parts and facts as in `Decoded`."""
+
+    file: Path
+    info: DatasetInfo
+    labels: np.ndarray
+    parts: Mapping[str, np.ndarray] | None
+    facts: Mapping[str, str | int]
+
+
+def declare(name: str, given: Mapping[str, Any], root: Path) -> Declared:
     """Write `<root>/<name>.toml` from what the command line gave; returns it with what it describes.
 
-    Lists, tables and folders are read and every image must be there; pixels are not decoded. Raises InputError for
-    a taken or malformed name, unknown columns, malformed lists and missing images; nothing stays behind then.
+    Lists, tables and folders are read and every image must be there; pixels are not decoded. Vectors are all read.
+    Raises InputError for a taken or malformed name, unknown columns, malformed lists, missing images, and vectors
+    that are not finite; nothing stays behind then.
     """
     if not re.fullmatch(NAME_PATTERN, name):
         raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens")
@@ -37,9 +51,9 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, Data
     file = root.absolute() / f"{name}.toml"
     try:
         # Checked at its own depth: relative paths in it are relative to the data folder.
-        dataset, files = _checked(name, keys, file)
-        if "protocol" not in keys and not files.parts:
-            keys["protocol"] = _protocol(dataset.info, files)
+        dataset, found = _checked(name, keys, file)
+        if "protocol" not in keys and not found.parts:
+            keys["protocol"] = _protocol(dataset.info, found.labels)
             dataset = registry.from_declaration(file, keys)
         write_file(file, tomli_w.dumps(keys).encode())
     except OSError as error:
@@ -47,11 +61,13 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, Data
     finally:
         if not existed and not any(root.iterdir()):
             root.rmdir()
-    return file, dataset.info, files
+    return Declared(file, dataset.info, found.labels, found.parts, found.facts)
 
 
-def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[ImageDataset, ImageFiles]:
+def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[HashDataset, ImageFiles | Decoded]:
     dataset = registry.from_declaration(file, keys)
+    if not isinstance(dataset, ImageDataset):
+        return dataset, dataset.decode(None)
     files = dataset.files(None)
     absent = decode.missing(files)
     if absent:
@@ -59,9 +75,9 @@ def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[ImageDatas
     return dataset, files
 
 
-def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
+def _protocol(info: DatasetInfo, labels: np.ndarray) -> str:
     """A default protocol that the number of images allows."""
-    smallest, n = int(files.labels.sum(axis=0).min()), len(files.paths)
+    smallest, n = int(labels.sum(axis=0).min()), len(labels)
     if not info.multi_label and smallest >= 600:
         return "balanced-100-500"
     if not info.multi_label and smallest >= 70:
@@ -69,7 +85,7 @@ def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
     query, train = max(1, n // 10), max(1, n // 2)
     if info.multi_label:
         return "multi-100-400" if n >= 600 else f"custom-q{query}-t{train}-random-all-but-query-kall"
-    sizes = files.labels.sum(axis=0)
+    sizes = labels.sum(axis=0)
     smallest = int(sizes[sizes > 1].min(initial=n))  # an only image cannot be query and answer
     query = max(query, min(-(-n // smallest), n // 2))  # one of every class, where half the images allow it
     return f"custom-q{query}-t{max(1, min(train, n - query))}-stratified-all-but-query-kall"
@@ -77,6 +93,8 @@ def _protocol(info: DatasetInfo, files: ImageFiles) -> str:
 
 def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     keys = dict(given)
+    if keys.get("features"):
+        return _vector_keys(keys, root)
     for key in ("images", "table", *_PARTS):  # a list may be named as it lies in the folder
         inside = Path(keys.get("folder", "")) / keys.get(key, "")
         if key in keys and "folder" in keys and not Path(keys[key]).exists() and inside.is_file():
@@ -89,7 +107,7 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
         keys["kind"] = "folder"
     else:
         raise InputError(
-            "give --folder (class folders), --query/--train/--database or --images (lists), or --table"
+            "give --folder (class folders), --query/--train/--database or --images (lists), --table, or --features"
         )
     paths = [*_FILES, *(_PARTS if keys["kind"] == "lists" else ())]
     for key in paths:
@@ -105,6 +123,20 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     if "size" in keys:
         keys["size"] = _size(str(keys["size"]))
     return {"kind": keys.pop("kind"), **keys}
+
+
+def _vector_keys(keys: dict[str, Any], root: Path) -> dict[str, Any]:
+    """The keys of a declaration of vectors. Raises InputError for one that only images have."""
+    allowed = ("features", "key", "labels", "labels_key", "split", "split_key", "title", "epochs", "protocol")
+    for key in keys:
+        if key not in allowed:
+            raise InputError(
+                f"--{key} does not go with --features; allowed: {', '.join(allowed).replace('_', '-')}"
+            )
+    files: dict[str, Any] = {
+        key: _from_root(Path(keys[key]), root, key) for key in ("features", "labels", "split") if key in keys
+    }
+    return {"kind": "vectors", **keys, **files}
 
 
 def _from_root(path: Path, root: Path, key: str) -> str:

@@ -135,7 +135,9 @@ def _print(one: Any) -> None:
             f"  {one.identical:,} images have an identical twin, {one.label_conflicts:,} with other labels"
         )
     if one.near_pairs is not None:
-        click.echo(f"  {one.near_pairs:,} near pairs; {audit.near_rule()}")
+        click.echo(
+            f"  {one.near_pairs:,} near pairs; {audit.near_rule('vectors' if len(one.shape) == 1 else 'images')}"
+        )
     for note in one.notes:
         click.echo(f"  note: {note}")
     for line in one.findings:

@@ -10,7 +10,7 @@ import click
 
 @click.group(name="dataset")
 def command() -> None:
-    """Data sets of your own: class folders, list files, or a table."""
+    """Data sets of your own: class folders, list files, a table, or feature vectors."""
 
 
 @command.command(name="add")
@@ -24,8 +24,17 @@ def command() -> None:
 @click.option(
     "--path", metavar="COLUMN", help="The table's column of paths.  [path, image, file, or the first]"
 )
-@click.option("--labels", metavar="A,B", help="The table's label columns.  [all others]")
+@click.option(
+    "--labels", metavar="A,B|FILE", help="The table's label columns [all others]; the vectors' labels."
+)
+@click.option("--features", metavar="FILE", help="Vectors: .npy .npz .parquet .h5 .safetensors .fvecs .bvecs")
+@click.option("--key", metavar="NAME", help="Which array of --features.  [features, embeddings, ...]")
+@click.option("--labels-key", metavar="NAME", help="Which array of --labels.  [labels, y, ...]")
+@click.option(
+    "--split", metavar="FILE", help="The vectors' parts, a row each: train, query, database.  [none]"
+)
 @click.option("--part", metavar="COLUMN", help="The table's column of parts.  [part, split, or none]")
+@click.option("--split-key", metavar="NAME", help="The data set of the same items, whose draws are shared.")
 @click.option("--size", metavar="N|HxW", help="Pixels to resize to.  [32]")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="Grey or colour.  [3]")
 @click.option("--fit", type=click.Choice(["crop", "stretch"]), help="Keep the shape, or not.  [crop]")
@@ -41,24 +50,28 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
     Class folders:  dataset add pets --folder photos/pets --size 64
     List files:     dataset add coco-lists --folder coco --query test.txt --train train.txt --database all.txt
     A table:        dataset add birds --table birds.csv --folder photos --labels species
+    Vectors:        dataset add clip --features clip.npy --labels labels.txt
     """
     from benchmark.authoring import declare_dataset
     from benchmark.files import places
 
     root = places.data_root(data_root)
     keys = {key: value for key, value in given.items() if value is not None}
-    file, info, files = declare_dataset.declare(name, keys, root or Path("data"))
-    parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (files.parts or {}).items())
-    kind = "several labels an image" if info.multi_label else "one label an image"
+    found = declare_dataset.declare(name, keys, root or Path("data"))
+    file, info = found.file, found.info
+    parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (found.parts or {}).items())
+    noun = "a vector" if info.inputs == "vectors" else "an image"
+    kind = f"several labels {noun}" if info.multi_label else f"one label {noun}"
+    items = info.inputs if info.inputs == "images" else f"vectors of {info.channels}"
     click.echo(f"wrote {file}")
     click.echo(
-        f"{name}: {len(files.paths):,} images, {len(info.classes)} classes, {kind}"
+        f"{name}: {len(found.labels):,} {items}, {len(info.classes)} classes, {kind}"
         f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
     )
-    if "paths" in files.facts:
-        click.echo(f"note: {files.facts['paths']}")
-    if "unused" in files.facts:
-        click.echo(f"not used: {files.facts['unused']}")
+    if "paths" in found.facts:
+        click.echo(f"note: {found.facts['paths']}")
+    if "unused" in found.facts:
+        click.echo(f"not used: {found.facts['unused']}")
     click.echo(f"decode it:  python -m benchmark prepare {name} --data-root {file.parent}")
     click.echo(f"run it:     python -m benchmark run --datasets {name} --data-root {file.parent}")
     return 0

@@ -54,7 +54,7 @@ def _datasets(data_root: str | None = None) -> list[dict[str, Any]]:
         info = entry.info
         summary = ""
         if info:
-            size = f"{info['channels']}x{info['height']}x{info['width']}"
+            size = entry.dataset_info.form
             summary = f"{info['title']}: {size}, {len(info['classes'])} classes"
             summary += f", protocol {info['default_protocol']}"
         rows.append(

@@ -51,7 +51,7 @@ def _describe(data: Any, seconds: float) -> str:
     parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (data.parts or {}).items())
     facts = "".join(f"; {key} {value}" for key, value in data.facts.items() if key != "skipped_names")
     return (
-        f"{info.name}: {len(data.images):,} images, {len(info.classes)} classes, "
-        f"{info.channels}x{info.height}x{info.width}{f', parts: {parts}' if parts else ''}; {seconds:.1f} s, "
+        f"{info.name}: {len(data.images):,} {info.inputs}, {len(info.classes)} classes, "
+        f"{info.form}{f', parts: {parts}' if parts else ''}; {seconds:.1f} s, "
         f"{data.images.nbytes:,} bytes decoded, fingerprint {data.fingerprint}{facts}"
     )

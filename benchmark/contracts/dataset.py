@@ -71,6 +71,13 @@ class DatasetInfo(Value):
             raise ValueError("vectors have height and width 1, and no augmentation")
         return self
 
+    @property
+    def form(self) -> str:
+        """What an item is: `3x32x32` for images (channels, height, width), `vectors of 1280`."""
+        if self.inputs == "vectors":
+            return f"vectors of {self.channels}"
+        return f"{self.channels}x{self.height}x{self.width}"
+
     def as_vectors(self, dimensions: int) -> DatasetInfo:
         """The same set with each image's feature vector of `dimensions` numbers in its place."""
         sizes = {"channels": dimensions, "height": 1, "width": 1, "crop_padding": 0, "flip": False}

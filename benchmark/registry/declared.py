@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.contracts import HashDataset, ImageDataset
+from benchmark.contracts import HashDataset
 from benchmark.data.decode import Stamp, stamp
 from benchmark.errors import InputError
 from benchmark.files.places import data_root
@@ -19,7 +19,7 @@ from benchmark.registry.entry import Entry
 from benchmark.spec import NAME_PATTERN, read_toml
 
 #: What reads a declaration; a module of `datasets`, like any other data set's.
-_MODULE, _CLASS = "benchmark.datasets._declared", "DeclaredDataset"
+_MODULE, _OPEN = "benchmark.datasets._declared", "open_declaration"
 
 
 def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:
@@ -50,9 +50,9 @@ def open_declared(entry: Entry) -> HashDataset:
     return found
 
 
-def from_declaration(file: Path, keys: Mapping[str, Any]) -> ImageDataset:
+def from_declaration(file: Path, keys: Mapping[str, Any]) -> HashDataset:
     """The data set that a file with these keys would declare. Raises InputError for what is wrong with them."""
-    found: ImageDataset = _reader()(file, keys)
+    found: HashDataset = _reader()(file, keys)
     return found
 
 
@@ -62,7 +62,7 @@ def _entry(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> Entry:  # stamp
         "kind": "datasets",
         "name": file.stem,
         "module": _MODULE,
-        "qualname": _CLASS,
+        "qualname": _OPEN,
         "origin": file.name,
         "declaration": str(file),
     }
@@ -84,4 +84,4 @@ def _stamps(file: Path) -> tuple[tuple[str, Stamp], ...]:
 
 
 def _reader() -> Any:
-    return getattr(importlib.import_module(_MODULE), _CLASS)
+    return getattr(importlib.import_module(_MODULE), _OPEN)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import registry
-from benchmark.contracts import DatasetInfo
+from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.data import protocol
 from benchmark.data.load import Glance, glance
 from benchmark.errors import InputError
@@ -151,7 +151,7 @@ def _check_backbone(info: DatasetInfo, sweep: Sweep) -> None:
     if info.inputs == "images":
         weights = weights_for_task(sweep.weights)
         registry.check_backbone(info.task(sweep.bits[0], sweep.backbone, weights, sweep.preprocessing))
-    elif (sweep.backbone, sweep.weights, sweep.frozen) != (Sweep().backbone, "none", False):
+    elif sweep.backbone not in (Sweep().backbone, VECTORS) or sweep.weights != "none" or sweep.frozen:
         raise InputError(
             f"data set {info.name!r} holds vectors, which no backbone takes: leave out --backbone, --weights and "
             "--frozen, or name data sets of images"

@@ -9,7 +9,7 @@ import numpy as np
 from benchmark.data import protocol
 from benchmark.data.audit.facts import Audit, Overlap, PartFacts, findings, overlaps, part_facts, twins
 from benchmark.data.audit.lists import audit_lists, list_files
-from benchmark.data.audit.pixels import CONTRAST, LEVELS, THUMBNAIL, for_a_run, pixel_facts
+from benchmark.data.audit.pixels import CONTRAST, LEVELS, THUMBNAIL, VECTORS_APART, for_a_run, pixel_facts
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
 
@@ -27,8 +27,10 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-def near_rule() -> str:
+def near_rule(inputs: str = "images") -> str:
     """What counts as a near duplicate, in words."""
+    if inputs == "vectors":
+        return f"near duplicates: vectors at most {VECTORS_APART:.0%} of the shorter one's length apart"
     return (
         f"near duplicates: {THUMBNAIL}x{THUMBNAIL} thumbnails that differ by at most {LEVELS:g} of 255 grey levels "
         f"(root mean square) and {CONTRAST:.0%} of their contrast"

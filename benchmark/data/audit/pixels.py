@@ -22,6 +22,10 @@ THUMBNAIL = 16
 LEVELS = 6.0
 #: ... and by at most this share of either one's own contrast, so that plain images are not all alike.
 CONTRAST = 0.2
+#: Two vectors are near duplicates when they are at most this share of the shorter one's length apart.
+VECTORS_APART = 0.05
+#: Up to this many vectors are compared with each other; the work grows with the square.
+MOST_VECTORS = 100_000
 #: More near pairs than this are not listed: such a data set repeats itself.
 MOST_PAIRS = 1_000_000
 #: Up to this many bytes of pixels a run checks them by itself; beyond, only `audit` does.
@@ -93,6 +97,39 @@ def near_pairs(small: np.ndarray, exact: np.ndarray) -> np.ndarray:
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
+def near_vectors(vectors: np.ndarray, exact: np.ndarray) -> np.ndarray | None:
+    """Pairs of rows (a < b) of vectors (n, d) that nearly agree without being identical, int64 (m, 2) in order.
+
+    None for more than `MOST_VECTORS` vectors, which are not compared.
+    """
+    if len(vectors) > MOST_VECTORS:
+        return None
+    norms = np.linalg.norm(np.asarray(vectors, dtype=np.float32), axis=1)
+    found, count = list[np.ndarray](), 0
+    for start in range(0, len(vectors), _BLOCK):
+        block = np.asarray(vectors[start : start + _BLOCK], dtype=np.float32)
+        for other in range(start, len(vectors), _BLOCK):
+            against = np.asarray(vectors[other : other + _BLOCK], dtype=np.float32)
+            a, b = norms[start : start + _BLOCK, None], norms[None, other : other + _BLOCK]
+            allowed = VECTORS_APART * np.minimum(a, b)
+            # Products round off: what may be near is measured again below.
+            first, second = np.nonzero(
+                a**2 + b**2 - 2 * block @ against.T <= (allowed * 1.1) ** 2 + 1e-3 * a * b
+            )
+            pairs = np.stack([first + start, second + other], axis=1)
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+            for chunk in np.array_split(pairs, max(1, len(pairs) // 10_000)):
+                x, y = (np.asarray(vectors[chunk[:, side]], dtype=np.float64) for side in (0, 1))
+                limit = VECTORS_APART * np.minimum(norms[chunk[:, 0]], norms[chunk[:, 1]])
+                near = (np.linalg.norm(x - y, axis=1) <= limit) & (exact[chunk[:, 0]] != exact[chunk[:, 1]])
+                found.append(chunk[near])
+                count += int(near.sum())
+        if count > MOST_PAIRS:
+            break
+    pairs = np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
 def _coarse(small: np.ndarray) -> np.ndarray:
     """Grey thumbnails of half the side, float32 (n, cells): means of equal cells, so no two are further apart."""
     grey = small.mean(axis=1)
@@ -121,7 +158,11 @@ def pixel_facts(data: LoadedDataset, *, near: bool) -> PixelFacts:
     if found is not None and (found.near is not None or not near):
         return found
     exact = found.digests if found is not None else digests(data.images)
-    pairs = near_pairs(thumbnails(data.images), exact) if near else None
+    pairs = None
+    if near and data.info.inputs == "vectors":
+        pairs = near_vectors(data.images, exact)
+    elif near:
+        pairs = near_pairs(thumbnails(data.images), exact)
     facts = PixelFacts(exact, pairs)
     _write(_file(cache_root(), data.fingerprint), facts)
     _cached.cache_clear()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import registry
+from benchmark.contracts import VECTORS
 from benchmark.data.load import load
 from benchmark.errors import InputError
 from benchmark.files.places import data_root
@@ -30,7 +31,8 @@ def build(ctx: Context) -> Drawn:
     Needs the images: data sets that are not decoded on this machine are gaps.
     """
     figures, gaps = [], list[Gap]()
-    for group in ctx.main_groups:
+    groups = [group for group in ctx.main_groups if group.spec.backbone != VECTORS]  # which show nothing
+    for group in groups:
         picked = pick(group)
         names = sorted(picked, key=lambda name: (-(picked[name].score() or 0.0), name))[:_METHODS]
         found = {name: top for name in names if (top := _nearest(ctx, picked[name])) is not None}
@@ -44,7 +46,7 @@ def build(ctx: Context) -> Drawn:
         else:
             figures.append(_figure(group, found, picked))
     if not figures and not gaps:
-        gaps.append(ctx.no_records("stored codes", "paper-codes"))
+        gaps.append(ctx.no_records("stored codes of images", "paper-codes"))
     return Drawn((), tuple(figures), tuple(gaps))
 
 
