@@ -7,6 +7,7 @@ undisturbed one would have drawn.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast
@@ -267,7 +268,12 @@ def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
 
 
 def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
-    return torch.randperm(n, generator=ctx.generator("order", epoch))
+    return _seeded_permutation(n, ctx.seed("order", epoch))
+
+
+@functools.lru_cache(maxsize=4)  # every update of an epoch asks for its order
+def _seeded_permutation(n: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 
 
 def _finite(scalars: Mapping[str, Tensor | float], step: int) -> dict[str, float]:

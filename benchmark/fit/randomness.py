@@ -57,7 +57,15 @@ def _networks(value: Any, depth: int = 3) -> Iterator[nn.Module]:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators of Python, numpy and torch."""
+    """Seed the global generators of Python, numpy and torch.
+
+    As `torch.manual_seed` does, but for kinds of device that are not in use: of each it would keep the call
+    together with its whole stack, before every update.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
