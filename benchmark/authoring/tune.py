@@ -158,7 +158,7 @@ def run_trial(name: str, params: Mapping[str, Any], bench: Bench) -> Trial:
         score = _train_and_score(name, params, bench)
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - a failed trial is a result
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is a result
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Trial(params=dict(params), score=None, seconds=round(time.monotonic() - begun, 3), error=text)
     return Trial(params=dict(params), score=score, seconds=round(time.monotonic() - begun, 3))

@@ -7,12 +7,13 @@ torch, pandas, pydantic or MLflow.
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 import click
 
 from benchmark.errors import InputError, unknown
+from benchmark.files.places import absolute_places
+from benchmark.files.streams import patient_streams
 
 #: sub-command -> one line for `--help`. The module `benchmark.cli.<name>` holds `command`.
 COMMANDS: dict[str, str] = {
@@ -67,7 +68,20 @@ def app() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 fine, 1 something failed, 2 bad input."""
+    """Run the command line and return its exit code: 0 fine, 1 something failed, 2 bad input.
+
+    A reader of the output that goes away changes neither what is done nor the code; a full disk under it gives 1.
+    """
+    absolute_places()
+    with patient_streams() as (out, err):
+        code = _run(arguments)
+        out.flush()
+        if out.lost:
+            err.write(f"error: standard output cannot be written: {out.lost}\n")
+        return code or int(bool(out.lost))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = app.main(args=arguments, prog_name="benchmark", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -80,9 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except BrokenPipeError:  # the reader (head, less) has had enough
-        sys.stderr.close()
-        return 0
     return result if isinstance(result, int) else 0
 
 

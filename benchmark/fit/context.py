@@ -21,6 +21,7 @@ from benchmark.fit.curves.probes import Probes
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.randomness import seed_everything, undisturbed
 from benchmark.fit.runtime import Progress, Runtime
+from benchmark.fit.tensors import storable
 from benchmark.spec import FitSpec
 from benchmark.store.record import SAMPLES, CurvePoint
 from benchmark.store.store import CHECKPOINT
@@ -111,7 +112,11 @@ class WatchedContext(FitContext):
         seed_everything(self.seed("step", step))
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Keep the scalars and tell the display, ten times a second at most."""
+        """Keep the scalars and tell the display, ten times a second at most.
+
+        Raises TypeError for a value that is no number.
+        """
+        scalars = {str(name): _number(name, value, step) for name, value in scalars.items()}
         super().log(step, scalars)
         self._first_step = step if self._first_step is None else self._first_step
         now, done = time.monotonic(), step + 1
@@ -154,7 +159,11 @@ class WatchedContext(FitContext):
         if found.grid is not None:
             self._keep_grid(f"step-{step:06d}.png", found.grid)
         if selection != "last" and (self.best is None or value > self.best[0]):
-            self.best = (value, step, {key: tensor.clone() for key, tensor in method.state().items()})
+            self.best = (
+                value,
+                step,
+                {key: tensor.clone() for key, tensor in storable(method.state()).items()},
+            )
 
     def _keep_grid(self, name: str, content: bytes) -> None:
         """Keep a grid for the record; beside it at once, to be looked at while the fit runs."""
@@ -228,6 +237,13 @@ class WatchedContext(FitContext):
                 self.samples[grid.name] = grid.read_bytes()
         log.info("continuing after update %d", training["step"])
         return training
+
+
+def _number(name: object, value: object, step: int) -> float:
+    if not isinstance(value, str | bytes):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):
+            return float(value.detach() if isinstance(value, Tensor) else value)  # type: ignore[arg-type]
+    raise TypeError(f"ctx.log at update {step}: {name!r} is {' '.join(repr(value).split())[:60]}, no number")
 
 
 def _tell(ctx: WatchedContext, event: Progress) -> None:

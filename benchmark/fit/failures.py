@@ -5,26 +5,52 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import signal
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmark.fit.result import Interrupted
 from benchmark.store.record import Failure, FailureKind
 
 
-def describe_failure(error: Exception) -> Failure:
+def is_ours(error: BaseException, stop: Callable[[], bool]) -> bool:
+    """Whether an exception ends the run: the harness's own, or the user's Ctrl-C. Others are a plug-in's failure.
+
+    A KeyboardInterrupt that no signal explains (a run handles them, and `stop` knows) was raised by the plug-in.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return stop() or signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, Interrupted)
+
+
+def describe_failure(error: BaseException) -> Failure:
     """An exception as a result: its kind, one line, its traceback."""
     kind: FailureKind = "error"
     if isinstance(error, FloatingPointError):
         kind = "not-finite"
-    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(
+    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in words(
         error
     ):
         kind = "out-of-memory"  # on the CPU torch raises a plain RuntimeError
-    message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-    return Failure(kind=kind, message=message, traceback="".join(traceback.format_exception(error))[-8000:])
+    message = " ".join(f"{type(error).__name__}: {words(error)}".split())[:1000]
+    trace = "".join(traceback.format_exception(error))[-8000:]
+    return Failure(kind=kind, message=printable(message), traceback=printable(trace))
+
+
+def words(error: BaseException) -> str:
+    """What an exception says, also when it cannot say it."""
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - an exception of a plug-in may do anything
+        return f"(its text raises {type(second).__name__})"
+
+
+def printable(text: str) -> str:
+    """The same text with what UTF-8 has no form for, such as bytes of a file's name, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextlib.contextmanager

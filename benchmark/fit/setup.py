@@ -17,6 +17,7 @@ from benchmark.data.protocol import Protocol, Split
 from benchmark.fit.context import WatchedContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.failures import printable
 from benchmark.fit.frozen import Features, frozen_features
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, seed_stream
@@ -46,7 +47,9 @@ class OpenFit:
     def facts(self) -> dict[str, str | int | float]:
         """What the record says of the method and of what it was given, once it is trained."""
         data = {f"data_{key}": value for key, value in self.images.facts.items()}
-        return {**data, **self.method.facts(), **(self.features.facts if self.features else {})}
+        found = {**data, **self.method.facts(), **(self.features.facts if self.features else {})}
+        texts = {key: printable(value) if isinstance(value, str) else value for key, value in found.items()}
+        return {printable(str(key)): value for key, value in texts.items()}
 
 
 def open_fit(

@@ -12,22 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from benchmark import metrics, registry
 from benchmark.contracts import HashData, HashMethod
 from benchmark.data import audit, protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
+from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.context import WatchedContext, dismiss, equip
 from benchmark.fit.devices import device_title, resolve_precision
 from benchmark.fit.evaluator import health_flags, score
-from benchmark.fit.failures import captured_log, describe_failure
+from benchmark.fit.failures import captured_log, describe_failure, is_ours, printable, words
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import OpenFit, open_fit
-from benchmark.spec import FitSpec, Job
+from benchmark.fit.tensors import storable
+from benchmark.registry.contained import contained
+from benchmark.spec import FitSpec, Job, explain
 from benchmark.store.record import Artifacts, CurvePoint, ProtocolFacts, Record, Timings
 
 log = logging.getLogger(__name__)
@@ -51,42 +55,64 @@ def run_job(
 ) -> Outcome:
     """Train, encode and score one job.
 
-    Whatever goes wrong becomes a failed record with its kind and traceback; only `Interrupted` (after `stop`
-    turned true) and KeyboardInterrupt leave.
+    Whatever goes wrong, whatever a plug-in raises and changes of the process, becomes a failed record with its kind
+    and traceback; only `Interrupted` (after `stop` turned true) and the user's KeyboardInterrupt leave.
     """
     spec = job.fit
     started, text = _now(), io.StringIO()
     environment.reset_peak_memory()
-    with captured_log(text), isolated_generators():
-        try:
-            measured, artifacts = _measure(spec, data, runtime, workdir, progress, stop)
-        except (Interrupted, KeyboardInterrupt):
-            raise
-        except _Broken as broken:
-            measured, artifacts = _failed(spec, broken.error, broken.curve), broken.artifacts
-        except Exception as error:  # noqa: BLE001 - a failure is a result
-            measured, artifacts = _failed(spec, error), Artifacts()
+    with captured_log(text):
+        with isolated_generators(), contained() as changed:
+            measured, artifacts = _guarded(spec, data, runtime, workdir, progress, stop)
+        if changed:
+            log.warning(
+                "%s changed what belongs to the whole process: %s; it was put back", spec.method, changed
+            )
     precision = resolve_precision(spec.precision, runtime.device)
-    record = Record(
-        fit_id=spec.fit_id,
-        spec=spec,
-        source_digest=registry.find("methods", spec.method).digest,
-        command=runtime.command,
-        sweep=runtime.sweep,
-        started=started,
-        finished=_now(),
-        environment=environment.describe(device_title(runtime.device), precision, torch.get_num_threads()),
-        peak_memory_mib=environment.peak_memory_mib(),
-        **measured,
-    )
-    return Outcome(record, replace(artifacts, log=text.getvalue()))
+    told: dict[str, Any] = {
+        "fit_id": spec.fit_id,
+        "spec": spec,
+        "source_digest": registry.find("methods", spec.method).digest,
+        "command": printable(runtime.command),
+        "sweep": runtime.sweep,
+        "started": started,
+        "finished": _now(),
+        "environment": environment.describe(device_title(runtime.device), precision, torch.get_num_threads()),
+        "peak_memory_mib": environment.peak_memory_mib(),
+    }
+    try:
+        record = Record(**told, **measured)
+    except (
+        ValidationError
+    ) as error:  # what the method says of itself is none of the kinds that a record holds
+        failure = InputError(f"what {spec.method} reports cannot be recorded: {explain(error)}")
+        record, artifacts = Record(**told, **_failed(spec, failure)), Artifacts()
+    return Outcome(record, replace(artifacts, log=printable(text.getvalue())))
+
+
+def _guarded(
+    spec: FitSpec,
+    data: LoadedDataset,
+    runtime: Runtime,
+    workdir: Path | None,
+    progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> tuple[dict[str, Any], Artifacts]:
+    try:
+        return _measure(spec, data, runtime, workdir, progress, stop)
+    except _Broken as broken:
+        return _failed(spec, broken.error, broken.curve), broken.artifacts
+    except BaseException as error:
+        if is_ours(error, stop):
+            raise
+        return _failed(spec, error), Artifacts()
 
 
 class _Broken(Exception):
     """Training ended in `error`; its curve so far and, when every value is finite, its state are kept."""
 
-    def __init__(self, error: Exception, method: HashMethod, ctx: WatchedContext) -> None:
-        super().__init__(str(error))
+    def __init__(self, error: BaseException, method: HashMethod, ctx: WatchedContext) -> None:
+        super().__init__(words(error))
         self.error, self.curve = error, tuple(ctx.curve)
         rows = [{"step": step, **scalars} for step, scalars in ctx.scalars]
         self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=ctx.samples)
@@ -95,14 +121,14 @@ class _Broken(Exception):
 def _last_good(method: HashMethod) -> dict[str, torch.Tensor]:
     """The method's state, or nothing when it has none yet or holds a value that is not finite."""
     try:
-        state = dict(method.state())
+        state = storable(method.state())
         return state if all(bool(torch.isfinite(tensor).all()) for tensor in state.values()) else {}
     except Exception:  # noqa: BLE001 - a method that broke may not have built what `state` reads
         return {}
 
 
-def _failed(spec: FitSpec, error: Exception, curve: tuple[CurvePoint, ...] = ()) -> dict[str, Any]:
-    log.error("%s failed: %s", spec.label, error)
+def _failed(spec: FitSpec, error: BaseException, curve: tuple[CurvePoint, ...] = ()) -> dict[str, Any]:
+    log.error("%s failed: %s", spec.label, words(error))
     return {"state": "failed", "failure": describe_failure(error), "curve": curve}
 
 
@@ -123,9 +149,9 @@ def _measure(
     clock.lap("load")
     try:
         _train(method, training, ctx)
-    except Interrupted:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        if is_ours(error, stop):
+            raise
         raise _Broken(error, method, ctx) from error
     clock.lap("train")
     progress(Progress("encode"))
@@ -149,7 +175,9 @@ def _measure(
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
     }
     curve = [{"step": step, **scalars} for step, scalars in ctx.scalars]
-    return measured, Artifacts(codes=codes, weights=method.state(), curve=curve, samples=ctx.samples)
+    return measured, Artifacts(
+        codes=codes, weights=storable(method.state()), curve=curve, samples=ctx.samples
+    )
 
 
 def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:

@@ -17,12 +17,13 @@ from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
-from benchmark.fit.failures import captured_log, describe_failure
+from benchmark.fit.failures import captured_log, describe_failure, is_ours, words
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import open_fit
 from benchmark.fit.views import Bench, evaluate_views
+from benchmark.registry.contained import contained
 from benchmark.spec import FitSpec, Job
 from benchmark.spec.views import parse_view
 from benchmark.store.record import Artifacts, Record
@@ -53,7 +54,7 @@ def revisit(
     record, text = store.get(job.fit), io.StringIO()
     if record is None or record.state != "done":
         raise InputError(f"{job.fit.label} ({job.fit.fit_id}) has no finished record to add views to")
-    with captured_log(text), isolated_generators():
+    with captured_log(text), isolated_generators(), contained():
         try:
             bench = _bench(record, data, others, runtime, store, data_root)
             views = [parse_view(view.name) for view in job.views]
@@ -64,10 +65,10 @@ def revisit(
                     raise Interrupted(job.fit.label)
 
             measured = evaluate_views(bench, views, tell)
-        except (Interrupted, KeyboardInterrupt):
-            raise
-        except Exception as error:  # noqa: BLE001 - a failure is a result
-            log.error("views of %s failed: %s", job.fit.label, error)
+        except BaseException as error:
+            if is_ours(error, stop):
+                raise
+            log.error("views of %s failed: %s", job.fit.label, words(error))
             failure = describe_failure(error)
             return Outcome(record.model_copy(update={"state": "failed", "failure": failure}), Artifacts())
     when = datetime.now(UTC).isoformat(timespec="seconds")

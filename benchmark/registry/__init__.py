@@ -17,6 +17,7 @@ from typing import Any
 from benchmark.contracts import HashDataset, HashMethod, Params, Task
 from benchmark.errors import InputError, unknown
 from benchmark.registry.catalogue import catalogue, refresh
+from benchmark.registry.contained import contained
 from benchmark.registry.declared import declared, from_declaration, open_declared
 from benchmark.registry.entry import GROUPS, KINDS, NOUN, Entry, Kind
 from benchmark.registry.former_names import former_names
@@ -42,6 +43,7 @@ __all__ = [
     "names",
     "refresh",
     "stale_fits",
+    "unsupported",
 ]
 
 
@@ -88,6 +90,17 @@ def method_class(name: str) -> type[HashMethod]:
     return cls
 
 
+def unsupported(name: str, task: Task) -> str:
+    """Why a method cannot run a task, in its own words; empty when it can. A `supports` that fails is a reason."""
+    cls = method_class(name)
+    try:
+        with contained():
+            reason = cls.supports(task)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may do anything
+        return " ".join(f"its supports() raised {type(error).__name__}: {error}".split())[:300]
+    return " ".join(str(reason).split()) if reason else ""
+
+
 def method_params(name: str, values: dict[str, Any]) -> Params:
     """A method's parameters from its preset and `values`.
 
@@ -132,10 +145,10 @@ def check_weights(task: Task) -> None:
 
 def _load(entry: Entry, base: type) -> Any:
     try:
-        with former_names(entry.origin):
+        with former_names(entry.origin), contained():
             module = importlib.import_module(entry.module)
         loaded = functools.reduce(getattr, entry.qualname.split("."), module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{NOUN[entry.kind]} {entry.name!r} ({entry.origin}) cannot be imported: {error}"
         ) from error

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.contracts import DatasetInfo, MethodInfo, Params
+from benchmark.registry.contained import contained
 from benchmark.registry.digests import former_digests, plugin_digest
 from benchmark.registry.entry import BASE, KINDS, Entry, Kind
 from benchmark.registry.former_names import former_names
@@ -35,7 +36,7 @@ def scan() -> tuple[Entry, ...]:
 def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> list[Entry]:
     broken = Entry(kind, name.split(".")[-1].replace("_", "-"), name, "", origin)
     try:
-        with former_names(origin):
+        with former_names(origin), contained():
             module = importlib.import_module(name)
         classes = list(_classes(kind, module, attribute))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed

@@ -45,7 +45,7 @@ class Claims:
     """The claims of one driver on one results folder. A context manager: a thread renews them inside it."""
 
     def __init__(self, root: Path, *, beat: float = BEAT, stale: float = STALE) -> None:
-        self._folder = root / "claims"
+        self._folder = (root / "claims").absolute()  # a method may change the working folder meanwhile
         self._beat, self._stale = beat, stale
         self.token = uuid.uuid4().hex
         self._held: set[str] = set()

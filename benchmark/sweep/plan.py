@@ -149,7 +149,7 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
     task = info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head)
     if spec.frozen:  # supports() is asked about what the method will be given
         task = info.as_vectors(registry.backbone_features(task)).task(spec.bits, "", "", head=spec.head)
-    return registry.method_class(spec.method).supports(task) or ""
+    return registry.unsupported(spec.method, task)
 
 
 def _cell(

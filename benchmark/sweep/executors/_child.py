@@ -8,9 +8,11 @@ import pickle
 import queue
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from benchmark.files.streams import patient_streams
 from benchmark.sweep.executors.base import Link, describe
 from benchmark.sweep.executors.crew import Message
 
@@ -35,6 +37,11 @@ def main(connection: Connection) -> None:
         with sending:
             connection.send_bytes(content)
 
+    with patient_streams():
+        _work(todo, send, stop)
+
+
+def _work(todo: queue.Queue[bytes], send: Callable[[Message], None], stop: threading.Event) -> None:
     function = _load(todo.get())
     link = Link(lambda event: send(Message("event", event)), stop.is_set)
     while True:
@@ -45,7 +52,7 @@ def main(connection: Connection) -> None:
             send(Message("value", function(pickle.loads(item), link)))  # noqa: S301 - our own driver's bytes
         except (BrokenPipeError, ConnectionError):
             os._exit(1)
-        except Exception as error:  # noqa: BLE001 - an item never raises out of the executor
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an item never raises out of the executor
             send(Message("error", *describe(error)))
 
 

@@ -28,7 +28,7 @@ class Serial:
             watch.started(item)
             try:
                 value = function(item, Link(_teller(watch, item), watch.stopping))
-            except Exception as error:  # noqa: BLE001 - an item never raises out of the executor
+            except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an item never raises out of the executor
                 message, trace = describe(error)
                 yield Outcome(item, failure="error", message=message, trace=trace)
             else:

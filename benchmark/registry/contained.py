@@ -1,0 +1,176 @@
+"""What a plug-in changes of the process while its code runs is put back: the next fit must not be another one."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import locale
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class _Part(NamedTuple):
+    """One thing that belongs to the whole process. `get` gives its value, `put` sets one."""
+
+    name: str
+    get: Callable[[], Any]
+    put: Callable[[Any], Any]
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[list[str]]:
+    """Restore the process's state after the code inside, also when it raises.
+
+    Yields a list; afterwards it names what had been changed. What cannot be put back: patched modules, threads and
+    processes left running, open files, torch's number of inter-operation threads.
+    """
+    changed: list[str] = []
+    before = [(part, part.get()) for part in _parts()]
+    try:
+        yield changed
+    finally:
+        for part, value in before:
+            with contextlib.suppress(Exception):  # one thing that cannot be put back leaves the others
+                if part.get() != value:
+                    changed.append(part.name)
+                    part.put(value)
+
+
+def _parts() -> list[_Part]:
+    return [
+        _Part("working folder", _folder, os.chdir),
+        _Part("environment variables", lambda: dict(os.environ), _put_environment),
+        _Part("umask", _umask, os.umask),
+        _Part("import path", lambda: list(sys.path), lambda value: sys.path.__setitem__(slice(None), value)),
+        _Part("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+        _Part("standard output", lambda: (sys.stdout, sys.stderr), _put_streams),
+        _Part("garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+        _Part("logging", _logging, _put_logging),
+        _Part(
+            "locale", lambda: locale.setlocale(locale.LC_ALL), lambda v: locale.setlocale(locale.LC_ALL, v)
+        ),
+        _Part("numpy's error handling", np.geterr, lambda value: np.seterr(**value)),
+        _Part("numpy's print options", _print_options, lambda value: np.set_printoptions(**dict(value))),
+        *_signals(),
+        *(_torch_parts() if "torch" in sys.modules else ()),
+    ]
+
+
+def _torch_parts() -> Iterator[_Part]:
+    import torch
+
+    yield _Part("torch's default type", torch.get_default_dtype, torch.set_default_dtype)
+    yield _Part("torch's default device", torch.get_default_device, _put_device)
+    yield _Part("torch's gradients", torch.is_grad_enabled, torch.set_grad_enabled)
+    yield _Part("torch's threads", torch.get_num_threads, torch.set_num_threads)
+    yield _Part("torch's anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly)
+    yield _Part("torch's precision of products", torch.get_float32_matmul_precision, _put_precision)
+    yield _Part(
+        "torch's deterministic algorithms",
+        lambda: (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+    )
+    for device in ("cpu", "cuda"):
+        yield _Part(f"autocast on {device}", partial(_autocast, device), partial(_put_autocast, device))
+    for name in ("enabled", "benchmark", "deterministic"):
+        cudnn = torch.backends.cudnn
+        yield _Part(f"cuDNN's {name}", partial(getattr, cudnn, name), partial(setattr, cudnn, name))
+
+
+def _autocast(device: str) -> tuple[bool, Any]:
+    import torch
+
+    return torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
+
+def _put_autocast(device: str, value: tuple[bool, Any]) -> None:
+    import torch
+
+    torch.set_autocast_enabled(device, value[0])
+    torch.set_autocast_dtype(device, value[1])
+
+
+def _signals() -> Iterator[_Part]:
+    """Handlers and timers; only the main thread can set them."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGCHLD"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not None:
+            handler = partial(signal.getsignal, number)
+            yield _Part(f"handler of {name}", handler, partial(signal.signal, number))
+    if hasattr(signal, "setitimer"):
+        yield _Part("alarm", _alarm_runs, _stop_alarm)
+
+
+def _alarm_runs() -> bool:
+    return signal.getitimer(signal.ITIMER_REAL)[0] > 0
+
+
+def _stop_alarm(ran_before: bool) -> None:
+    if not ran_before:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+def _umask() -> int:
+    value = os.umask(0o77)  # it can only be read by setting it
+    os.umask(value)
+    return value
+
+
+def _put_environment(value: dict[str, str]) -> None:
+    for name in [name for name in os.environ if name not in value]:
+        del os.environ[name]
+    os.environ.update(value)
+
+
+def _put_streams(value: tuple[Any, Any]) -> None:
+    sys.stdout, sys.stderr = value
+
+
+def _logging() -> tuple[int, int, list[logging.Handler]]:
+    root = logging.getLogger()
+    return root.level, logging.root.manager.disable, list(root.handlers)
+
+
+def _put_logging(value: tuple[int, int, list[logging.Handler]]) -> None:
+    root = logging.getLogger()
+    root.setLevel(value[0])
+    logging.disable(value[1])
+    root.handlers[:] = value[2]
+
+
+def _print_options() -> list[tuple[str, Any]]:
+    return sorted(np.get_printoptions().items())
+
+
+def _put_device(value: Any) -> None:
+    import torch
+
+    torch.set_default_device(None)
+    if torch.get_default_device() != value:
+        torch.set_default_device(value)
+
+
+def _put_precision(value: str) -> None:
+    import torch
+
+    torch.set_float32_matmul_precision(value)
