@@ -20,7 +20,7 @@ class Patient(io.TextIOBase):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.failure: Exception | None = None
-        with contextlib.suppress(AttributeError, ValueError, io.UnsupportedOperation):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # no text stream, or one that cannot
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
