@@ -198,7 +198,7 @@ def plain_dnnh(u, u0, y, m):
 def plain_dsdh(u, u0, y, m):
     codes = m.buffers["codes"].numpy()
     gap = sum((u[i, k] - codes[i, k]) ** 2 for i in range(N) for k in range(K))
-    return likelihood(u, y) + 55 / N * gap / N
+    return likelihood(u, y) + 55 / 5000 * gap / N  # the paper's eta, at the paper's 5,000 training images
 
 
 def plain_adsh(u, u0, y, m):
