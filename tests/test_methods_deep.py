@@ -23,8 +23,6 @@ from benchmark.methods.greedyhash_u import GreedyHashU
 
 pytestmark = pytest.mark.processor
 
-pytestmark = pytest.mark.processor
-
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -78,6 +76,32 @@ def test_the_database_step_of_adsh_lowers_its_objective_and_ends_where_no_bit_he
         flipped = codes.clone()
         flipped[i, k] *= -1
         assert adsh_objective(flipped, u, target, rows, 2.0) >= values[-1] - 1e-9
+
+
+def test_the_sample_of_adsh_is_drawn_at_random_from_all_images_of_the_round() -> None:
+    """The release permutes the database before it takes `num_samples` (ADSH_CIFAR_10.py), whatever its order."""
+    data = tiny.single(8)
+    order = data.labels.argmax(dim=1).argsort(stable=True)  # a set sorted by class, as folders of images are
+    data = HashData(data.task, data.images[order], data.labels[order], data.unlabelled)
+    method = adsh.ADSH(adsh.ADSHParams(rounds=2, sample=40))
+    drawn: list[Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def spy(codes: Tensor, u: Tensor, target: Tensor, rows: Tensor, gamma: float) -> Tensor:
+            drawn.append(rows)
+            return codes
+
+        patch.setattr(adsh, "database_step", spy)
+        method.fit(data, context(data.task, 10))
+    assert [len(rows.unique()) for rows in drawn] == [40, 40]
+    for rows in drawn:
+        assert data.labels[rows].any(dim=0).all()  # the first forty are of the first class alone
+    assert set(drawn[0].tolist()) != set(drawn[1].tolist())
+
+
+def test_the_optimiser_of_adsh_has_no_momentum() -> None:
+    """As in the release: optim.SGD(parameters, lr, weight_decay), whose momentum is 0."""
+    assert adsh.ADSH.paper_recipe.momentum == 0
 
 
 def test_the_ratio_of_adsh_counts_all_ordered_pairs() -> None:
