@@ -13,7 +13,6 @@ from benchmark.methods._discrete import classifier_step, coordinate_step, random
 from benchmark.methods._pairs import masked_mean, pair_likelihood
 from benchmark.methods._stepwise import Batch, Recipe
 
-
 #: Training images of the paper's own experiments (CIFAR-10, 500 a class), to which its eta = 55 belongs.
 PAPER_IMAGES = 5000
 

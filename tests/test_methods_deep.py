@@ -200,6 +200,55 @@ def test_csq_takes_hadamard_centres_where_they_exist(bits: int) -> None:
     assert orthogonal == (bits == 16)
 
 
+@pytest.mark.parametrize(("classes", "bits", "least"), [(100, 16, 4), (80, 16, 4), (100, 12, 3), (100, 8, 1)])
+def test_no_two_classes_of_csq_share_a_centre(classes: int, bits: int, least: int) -> None:
+    """K/4 apart, or as far as so many rows go; the release accepts its random centres at 20 of 64 bits."""
+    data = tiny.single(bits)
+    many = HashData(Task(bits, classes, 1, 16, 16, False), data.images, data.labels, data.unlabelled)
+    for seed in range(12):
+        method = csq.CSQ()
+        method.ctx = CheckContext(task=many.task, device=torch.device("cpu"), root_seed=seed)
+        method.buffers = {}
+        method.begin(many)
+        assert _centres.minimum_distance(method.buffers["centres"]) >= least
+
+
+def test_good_centres_are_those_of_earlier_versions() -> None:
+    """Only rows that are too near are drawn again: runs whose first draw was good keep their centres."""
+    for seed in range(5):
+        g = generator(seed)
+        flips = _centres.bernoulli(1, 16, g).T
+        signed = (_centres.hadamard(16) * flips)[torch.randperm(16, generator=g)]
+        assert torch.equal(_centres.hadamard_centres(32, 16, generator(seed)), torch.cat([signed, -signed]))
+        assert torch.equal(
+            _centres.bernoulli_centres(20, 48, generator(seed)), _centres.bernoulli(20, 48, generator(seed))
+        )
+
+
+@pytest.mark.parametrize(
+    "draw", [_centres.bernoulli_centres, _centres.balanced_centres, _centres.hadamard_centres]
+)
+def test_more_classes_than_codes_are_refused_in_one_line(draw: Any) -> None:
+    with pytest.raises(
+        InputError, match="20 centres of 4 bits cannot be drawn 1 or more bits apart; take more bits"
+    ):
+        draw(20, 4, generator())
+
+
+def test_csq_with_its_papers_optimiser_has_the_hidden_layers_and_rates_of_the_release() -> None:
+    """network.py: fc1, ReLU, fc2, ReLU, fc3; options.py: multi_lr 0.01; AlexNet commands: lambda2 0.001."""
+    method, _ = assembled(csq.CSQ(csq.CSQParams(recipe="paper")), 16)
+    layers = [part for part in method.networks["hash"].modules() if isinstance(part, torch.nn.Linear)]
+    size = method.networks["hash"].backbone.features
+    assert [(part.in_features, part.out_features) for part in layers] == [
+        (size, size),
+        (size, size),
+        (size, 16),
+    ]
+    assert method.recipe().backbone_factor == 0.01
+    assert method.params.lambda_ == 1e-3
+
+
 # ---- quantisers --------------------------------------------------------------------------------
 
 

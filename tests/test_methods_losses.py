@@ -306,7 +306,7 @@ def plain_csq(u, u0, y, m):
         for k in range(K):
             p, q = (h[i, k] + 1) / 2, (t[i, k] + 1) / 2
             entropy -= q * math.log(p) + (1 - q) * math.log(1 - p)
-    return entropy / (N * K) + 1e-4 * every(h, lambda a: (abs(a) - 1) ** 2)
+    return entropy / (N * K) + 1e-3 * every(h, lambda a: (abs(a) - 1) ** 2)
 
 
 def plain_dpn(u, u0, y, m):
