@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark import registry
 from benchmark.authoring.conformance import data as tiny
 from benchmark.authoring.conformance.lab import CheckContext
 from benchmark.contracts import HashData, Task
 from benchmark.errors import InputError
-from benchmark.methods import _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
-from benchmark.methods._backbones import build_backbone
+from benchmark.methods import _backbones, _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
+from benchmark.methods._backbones import Pixels, build_backbone
 from benchmark.methods._pairs import pair_likelihood, similarity
-from benchmark.methods._stepwise import StepwiseMethod
+from benchmark.methods._stepwise import Recipe, StepwiseMethod
 from benchmark.methods._unsupervised import UnsupervisedMethod
+from benchmark.methods.cibhash import CIBHash
 from benchmark.methods.greedyhash_u import GreedyHashU
 
 pytestmark = pytest.mark.processor
@@ -396,6 +399,61 @@ def test_unsupervised_methods_never_see_a_label_and_use_all_images() -> None:
     )
     other.fit(shifted, context(data.task, 2))
     assert all(torch.equal(value, other.state()[key]) for key, value in spy.state().items())
+
+
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_the_encoder_of_cibhash_is_the_releases(recipe: str) -> None:
+    """CIBHash.py: Linear(features, 1024), ReLU, Linear(1024, bits) on frozen features."""
+    method, data = assembled(CIBHash(CIBHash.Params(recipe=recipe)), 16)
+    network = method.networks["hash"]
+    layers = [part for part in network.modules() if isinstance(part, torch.nn.Linear | torch.nn.ReLU)]
+    sizes = [(part.in_features, part.out_features) for part in layers if isinstance(part, torch.nn.Linear)]
+    assert sizes == [(network.backbone.features, 1024), (1024, 16)]
+    assert [type(part).__name__ for part in layers] == ["Linear", "ReLU", "Linear"]
+    method._calibrate(data)
+    outputs = method.encode(data.images)
+    assert outputs.mean(dim=0).abs().max() < 1e-4
+    torch.testing.assert_close(outputs.std(dim=0), torch.full((16,), 0.1), rtol=1e-3, atol=1e-4)
+
+
+FROZEN = [
+    cls
+    for name in sorted(registry.names("methods"))
+    if getattr(cls := registry.method_class(name), "paper_recipe", Recipe()).backbone_factor == 0
+]
+
+
+class Normalised(Pixels):
+    """Pixels after batch normalisation and dropout: a backbone with running statistics, quick to run."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.norm, self.dropout = torch.nn.BatchNorm1d(self.features), torch.nn.Dropout(0.5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.dropout(self.norm(images.flatten(1)))
+
+
+@pytest.mark.parametrize("cls", FROZEN, ids=lambda cls: cls.info.name)
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_a_frozen_backbone_keeps_its_statistics(
+    cls: type[StepwiseMethod], recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen: neither a weight nor a running statistic moves. Trained from nothing, both do."""
+    monkeypatch.setitem(_backbones.BACKBONES, "normalised", Normalised)
+    data = tiny.single(8)
+    task = dataclasses.replace(data.task, backbone="normalised")
+    data = HashData(task, data.images, data.labels, data.unlabelled)
+    method = cls(cls.Params(recipe=recipe))
+    method.fit(data, context(task, 3))
+    kept = dict(method.networks["hash"].backbone.named_buffers())
+    fresh = torch.nn.BatchNorm1d(256)
+    moved = [name for name, value in fresh.named_buffers() if not torch.equal(value, kept[f"norm.{name}"])]
+    assert moved == ([] if recipe == "paper" else ["running_mean", "running_var", "num_batches_tracked"])
+
+
+def test_there_are_methods_with_a_frozen_backbone() -> None:
+    assert {cls.info.name for cls in FROZEN} == {"bihalf-u", "cibhash", "greedyhash-u"}
 
 
 # ---- backbones ---------------------------------------------------------------------------------

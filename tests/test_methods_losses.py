@@ -280,11 +280,12 @@ def plain_cibhash(u, u0, y, m):
         logits = {j: cos(codes[i], codes[j]) / 0.3 for j in range(N) if j != i}
         total += math.log(sum(math.exp(z) for z in logits.values())) - logits[(i + half) % N]
     divergence = 0.0
-    for i in range(half):
-        for a, b in zip(u[i], u[i + half]):
+    for i in range(
+        N
+    ):  # CIBHash.py: (compute_kl(p_i, p_j) + compute_kl(p_j, p_i)) / 2, the second one detached
+        for a, b in zip(u[i], u0[(i + half) % N]):
             p, q = sig(a), sig(b)
-            divergence += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-            divergence += q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+            divergence += (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))) / 2
     return total / N + 1e-3 * divergence / half
 
 
