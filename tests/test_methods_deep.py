@@ -16,7 +16,19 @@ from benchmark.authoring.conformance import data as tiny
 from benchmark.authoring.conformance.lab import CheckContext
 from benchmark.contracts import HashData, Task
 from benchmark.errors import InputError
-from benchmark.methods import _backbones, _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
+from benchmark.methods import (
+    _backbones,
+    _centres,
+    _quantisers,
+    adsh,
+    csq,
+    dfh,
+    dnnh,
+    dpsh,
+    dsdh,
+    hswd,
+    orthohash,
+)
 from benchmark.methods._backbones import Pixels, build_backbone
 from benchmark.methods._pairs import pair_likelihood, similarity
 from benchmark.methods._stepwise import Recipe, StepwiseMethod
@@ -374,6 +386,18 @@ def test_a_whole_set_method_survives_resume(cls: type[StepwiseMethod], params: d
         assert torch.equal(value, resumed.state()[key]), key
     for key, value in straight.buffers.items():
         assert torch.equal(value, resumed.buffers[key]), key
+
+
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_the_slices_of_dnnh_learn_with_either_optimiser(recipe: str) -> None:
+    """They are an ordinary layer in the paper. With 1 / sqrt(2,048) outside of its weights SGD moved
+    them by 6e-5 of their norm in place of 9e-3.
+    """
+    method, data = assembled(dnnh.DNNH(dnnh.DNNHParams(recipe=recipe)), 16)
+    before = method.networks["hash"].features.weight.detach().clone()
+    method.fit(data, context(data.task, 20))
+    after = method.networks["hash"].features.weight.detach()
+    assert float((after - before).norm() / before.norm()) > 1e-3
 
 
 # ---- unsupervised ------------------------------------------------------------------------------
