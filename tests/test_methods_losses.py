@@ -91,7 +91,8 @@ def plain_dpsh(u, u0, y, m):
 
 
 def plain_dhn(u, u0, y, m):
-    return likelihood(u, y) + 0.1 * every(u, lambda a: math.log(math.cosh(abs(a) - 1)))
+    h = np.tanh(u)  # the paper's hash layer (fch) and DeepHash's AlexNet end in tanh
+    return likelihood(h, y) + 0.1 * every(h, lambda a: math.log(math.cosh(abs(a) - 1)))
 
 
 def plain_dbdh(u, u0, y, m):
