@@ -31,21 +31,29 @@ class HiddenHashNetwork(CalibratedNetwork):
             layers.insert(2, nn.Dropout(dropout))
         self.hidden = nn.Sequential(*layers)
         self.head = nn.Linear(cast(nn.Linear, layers[-2]).out_features, task.bits)
+        nn.init.zeros_(self.head.bias)
         self.register_buffer("centre", torch.zeros(size))
+        self.register_buffer("middle", torch.zeros(self.head.in_features))
         self.centre: Tensor
+        self.middle: Tensor
 
     @torch.no_grad()
     def calibrate(self, images: Tensor, spread: float) -> None:
-        """Centre the features, and scale and shift the fresh hash layer: outputs get mean 0, deviation `spread`."""
+        """Centre the features and the last hidden layer, scale the fresh hash layer: mean 0, deviation `spread`.
+
+        Rectified values are all positive: not centred, every update moves all outputs of a bit together.
+        """
         training = self.training
         self.eval()
         features = torch.cat([self.backbone(part).float() for part in images.split(CHUNK)])
         self.centre.copy_(features.mean(dim=0))
         hidden = self.hidden(features - self.centre)
-        self.head.weight.mul_(spread / self.head(hidden).std(dim=0).clamp(min=1e-6)[:, None])
-        self.head.bias.sub_(self.head(hidden).mean(dim=0))
+        self.middle.copy_(hidden.mean(dim=0))
+        outputs = self.head(hidden - self.middle)
+        self.head.weight.mul_(spread / outputs.std(dim=0).clamp(min=1e-6)[:, None])
         self.train(training)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, channels, height, width) in [-1, 1] to outputs (n, bits), not squashed."""
-        return cast(Tensor, self.head(self.hidden(self.backbone(images) - self.centre)))
+        hidden = self.hidden(self.backbone(images) - self.centre)
+        return cast(Tensor, self.head(hidden - self.middle))
