@@ -22,25 +22,32 @@ def hadamard(size: int) -> Tensor:
     return matrix
 
 
-def hadamard_centres(classes: int, bits: int, generator: torch.Generator, shuffled: bool = True) -> Tensor:
-    """Rows of [H; -H] as centres (classes, bits); classes beyond 2 * bits get balanced random rows.
+def hadamard_centres(
+    classes: int, bits: int, generator: torch.Generator, shuffled: bool = True, distance: int = 1
+) -> Tensor:
+    """Rows of [H; -H] as centres (classes, bits), K/2 apart; classes beyond 2 * bits get balanced random rows, each
+    drawn again until it is at least `distance` from all before. Raises InputError where so many do not fit.
 
     The published order (`shuffled` False) takes the first rows: column 0 is then constant, and for few classes
     the columns repeat (16-row patterns four times over at 64 bits). Shuffling takes random rows of H with
     random signs instead, which keeps every distance at K/2; -H follows once H is used up.
     """
     matrix = hadamard(bits)
-    if not shuffled:
-        rows = torch.cat([matrix, -matrix])[:classes]
-        return _fill(rows, classes, bits, generator)
+
+    def row(count: int) -> Tensor:
+        return _balanced(count, bits, generator, 0.5)
 
     def draw() -> Tensor:
-        flips = bernoulli(1, bits, generator).T
-        order = torch.randperm(bits, generator=generator)
-        signed = (matrix * flips)[order]
-        return _fill(torch.cat([signed, -signed])[:classes], classes, bits, generator)
+        signed = matrix
+        if shuffled:
+            flips = bernoulli(1, bits, generator).T
+            order = torch.randperm(bits, generator=generator)
+            signed = (matrix * flips)[order]
+        rows = torch.cat([signed, -signed])[:classes]
+        return torch.cat([rows, row(classes - len(rows))]) if len(rows) < classes else rows
 
-    return _first(draw, _no_constant_bit)
+    rows = _first(draw, _no_constant_bit) if shuffled else draw()
+    return _apart(rows, distance, row)
 
 
 def bernoulli(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -48,21 +55,37 @@ def bernoulli(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return torch.randint(0, 2, (rows, columns), generator=generator).float() * 2 - 1
 
 
-def bernoulli_centres(classes: int, bits: int, generator: torch.Generator) -> Tensor:
-    """Fair random centres, redrawn while two classes share one or (with two classes or more) a bit is constant.
+def bernoulli_centres(classes: int, bits: int, generator: torch.Generator, distance: int = 1) -> Tensor:
+    """Fair random centres at least `distance` apart (1: no two classes share one), redrawn while a bit is constant.
 
-    Where K is too small for that (2^K < classes), the last draw stands.
+    Two or three classes may keep a constant bit. Raises InputError where so many centres do not fit.
     """
-    return _first(lambda: bernoulli(classes, bits, generator), _well_spread)
+
+    def draw(count: int = classes) -> Tensor:
+        return bernoulli(count, bits, generator)
+
+    for _ in range(_REDRAWS + 1):
+        rows = draw()
+        if _well_spread(rows):
+            rows = _apart(rows, distance, draw)
+            if _no_constant_bit(rows):
+                return rows
+    return _apart(rows, distance, draw)
 
 
-def balanced_centres(classes: int, bits: int, generator: torch.Generator, share: float = 0.5) -> Tensor:
-    """Centres with exactly floor(share * K) entries -1, the farthest-spread of 20 draws (CSQ's own fallback)."""
+def balanced_centres(
+    classes: int, bits: int, generator: torch.Generator, share: float = 0.5, distance: int = 1
+) -> Tensor:
+    """Centres with exactly floor(share * K) entries -1, the farthest-spread of 20 draws (CSQ's own fallback).
 
-    def draw() -> Tensor:
-        return _balanced(classes, bits, generator, share)
+    At least `distance` apart. Raises InputError where so many do not fit.
+    """
 
-    return max((draw() for _ in range(20)), key=lambda rows: (_well_spread(rows), minimum_distance(rows)))
+    def draw(count: int = classes) -> Tensor:
+        return _balanced(count, bits, generator, share)
+
+    best = max((draw() for _ in range(20)), key=lambda rows: (_well_spread(rows), minimum_distance(rows)))
+    return _apart(best, distance, draw)
 
 
 def spread_centres(classes: int, bits: int, generator: torch.Generator, tries: int = 10_000) -> Tensor:
@@ -106,9 +129,25 @@ def image_targets(labels: Tensor, centres: Tensor, ties: Tensor) -> Tensor:
     return torch.where(summed == 0, ties.expand_as(summed), summed.sign())
 
 
-def _fill(rows: Tensor, classes: int, bits: int, generator: torch.Generator) -> Tensor:
-    missing = classes - len(rows)
-    return torch.cat([rows, _balanced(missing, bits, generator, 0.5)]) if missing > 0 else rows
+def _apart(rows: Tensor, distance: int, draw: Callable[[int], Tensor], block: int = 500) -> Tensor:
+    """`rows` with each that is nearer than `distance` to an earlier one replaced by a drawn one that is not.
+
+    `draw` gives that many candidate rows. Good rows stay, and nothing is drawn when all are good.
+    """
+    bits, kept = rows.shape[1], rows.clone()
+
+    def far(some: Tensor, count: int) -> Tensor:
+        return ((bits - some @ kept[:count].T) / 2).amin(dim=1) >= distance
+
+    for i in range(1, len(rows) if minimum_distance(rows) < distance else 0):
+        tries, candidates = 0, kept[i : i + 1]
+        while not (good := far(candidates, i)).any():
+            if tries >= _REDRAWS * 10:
+                count = f"{len(rows)} centres of {bits} bits"
+                raise InputError(f"{count} cannot be drawn {distance} or more bits apart; take more bits")
+            candidates, tries = draw(block), tries + block
+        kept[i] = candidates[good][0]
+    return kept
 
 
 def _balanced(classes: int, bits: int, generator: torch.Generator, share: float) -> Tensor:

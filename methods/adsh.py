@@ -17,7 +17,7 @@ from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, StepwiseP
 
 class ADSHParams(StepwiseParams):
     """gamma: weight of |v_i - tanh(u_i)|^2; `rounds` of network training and discrete step, spread over the
-    budget; `sample`: the most images of a round that the discrete step uses.
+    budget; `sample`: the most images of a round that the discrete step uses, drawn at random.
     """
 
     gamma: float = Field(default=200.0, ge=0)
@@ -31,7 +31,7 @@ class ADSH(StepwiseMethod):
     V in {-1, 1} are free codes of the database, here of the labelled training set alone: images that are searched
     are encoded by the network like any other (the release ranks by V, learnt from every database label, which
     is no comparable number). S is 1 for similar and -r for dissimilar pairs, r = similar / dissimilar pairs.
-    O is what a round's batches visit; after each round V is solved for bit by bit.
+    O is what a round's batches visit, or `sample` of it drawn anew each round; then V is solved for bit by bit.
     """
 
     info = MethodInfo(
@@ -40,14 +40,15 @@ class ADSH(StepwiseMethod):
         paper="Asymmetric Deep Supervised Hashing",
         year=2018,
         venue="AAAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pairwise",
     )
     Params = ADSHParams
     params: ADSHParams
+    #: The release's SGD has no momentum.
     paper_recipe: ClassVar[Recipe] = Recipe(
-        optimizer="sgd", lr=1e-3, weight_decay=5e-4, schedule="steps", drops=5.0, decay=0.1
+        optimizer="sgd", lr=1e-3, momentum=0.0, weight_decay=5e-4, schedule="steps", drops=5.0, decay=0.1
     )
     set_labels: Tensor
 
@@ -63,7 +64,7 @@ class ADSH(StepwiseMethod):
         """One update; at the end of a round, the discrete step over the images that it visited."""
         scalars = super().step(batch)
         if (batch.step + 1) % self.per_round == 0:
-            self.solve_codes()
+            self.solve_codes(batch.step)
         return scalars
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -83,9 +84,12 @@ class ADSH(StepwiseMethod):
         similar = similarity(labels, self.set_labels)
         return similar - self.ratio * (1 - similar)
 
-    def solve_codes(self) -> None:
-        """The discrete step over the images seen in this round (at most `sample`), then a new round."""
-        rows = self.buffers["seen"].nonzero()[:, 0][: self.params.sample]
+    def solve_codes(self, step: int) -> None:
+        """The discrete step over images seen in this round, at most `sample` drawn for `step`; then a new round."""
+        rows = self.buffers["seen"].nonzero()[:, 0]
+        if len(rows) > self.params.sample:  # not the first ones: of a set sorted by class those miss classes
+            order = torch.randperm(len(rows), generator=self.ctx.generator("sample", step))
+            rows = rows[order[: self.params.sample].to(rows.device)]
         u = self.buffers["outputs"][rows]
         target = self.target(self.set_labels[rows])
         self.buffers["codes"] = database_step(self.buffers["codes"], u, target, rows, self.params.gamma)

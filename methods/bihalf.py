@@ -31,14 +31,14 @@ class BiHalf(StepwiseMethod):
         paper="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
         year=2021,
         venue="AAAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pointwise",
     )
     Params = BiHalfParams
     params: BiHalfParams
     paper_recipe: ClassVar[Recipe] = Recipe(
-        optimizer="sgd", lr=1e-4, weight_decay=5e-4, schedule="steps", drops=6.0, decay=0.1
+        optimizer="sgd", lr=1e-4, weight_decay=5e-4, schedule="steps", drops=2.5, decay=0.1
     )
 
     def build(self, task: Task) -> dict[str, nn.Module]:

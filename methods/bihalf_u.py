@@ -32,7 +32,7 @@ class BiHalfU(ReferenceMethod):
         paper="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
         year=2021,
         venue="AAAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="unsupervised",
     )
@@ -44,7 +44,7 @@ class BiHalfU(ReferenceMethod):
         weight_decay=5e-4,
         backbone_factor=0.0,
         schedule="steps",
-        drops=6.0,
+        drops=2.5,
         decay=0.1,
     )
 

@@ -6,9 +6,11 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from benchmark.contracts import MethodInfo, Task
+from benchmark.methods._heads import HiddenHashNetwork
 from benchmark.methods._pairs import cosine
 from benchmark.methods._quantisers import straight_bernoulli
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseParams
@@ -17,12 +19,14 @@ from benchmark.methods._views import random_views
 
 
 class CIBHashParams(StepwiseParams):
-    """temperature of the contrastive loss; beta: weight of the bottleneck. `crop` (least side of a view) and
+    """temperature of the contrastive loss; beta: weight of the bottleneck; `hidden`: width of the layer between
+    the features and the hash layer (0: none). `crop` (least side of a view) and
     `jitter` define the views: contrast needs them also where the benchmark's augmentation is none.
     """
 
     temperature: float = Field(default=0.3, gt=0)
     beta: float = Field(default=1e-3, ge=0)
+    hidden: int = Field(default=1024, ge=0)
     crop: float = Field(default=0.6, gt=0, le=1)
     jitter: float = Field(default=0.2, ge=0, le=1)
 
@@ -30,9 +34,11 @@ class CIBHashParams(StepwiseParams):
 class CIBHash(UnsupervisedMethod):
     """Contrast of Bernoulli codes of two views plus beta times the divergence between their probabilities.
 
-    As commonly described: codes are drawn from sigma(u) with straight-through gradients, similarity is the
-    cosine over the temperature, every other view of the batch is a negative, and the bottleneck is
-    KL(p_1 | p_2) + KL(p_2 | p_1), summed over bits. Two views of each image cost two forward passes.
+    Encoder and bottleneck are the release's: a linear layer of 1,024, a rectifier and the hash layer on the
+    backbone's features; (KL(p_1 | sg p_2) + KL(p_2 | sg p_1)) / 2, summed over bits, where sg stops the gradient.
+    Codes are the paper's, drawn from sigma(u) with straight-through gradients (the release takes signs);
+    similarity is the cosine over the temperature, every other view of the batch is a negative. Two views of each
+    image cost two forward passes.
     """
 
     info = MethodInfo(
@@ -41,7 +47,7 @@ class CIBHash(UnsupervisedMethod):
         paper="Unsupervised Hashing with Contrastive Information Bottleneck",
         year=2021,
         venue="IJCAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="unsupervised",
     )
@@ -56,8 +62,15 @@ class CIBHash(UnsupervisedMethod):
             None if task.inputs == "images" else "its two views change pixels, which feature vectors have not"
         )
 
+    def build(self, task: Task) -> dict[str, nn.Module]:
+        """The encoder: backbone, hidden layer and hash layer; a head that the run asks for stands in its place."""
+        if self.params.hidden and not task.head:
+            return {"hash": HiddenHashNetwork(task, (self.params.hidden,))}
+        return super().build(task)
+
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One update on two views of the batch."""
+        self.hold_frozen()
         generator = self.ctx.generator("views", batch.step)
         views = torch.cat([self._view(batch.images, generator) for _ in range(2)])
         with self.ctx.autocast():
@@ -74,7 +87,7 @@ class CIBHash(UnsupervisedMethod):
         first, second = outputs.chunk(2)
         return {
             "contrast": contrast(codes, self.params.temperature),
-            "bottleneck": self.params.beta * symmetric_divergence(first, second).sum(dim=1).mean(),
+            "bottleneck": self.params.beta * mutual_divergence(first, second).sum(dim=1).mean(),
         }
 
     def _view(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -90,6 +103,14 @@ def contrast(codes: Tensor, temperature: float) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, partner)
 
 
-def symmetric_divergence(left: Tensor, right: Tensor) -> Tensor:
-    """KL(p | q) + KL(q | p) per bit for p = sigma(left), q = sigma(right): (p - q) (left - right)."""
-    return (torch.sigmoid(left) - torch.sigmoid(right)) * (left - right)
+def mutual_divergence(left: Tensor, right: Tensor) -> Tensor:
+    """(KL(p | sg q) + KL(q | sg p)) / 2 per bit for p = sigma(left), q = sigma(right).
+
+    Its value is (p - q) (left - right) / 2; each side is drawn to the other as if that stood still.
+    """
+    return (_divergence(left, right.detach()) + _divergence(right, left.detach())) / 2
+
+
+def _divergence(left: Tensor, right: Tensor) -> Tensor:
+    """KL(Bernoulli(sigma(left)) | Bernoulli(sigma(right))): p (l - r) + log(1 - p) - log(1 - q)."""
+    return torch.sigmoid(left) * (left - right) + logsigmoid(-left) - logsigmoid(-right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -21,7 +22,10 @@ class DHNParams(PairwiseParams):
 
 
 class DHN(PairwiseMethod):
-    """Mean pairwise likelihood with theta = 1/2 u_i^T u_j, plus lambda mean log cosh(|u| - 1) (eq. 3 and 8)."""
+    """Mean pairwise likelihood with theta = 1/2 h_i^T h_j, plus lambda mean log cosh(|h| - 1) (eq. 3 and 8).
+
+    h = tanh(u) is the paper's hash layer; its sign is that of u, which `encode` gives.
+    """
 
     info = MethodInfo(
         name="dhn",
@@ -29,7 +33,7 @@ class DHN(PairwiseMethod):
         paper="Deep Hashing Network for Efficient Similarity Retrieval",
         year=2016,
         venue="AAAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pairwise",
     )
@@ -39,9 +43,10 @@ class DHN(PairwiseMethod):
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The likelihood of the batch's pairs, and the bimodal Laplacian prior's smooth surrogate."""
-        others = self.partners(outputs, batch)
-        theta = outputs @ others.outputs.T / 2
+        codes = torch.tanh(outputs)
+        others = self.partners(codes, batch)
+        theta = codes @ others.outputs.T / 2
         return {
             "pairwise": masked_mean(pair_likelihood(theta, others.similar), others.mask),
-            "quantisation": self.params.lambda_ * log_cosh_error(outputs),
+            "quantisation": self.params.lambda_ * log_cosh_error(codes),
         }

@@ -31,13 +31,19 @@ class DivideAndEncode(CalibratedNetwork):
 
     Outputs are s - 1/2 in [-1/2, 1/2], so that the sign is the code. The paper's trunk is a network in network;
     here it is the shared backbone, as in the comparisons that later papers make.
+
+    `slowed` keeps 1 / sqrt(d) of the slices' weights outside of them: the same outputs at first, and each update
+    moves them that much less. Adam's equal steps need it (all slices else saturate at once); under SGD, whose steps
+    shrink with the gradient, it would leave the layer untrained.
     """
 
-    def __init__(self, task: Task, width: int) -> None:
+    def __init__(self, task: Task, width: int, slowed: bool) -> None:
         super().__init__()
         self.backbone = build_backbone(task)
         self.features = nn.Linear(self.backbone.features, width * task.bits)
-        nn.init.normal_(self.features.weight)  # scaled in `logits`, or two linear layers would learn too fast
+        deviation = self.backbone.features**-0.5
+        self.scale = deviation if slowed else 1.0
+        nn.init.normal_(self.features.weight, std=deviation / self.scale)
         nn.init.zeros_(self.features.bias)
         self.units = nn.Parameter(torch.randn(task.bits, width) * width**-0.5)
         self.offsets = nn.Parameter(torch.zeros(task.bits))
@@ -57,7 +63,7 @@ class DivideAndEncode(CalibratedNetwork):
 
     def logits(self, images: Tensor) -> Tensor:
         """The inputs of the sigmoids, (n, bits)."""
-        centred = (self.backbone(images) - self.centre) * self.backbone.features**-0.5
+        centred = (self.backbone(images) - self.centre) * self.scale
         slices = self.features(centred).unflatten(1, self.units.shape)
         return cast(Tensor, (slices * self.units).sum(dim=2) + self.offsets)
 
@@ -79,7 +85,7 @@ class DNNH(StepwiseMethod):
         paper="Simultaneous Feature Learning and Hash Coding with Deep Neural Networks",
         year=2015,
         venue="CVPR",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="triplet",
         known_failures={
@@ -92,7 +98,9 @@ class DNNH(StepwiseMethod):
 
     def build(self, task: Task) -> dict[str, nn.Module]:
         """The divide-and-encode network."""
-        return {"hash": DivideAndEncode(task, self.params.slice_width)}
+        return {
+            "hash": DivideAndEncode(task, self.params.slice_width, slowed=self.recipe().optimizer == "adam")
+        }
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The triplet ranking loss; distances do not see the shift by 1/2."""

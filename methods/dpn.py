@@ -35,7 +35,7 @@ class DPN(StepwiseMethod):
         paper="Deep Polarized Network for Supervised Learning of Accurate Binary Hashing Codes",
         year=2020,
         venue="IJCAI",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pointwise",
     )

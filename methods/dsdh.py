@@ -13,11 +13,14 @@ from benchmark.methods._discrete import classifier_step, coordinate_step, random
 from benchmark.methods._pairs import masked_mean, pair_likelihood
 from benchmark.methods._stepwise import Batch, Recipe
 
+#: Training images of the paper's own experiments (CIFAR-10, 500 a class), to which its eta = 55 belongs.
+PAPER_IMAGES = 5000
+
 
 class DSDHParams(PairwiseParams):
-    """mu: weight of the classification of codes; nu: of |W|^2; eta: of |B - U|^2. `sweeps` of coordinate descent
-    once an epoch. `quantise` False drops the eta term from the network's loss (for a plug-in quantiser): the
-    discrete part then no longer reaches the network.
+    """mu: weight of the classification of codes; nu: of |W|^2; eta: of |B - U|^2 beside the sum over the pairs of
+    5,000 images. `sweeps` of coordinate descent once an epoch. `quantise` False drops the eta term from the
+    network's loss (for a plug-in quantiser): the discrete part then no longer reaches the network.
     """
 
     pairs: PairChoice = "auto"
@@ -33,8 +36,9 @@ class DSDH(PairwiseMethod):
 
     Once an epoch W and then B are solved for over the whole set; between, the network minimises the likelihood
     plus eta |b_i - u_i|^2. Some public versions leave that last term out, so that labels never reach the
-    network through B. The network's loss is the paper's sum divided by images and by pairs per image, n: the
-    term's weight beside the mean over pairs is eta / n.
+    network through B. The network's loss is the paper's sum divided by images and by pairs per image: the term's
+    weight beside the mean over pairs is eta / 5,000 for any number of images, as in the paper's experiments. With
+    eta / n fewer images would mean a stronger pull to codes that start at random.
     """
 
     info = MethodInfo(
@@ -43,7 +47,7 @@ class DSDH(PairwiseMethod):
         paper="Deep Supervised Discrete Hashing",
         year=2017,
         venue="NIPS",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pairwise",
     )
@@ -81,5 +85,5 @@ class DSDH(PairwiseMethod):
         losses = {"pairwise": masked_mean(pair_likelihood(theta, others.similar), others.mask)}
         if self.params.quantise:
             gap = (outputs - self.buffers["codes"][batch.index]).square().sum(dim=1).mean()
-            losses["quantisation"] = self.params.eta / len(self.set_labels) * gap
+            losses["quantisation"] = self.params.eta / PAPER_IMAGES * gap
         return losses

@@ -16,7 +16,8 @@ from benchmark.methods._triplets import anchor_mean, differences, triplet_mask
 
 class DTSHParams(StepwiseParams):
     """The margin is `margin_per_bit` * K (K/2 in the paper). lambda_ weighs the mean quantisation error beside
-    mean triplets; the release's 100 belongs to sums over 2,500 triplets a class and is no comparable number.
+    mean triplets. The release's 100 belongs to a sum over bits beside a sum over 22,500 triplets an image (2,500
+    for each of nine other classes): about 0.0044 K here. The default is ours, as it retrieves better.
     """
 
     margin_per_bit: float = Field(default=0.5, ge=0)

@@ -50,7 +50,7 @@ class HSWD(StepwiseMethod):
         paper="One Loss for Quantization: Deep Hashing with Discrete Wasserstein Distributional Matching",
         year=2022,
         venue="CVPR",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pairwise",
     )

@@ -37,13 +37,16 @@ class IDHN(PairwiseMethod):
         paper="Improved Deep Hashing with Soft Pairwise Similarity for Multi-label Image Retrieval",
         year=2019,
         venue="TMM",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pairwise",
     )
     Params = IDHNParams
     params: IDHNParams
-    paper_recipe: ClassVar[Recipe] = Recipe(optimizer="adam", lr=1e-3, backbone_factor=0.01)
+    #: The release halves the rate every 500 steps: 6.25 times in its 100 epochs of 4,000 images, batch 128.
+    paper_recipe: ClassVar[Recipe] = Recipe(
+        optimizer="adam", lr=1e-3, backbone_factor=0.01, schedule="steps", drops=6.25, decay=0.5
+    )
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of hard pairs, regression of soft pairs, quantisation."""

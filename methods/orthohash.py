@@ -62,7 +62,7 @@ class OrthoHash(StepwiseMethod):
         paper="One Loss for All: Deep Hashing with a Single Cosine Similarity based Learning Objective",
         year=2021,
         venue="NeurIPS",
-        version=1,
+        version=2,
         labels=("single", "multi"),
         supervision="pointwise",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,30 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark import registry
 from benchmark.authoring.conformance import data as tiny
 from benchmark.authoring.conformance.lab import CheckContext
 from benchmark.contracts import HashData, Task
 from benchmark.errors import InputError
-from benchmark.methods import _centres, _quantisers, adsh, csq, dfh, dpsh, dsdh, hswd, orthohash
-from benchmark.methods._backbones import build_backbone
+from benchmark.methods import (
+    _backbones,
+    _centres,
+    _quantisers,
+    adsh,
+    csq,
+    dfh,
+    dnnh,
+    dpsh,
+    dsdh,
+    hswd,
+    orthohash,
+)
+from benchmark.methods._backbones import Pixels, build_backbone
 from benchmark.methods._pairs import pair_likelihood, similarity
-from benchmark.methods._stepwise import StepwiseMethod
+from benchmark.methods._stepwise import Recipe, StepwiseMethod
 from benchmark.methods._unsupervised import UnsupervisedMethod
+from benchmark.methods.cibhash import CIBHash
 from benchmark.methods.greedyhash_u import GreedyHashU
-
-pytestmark = pytest.mark.processor
 
 pytestmark = pytest.mark.processor
 
@@ -78,6 +91,32 @@ def test_the_database_step_of_adsh_lowers_its_objective_and_ends_where_no_bit_he
         flipped = codes.clone()
         flipped[i, k] *= -1
         assert adsh_objective(flipped, u, target, rows, 2.0) >= values[-1] - 1e-9
+
+
+def test_the_sample_of_adsh_is_drawn_at_random_from_all_images_of_the_round() -> None:
+    """The release permutes the database before it takes `num_samples` (ADSH_CIFAR_10.py), whatever its order."""
+    data = tiny.single(8)
+    order = data.labels.argmax(dim=1).argsort(stable=True)  # a set sorted by class, as folders of images are
+    data = HashData(data.task, data.images[order], data.labels[order], data.unlabelled)
+    method = adsh.ADSH(adsh.ADSHParams(rounds=2, sample=40))
+    drawn: list[Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def spy(codes: Tensor, u: Tensor, target: Tensor, rows: Tensor, gamma: float) -> Tensor:
+            drawn.append(rows)
+            return codes
+
+        patch.setattr(adsh, "database_step", spy)
+        method.fit(data, context(data.task, 10))
+    assert [len(rows.unique()) for rows in drawn] == [40, 40]
+    for rows in drawn:
+        assert data.labels[rows].any(dim=0).all()  # the first forty are of the first class alone
+    assert set(drawn[0].tolist()) != set(drawn[1].tolist())
+
+
+def test_the_optimiser_of_adsh_has_no_momentum() -> None:
+    """As in the release: optim.SGD(parameters, lr, weight_decay), whose momentum is 0."""
+    assert adsh.ADSH.paper_recipe.momentum == 0
 
 
 def test_the_ratio_of_adsh_counts_all_ordered_pairs() -> None:
@@ -174,6 +213,55 @@ def test_csq_takes_hadamard_centres_where_they_exist(bits: int) -> None:
     centres = method.buffers["centres"]
     orthogonal = torch.equal(centres @ centres.T, bits * torch.eye(len(centres)))
     assert orthogonal == (bits == 16)
+
+
+@pytest.mark.parametrize(("classes", "bits", "least"), [(100, 16, 4), (80, 16, 4), (100, 12, 3), (100, 8, 1)])
+def test_no_two_classes_of_csq_share_a_centre(classes: int, bits: int, least: int) -> None:
+    """K/4 apart, or as far as so many rows go; the release accepts its random centres at 20 of 64 bits."""
+    data = tiny.single(bits)
+    many = HashData(Task(bits, classes, 1, 16, 16, False), data.images, data.labels, data.unlabelled)
+    for seed in range(12):
+        method = csq.CSQ()
+        method.ctx = CheckContext(task=many.task, device=torch.device("cpu"), root_seed=seed)
+        method.buffers = {}
+        method.begin(many)
+        assert _centres.minimum_distance(method.buffers["centres"]) >= least
+
+
+def test_good_centres_are_those_of_earlier_versions() -> None:
+    """Only rows that are too near are drawn again: runs whose first draw was good keep their centres."""
+    for seed in range(5):
+        g = generator(seed)
+        flips = _centres.bernoulli(1, 16, g).T
+        signed = (_centres.hadamard(16) * flips)[torch.randperm(16, generator=g)]
+        assert torch.equal(_centres.hadamard_centres(32, 16, generator(seed)), torch.cat([signed, -signed]))
+        assert torch.equal(
+            _centres.bernoulli_centres(20, 48, generator(seed)), _centres.bernoulli(20, 48, generator(seed))
+        )
+
+
+@pytest.mark.parametrize(
+    "draw", [_centres.bernoulli_centres, _centres.balanced_centres, _centres.hadamard_centres]
+)
+def test_more_classes_than_codes_are_refused_in_one_line(draw: Any) -> None:
+    with pytest.raises(
+        InputError, match="20 centres of 4 bits cannot be drawn 1 or more bits apart; take more bits"
+    ):
+        draw(20, 4, generator())
+
+
+def test_csq_with_its_papers_optimiser_has_the_hidden_layers_and_rates_of_the_release() -> None:
+    """network.py: fc1, ReLU, fc2, ReLU, fc3; options.py: multi_lr 0.01; AlexNet commands: lambda2 0.001."""
+    method, _ = assembled(csq.CSQ(csq.CSQParams(recipe="paper")), 16)
+    layers = [part for part in method.networks["hash"].modules() if isinstance(part, torch.nn.Linear)]
+    size = method.networks["hash"].backbone.features
+    assert [(part.in_features, part.out_features) for part in layers] == [
+        (size, size),
+        (size, size),
+        (size, 16),
+    ]
+    assert method.recipe().backbone_factor == 0.01
+    assert method.params.lambda_ == 1e-3
 
 
 # ---- quantisers --------------------------------------------------------------------------------
@@ -300,6 +388,18 @@ def test_a_whole_set_method_survives_resume(cls: type[StepwiseMethod], params: d
         assert torch.equal(value, resumed.buffers[key]), key
 
 
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_the_slices_of_dnnh_learn_with_either_optimiser(recipe: str) -> None:
+    """They are an ordinary layer in the paper. With 1 / sqrt(2,048) outside of its weights SGD moved
+    them by 6e-5 of their norm in place of 9e-3.
+    """
+    method, data = assembled(dnnh.DNNH(dnnh.DNNHParams(recipe=recipe)), 16)
+    before = method.networks["hash"].features.weight.detach().clone()
+    method.fit(data, context(data.task, 20))
+    after = method.networks["hash"].features.weight.detach()
+    assert float((after - before).norm() / before.norm()) > 1e-3
+
+
 # ---- unsupervised ------------------------------------------------------------------------------
 
 
@@ -323,6 +423,61 @@ def test_unsupervised_methods_never_see_a_label_and_use_all_images() -> None:
     )
     other.fit(shifted, context(data.task, 2))
     assert all(torch.equal(value, other.state()[key]) for key, value in spy.state().items())
+
+
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_the_encoder_of_cibhash_is_the_releases(recipe: str) -> None:
+    """CIBHash.py: Linear(features, 1024), ReLU, Linear(1024, bits) on frozen features."""
+    method, data = assembled(CIBHash(CIBHash.Params(recipe=recipe)), 16)
+    network = method.networks["hash"]
+    layers = [part for part in network.modules() if isinstance(part, torch.nn.Linear | torch.nn.ReLU)]
+    sizes = [(part.in_features, part.out_features) for part in layers if isinstance(part, torch.nn.Linear)]
+    assert sizes == [(network.backbone.features, 1024), (1024, 16)]
+    assert [type(part).__name__ for part in layers] == ["Linear", "ReLU", "Linear"]
+    method._calibrate(data)
+    outputs = method.encode(data.images)
+    assert outputs.mean(dim=0).abs().max() < 1e-4
+    torch.testing.assert_close(outputs.std(dim=0), torch.full((16,), 0.1), rtol=1e-3, atol=1e-4)
+
+
+FROZEN = [
+    cls
+    for name in sorted(registry.names("methods"))
+    if getattr(cls := registry.method_class(name), "paper_recipe", Recipe()).backbone_factor == 0
+]
+
+
+class Normalised(Pixels):
+    """Pixels after batch normalisation and dropout: a backbone with running statistics, quick to run."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.norm, self.dropout = torch.nn.BatchNorm1d(self.features), torch.nn.Dropout(0.5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.dropout(self.norm(images.flatten(1)))
+
+
+@pytest.mark.parametrize("cls", FROZEN, ids=lambda cls: cls.info.name)
+@pytest.mark.parametrize("recipe", ["paper", "scratch"])
+def test_a_frozen_backbone_keeps_its_statistics(
+    cls: type[StepwiseMethod], recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen: neither a weight nor a running statistic moves. Trained from nothing, both do."""
+    monkeypatch.setitem(_backbones.BACKBONES, "normalised", Normalised)
+    data = tiny.single(8)
+    task = dataclasses.replace(data.task, backbone="normalised")
+    data = HashData(task, data.images, data.labels, data.unlabelled)
+    method = cls(cls.Params(recipe=recipe))
+    method.fit(data, context(task, 3))
+    kept = dict(method.networks["hash"].backbone.named_buffers())
+    fresh = torch.nn.BatchNorm1d(256)
+    moved = [name for name, value in fresh.named_buffers() if not torch.equal(value, kept[f"norm.{name}"])]
+    assert moved == ([] if recipe == "paper" else ["running_mean", "running_var", "num_batches_tracked"])
+
+
+def test_there_are_methods_with_a_frozen_backbone() -> None:
+    assert {cls.info.name for cls in FROZEN} == {"bihalf-u", "cibhash", "greedyhash-u"}
 
 
 # ---- backbones ---------------------------------------------------------------------------------

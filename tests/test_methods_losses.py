@@ -91,7 +91,8 @@ def plain_dpsh(u, u0, y, m):
 
 
 def plain_dhn(u, u0, y, m):
-    return likelihood(u, y) + 0.1 * every(u, lambda a: math.log(math.cosh(abs(a) - 1)))
+    h = np.tanh(u)  # the paper's hash layer (fch) and DeepHash's AlexNet end in tanh
+    return likelihood(h, y) + 0.1 * every(h, lambda a: math.log(math.cosh(abs(a) - 1)))
 
 
 def plain_dbdh(u, u0, y, m):
@@ -198,7 +199,7 @@ def plain_dnnh(u, u0, y, m):
 def plain_dsdh(u, u0, y, m):
     codes = m.buffers["codes"].numpy()
     gap = sum((u[i, k] - codes[i, k]) ** 2 for i in range(N) for k in range(K))
-    return likelihood(u, y) + 55 / N * gap / N
+    return likelihood(u, y) + 55 / 5000 * gap / N  # the paper's eta, at the paper's 5,000 training images
 
 
 def plain_adsh(u, u0, y, m):
@@ -280,11 +281,12 @@ def plain_cibhash(u, u0, y, m):
         logits = {j: cos(codes[i], codes[j]) / 0.3 for j in range(N) if j != i}
         total += math.log(sum(math.exp(z) for z in logits.values())) - logits[(i + half) % N]
     divergence = 0.0
-    for i in range(half):
-        for a, b in zip(u[i], u[i + half]):
+    for i in range(
+        N
+    ):  # CIBHash.py: (compute_kl(p_i, p_j) + compute_kl(p_j, p_i)) / 2, the second one detached
+        for a, b in zip(u[i], u0[(i + half) % N]):
             p, q = sig(a), sig(b)
-            divergence += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-            divergence += q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
+            divergence += (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))) / 2
     return total / N + 1e-3 * divergence / half
 
 
@@ -306,7 +308,7 @@ def plain_csq(u, u0, y, m):
         for k in range(K):
             p, q = (h[i, k] + 1) / 2, (t[i, k] + 1) / 2
             entropy -= q * math.log(p) + (1 - q) * math.log(1 - p)
-    return entropy / (N * K) + 1e-4 * every(h, lambda a: (abs(a) - 1) ** 2)
+    return entropy / (N * K) + 1e-3 * every(h, lambda a: (abs(a) - 1) ** 2)
 
 
 def plain_dpn(u, u0, y, m):
