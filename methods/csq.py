@@ -67,7 +67,7 @@ class CSQ(StepwiseMethod):
     )
 
     def build(self, task: Task) -> dict[str, nn.Module]:
-        """The hash network: as the run's head says, linear, or with the release's hidden layers (dropout on a ResNet)."""
+        """The hash network: as the run's head says, linear, or with the release's layers (dropout on a ResNet)."""
         chosen = self.params.head
         if task.head or chosen == "linear" or (chosen == "auto" and not self.follows_paper):
             return super().build(task)

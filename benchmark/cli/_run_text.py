@@ -118,11 +118,13 @@ def _command(store: Any, uri: str, *words: str) -> str:
 
 def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
     """The table of scores, then what ran, failed, was left undone, and where it all lies."""
-    from benchmark.report.run_summary import captions, summary_table
+    from benchmark.report.run_summary import captions
+    from benchmark.report.run_summary import summary as lines_of
     from benchmark.store.mlflow_address import public
 
     if summary.records:
-        console.print(summary_table(summary.records))
+        for part in lines_of(summary.records, console.width):
+            console.print(part)
     for line in captions(summary.records):
         click.echo(f"  {line}")
     for cell in plan.cells:

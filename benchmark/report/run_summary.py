@@ -1,35 +1,83 @@
-"""The table that a run ends with: one row per method, data set, bits and label share; seeds averaged."""
+"""What a run ends with: a table of one row per method, data set, bits and label share; seeds averaged."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
 from benchmark.store.record import Record
 
+#: The columns, the last to go first: a narrow terminal drops from the end, and never cuts a number.
+_COLUMNS = ("method", "mAP", "bits", "data set", "labels", "seeds", "sd", "train s", "encode img/s", "notes")
+_SHOWN = ("data set", "method", "bits", "labels", "seeds", "mAP", "sd", "train s", "encode img/s", "notes")
+_LEFT = ("data set", "method", "bits", "labels", "notes")
+#: The fewest characters in which notes are worth a column.
+_NOTES = 12
 
-def summary_table(records: Iterable[Record]) -> Table:
-    """Rows of mean mAP (standard deviation over seeds), times, speed and what is wrong."""
+
+def summary(records: Iterable[Record], width: int) -> list[Table | Text]:
+    """What a run ends with, for a terminal of `width` characters: a table, and below it what had no room.
+
+    Rows are methods at one data set, code length and label share: mean mAP (standard deviation over seeds), times,
+    speed and what is wrong. Names and numbers are never cut.
+    """
+    rows = _rows(records)
+    wide = {name: max(cell_len(row[name]) for row in [dict(zip(_SHOWN, _SHOWN)), *rows]) for name in _SHOWN}
+    wide["notes"] = min(wide["notes"], _NOTES)
+    # What tells rows apart stays as long as there is a table; below that, each row becomes two lines.
+    keys = [name for name in ("data set", "labels") if len({row[name] for row in rows}) > 1]
+    kept = list(dict.fromkeys((*_COLUMNS[:3], *keys, *_COLUMNS)))
+    while len(kept) > 3 + len(keys) and _needed([wide[name] for name in kept]) > width:
+        kept.pop()
+    below = [name for name in _SHOWN if name not in kept]
+    if _needed([wide[name] for name in kept]) > width:
+        return [*(_stacked(row) for row in rows), *_notes(rows, below)]
     table = Table(title=None, show_edge=True, pad_edge=False)
-    for name in ("data set", "method", "bits", "labels"):
-        table.add_column(name, no_wrap=True)
-    for name in ("seeds", "mAP", "sd", "train s", "encode img/s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("notes", overflow="fold")
+    for name in (name for name in _SHOWN if name in kept):
+        if name == "notes":
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in _SHOWN if name in kept))
+    gone = [name for name in below if name != "notes"]
+    said = [Text(f"no room for {', '.join(gone)}: widen the terminal, or see `report`")] if gone else []
+    return [table, *_notes(rows, below), *said]
+
+
+def _needed(widths: list[int]) -> int:
+    """Characters that a table takes: two of padding or one at the edges, and a line between columns."""
+    return sum(widths) + 3 * len(widths) - 1
+
+
+def _stacked(row: dict[str, str]) -> Text:
+    name = f"{row['method']} {row['bits']} bits, {row['data set']}, labels {row['labels']}"
+    return Text(f"{name}\n  mAP {row['mAP']}")
+
+
+def _notes(rows: list[dict[str, str]], below: list[str]) -> list[Table | Text]:
+    told = [row for row in rows if row["notes"]] if "notes" in below else []
+    return [Text(f"{row['method']} {row['bits']} bits, {row['data set']}: {row['notes']}") for row in told]
+
+
+def _rows(records: Iterable[Record]) -> list[dict[str, str]]:
+    """One dictionary of cells, by column, for each method, data set, code length and label share."""
     groups: dict[tuple[str, str, int, str, bool], list[Record]] = {}
     for record in records:
         spec = record.spec
         unseen = spec.class_split is not None
         key = (spec.dataset, spec.method, spec.bits, spec.label_rule.slug, unseen)
         groups.setdefault(key, []).append(record)
+    rows = []
     for (dataset, method, bits, _, unseen), group in sorted(groups.items()):
         share = group[0].spec.label_rule.share + (", unseen classes" if unseen else "")
-        row = [dataset, method, str(bits), share, *_cells(group, "unseen-classes" if unseen else "clean")]
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+        cells = [dataset, method, str(bits), share, *_cells(group, "unseen-classes" if unseen else "clean")]
+        rows.append(dict(zip(_SHOWN, cells, strict=True)))
+    return rows
 
 
 def _cells(group: list[Record], view: str) -> list[str]:
