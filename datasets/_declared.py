@@ -6,16 +6,15 @@ and no path enters a result: what is measured is identified by pixels, labels an
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
 
-from benchmark.contracts import PARTS, DatasetInfo, HashDataset, ImageDataset, ImageFiles
+from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFiles
+from benchmark.datasets._declaration import Declaration, read_keys
 from benchmark.datasets._files import (
     IMAGE_SUFFIXES,
     class_folder_files,
@@ -23,7 +22,14 @@ from benchmark.datasets._files import (
     describe_unused,
     one_hot,
 )
-from benchmark.datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
+from benchmark.datasets._lists import (
+    ListFile,
+    Resolver,
+    class_numbers,
+    listed_files,
+    read_list,
+    recoded,
+)
 from benchmark.datasets._tables import (
     Columns,
     Table,
@@ -35,69 +41,7 @@ from benchmark.datasets._tables import (
 )
 from benchmark.datasets._vectors import VectorDataset
 from benchmark.errors import InputError
-from benchmark.spec import Value, parse, read_toml
-
-
-class Declaration(Value):
-    """The keys of a declaration.
-
-    folder: where the images are. kind `folder`: it holds a folder a class; query, train, database name sub-folders
-    that each hold class folders. kind `lists`: query, train, database are list files, or `images` is one list of
-    all. kind `table`: `table` is a CSV or Parquet file; path, labels and part name its columns.
-    size: pixels, one number or [height, width]. protocol: the default one; with parts of its own `lists`, else by
-    the number of images.
-    """
-
-    kind: Literal["folder", "lists", "table"]
-    folder: str = "."
-    title: str = ""
-    source: str = ""
-    size: int | tuple[int, int] = 32
-    channels: Literal[1, 3] = 3
-    fit: Literal["stretch", "crop"] = "crop"
-    zoom: float = Field(default=1.0, ge=1, le=4)
-    epochs: int = Field(default=20, ge=1)
-    crop_padding: int = Field(default=0, ge=0)
-    flip: bool = False
-    classes: tuple[str, ...] = ()
-    multi_label: bool | None = None
-    protocol: str = ""
-    query: str = ""
-    train: str = ""
-    database: str = ""
-    images: str = ""
-    duplicates: Duplicates = "refuse"
-    table: str = ""
-    path: str = ""
-    labels: tuple[str, ...] = ()
-    part: str = ""
-    separator: str = Field(default=";", min_length=1)
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _one_column(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _complete(self) -> Declaration:
-        listed = [part for part in PARTS if getattr(self, part)]
-        if self.kind == "lists" and bool(self.images) == bool(listed):
-            raise ValueError("kind 'lists' needs either `images` or some of `query`, `train`, `database`")
-        if (self.kind == "table") != bool(self.table):
-            raise ValueError("kind 'table' needs `table`, and no other kind has it")
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes must be distinct")
-        return self
-
-    @property
-    def parts(self) -> dict[str, str]:
-        """What each part is read from."""
-        return {part: getattr(self, part) for part in PARTS if getattr(self, part)}
-
-    @property
-    def pixels(self) -> tuple[int, int]:
-        """Height and width."""
-        return (self.size, self.size) if isinstance(self.size, int) else self.size
+from benchmark.spec import parse
 
 
 class DeclaredDataset(ImageDataset):
@@ -159,7 +103,7 @@ class DeclaredDataset(ImageDataset):
         if self.declared.kind == "table":
             table, columns = self._table()
             return class_names(columns, label_sets(table, columns, self.declared.separator))
-        return tuple(f"class {number}" for number in range(count_classes([*self._lists().values()])))
+        return tuple(f"class {number}" for number in class_numbers([*self._lists().values()]))
 
     def _looks_multi(self) -> bool:
         if self.declared.kind == "folder":
@@ -224,9 +168,11 @@ class DeclaredDataset(ImageDataset):
         return found
 
     def _from_lists(self) -> ImageFiles:
-        return listed_files(
-            self._lists(), len(self.info.classes), Resolver(self._folder), self.declared.duplicates
-        )
+        lists = self._lists()
+        if not self.declared.classes:
+            numbers = class_numbers([*lists.values()])
+            lists = {part: recoded(one, numbers) for part, one in lists.items()}
+        return listed_files(lists, len(self.info.classes), Resolver(self._folder), self.declared.duplicates)
 
     # ---- tables ----------------------------------------------------------------------------------
 
@@ -279,19 +225,3 @@ def open_declaration(file: Path, keys: Mapping[str, Any] | None = None) -> HashD
     """
     told = read_keys(file) if keys is None else keys
     return VectorDataset(file, told) if told.get("kind") == "vectors" else DeclaredDataset(file, told)
-
-
-def read_declaration(file: Path) -> Declaration:
-    """The keys of a declaration of images. Raises InputError naming the file and the key."""
-    return parse(Declaration, read_keys(file), f"key of {file.name}")
-
-
-def read_keys(file: Path) -> Mapping[str, Any]:
-    """The keys of a declaration, unchecked but for its kind. Raises InputError naming the file."""
-    try:
-        raw: Mapping[str, Any] = read_toml(file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{file.name} is no readable TOML file: {error}") from None
-    if "kind" not in raw:
-        raise InputError(f"{file.name} has no `kind`; allowed: folder, lists, table, vectors")
-    return raw

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,49 @@ Duplicates = Literal["refuse", "drop"]
 MAX_BYTES = 2**30
 #: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
 _DRIVE = re.compile(r"[A-Za-z]+:")
-_LABELS = re.compile(r"(?:\s+[+-]?\d+)+$")
+#: The fields at the end of a line that are numbers, as `savetxt` writes them too.
+_NUMBERS = re.compile(r"(?:\s+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)+$")
+#: Bytes that the labels of a list may take as columns of 0 and 1.
+_LABEL_BYTES = 2**32
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a list: its number, the path as written, the labels behind it, and what is wrong with them."""
+
+    number: int
+    path: str
+    labels: tuple[int, ...]
+    problem: str = ""
+
+
+def parse_lines(file: Path) -> Iterator[Line]:
+    """Every line of a list file that is not empty. A path may hold spaces; the numbers at the end are its labels.
+
+    Raises InputError for a file that cannot be read.
+    """
+    for number, line in enumerate(_text(file).split("\n"), start=1):
+        line = line.strip()
+        if not line:
+            continue
+        if "\0" in line:
+            yield Line(number, line.replace("\0", ""), (), "holds a zero byte: is it UTF-16, or no text?")
+            continue
+        found = _NUMBERS.search(line)
+        if found is None:
+            yield Line(number, line, ())
+            continue
+        fields = found[0].split()
+        broken = next((field for field in fields if not float(field).is_integer()), "")
+        path = line[: found.start()].strip()
+        if broken:
+            yield Line(number, path, (), f"has the label field {broken}; allowed: whole numbers")
+        elif any(abs(float(field)) >= 2**53 for field in fields):
+            yield Line(
+                number, path, (), f"has the label field {fields[0]}, which is too large for a class index"
+            )
+        else:
+            yield Line(number, path, tuple(int(float(field)) for field in fields))
 
 
 @dataclass(frozen=True)
@@ -53,27 +95,24 @@ def read_list(file: Path, columns: int | None = None) -> ListFile:
     that is neither 0 nor 1 (several fields) or no class index (one field).
     """
     paths: list[str] = []
-    fields: list[list[int]] = []
+    fields: list[tuple[int, ...]] = []
     lines: list[int] = []
-    for number, line in enumerate(_text(file).split("\n"), start=1):
-        line = line.strip()
-        if not line:
-            continue
-        where = f"{str(file)!r} line {number}"
-        found = _LABELS.search(line)
-        if found is None:
-            raise InputError(f"{where} has no label after its path: {line[:80]!r}")
-        labels = [int(field) for field in found[0].split()]
+    for line in parse_lines(file):
+        where, labels = f"{str(file)!r} line {line.number}", line.labels
+        if line.problem:
+            raise InputError(f"{where} {line.problem}")
+        if not labels:
+            raise InputError(f"{where} has no label after its path: {line.path[:80]!r}")
         columns = columns or len(labels)
         if len(labels) != columns:
             raise InputError(f"{where} has {len(labels)} label fields; the lines before have {columns}")
         wrong = [label for label in labels if label < 0 or (columns > 1 and label > 1)]
-        if wrong or max(labels) > 10**6:
+        if wrong:
             allowed = "0 and 1" if columns > 1 else "class indices from 0"
-            raise InputError(f"{where} has the label field {(wrong or labels)[0]}; allowed: {allowed}")
-        paths.append(line[: found.start()].strip())
+            raise InputError(f"{where} has the label field {wrong[0]}; allowed: {allowed}")
+        paths.append(line.path)
         fields.append(labels)
-        lines.append(number)
+        lines.append(line.number)
     if not paths:
         raise InputError(f"list {str(file)!r} names no image")
     return ListFile(file, paths, np.array(fields, dtype=np.int64), lines)
@@ -90,15 +129,29 @@ def _text(file: Path) -> str:
         raise InputError(f"list {str(file)!r} cannot be read: {error}") from None
 
 
-def count_classes(lists: Sequence[ListFile]) -> int:
-    """Classes that lists need: their columns, or one more than the largest class index."""
-    return max(one.columns if one.columns > 1 else int(one.fields.max()) + 1 for one in lists)
+def class_numbers(lists: Sequence[ListFile]) -> list[int]:
+    """The classes of lists, by the numbers that they have there: columns, or all class indices that occur."""
+    columns = max(one.columns for one in lists)
+    if columns > 1:
+        return list(range(columns))
+    return sorted({int(number) for one in lists for number in np.unique(one.fields)})
+
+
+def recoded(listed: ListFile, numbers: Sequence[int]) -> ListFile:
+    """The same list with each class index replaced by its place among `numbers`, so that there are no gaps."""
+    if listed.columns > 1:
+        return listed
+    return replace(listed, fields=np.searchsorted(np.asarray(numbers), listed.fields))
+
+
+def components(path: str) -> list[str]:
+    """The components of a path, whatever its slashes."""
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
 
 
 def short(path: str) -> str:
     """The last two components of a path, with forward slashes: what is the same on every machine."""
-    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-    return "/".join(parts[-2:])
+    return "/".join(components(path)[-2:])
 
 
 class Resolver:
@@ -159,7 +212,7 @@ class Found:
 
 
 def _parts(path: str) -> list[str]:
-    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    parts = components(path)
     if ".." in parts:  # only what follows can be meant
         parts = parts[len(parts) - parts[::-1].index("..") :]
     return parts[1:] if parts and _DRIVE.fullmatch(parts[0]) else parts
@@ -218,13 +271,19 @@ def _hot(listed: ListFile, classes: int) -> np.ndarray:
                 f"{str(listed.file)!r} has {listed.columns} label columns; {classes} are expected"
             )
         return listed.fields.astype(np.uint8)
+    if len(listed.fields) * classes > _LABEL_BYTES:
+        raise InputError(
+            f"{str(listed.file)!r}: {len(listed.fields):,} images x {classes:,} classes are too many"
+        )
     indices = listed.fields[:, 0]
     outside = np.flatnonzero(indices >= classes)
     if outside.size:
         raise InputError(
             f"{listed.where(int(outside[0]))} has class index {indices[outside[0]]}; allowed: 0 to {classes - 1}"
         )
-    return np.eye(classes, dtype=np.uint8)[indices]
+    hot = np.zeros((len(indices), classes), dtype=np.uint8)
+    hot[np.arange(len(indices)), indices] = 1
+    return hot
 
 
 def listed_files(

@@ -65,6 +65,12 @@ def read_table(file: Path) -> Table:
     if not file.is_file():
         raise InputError(f"missing table {str(file)!r}")
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
+    twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
+    if twice is not None:
+        places = " and ".join(str(at + 1) for at, name in enumerate(table.columns) if name == twice)
+        raise InputError(
+            f"table {str(file)!r}: column {twice!r} is there twice (columns {places}); rename one"
+        )
     if not table.rows:
         raise InputError(f"table {str(file)!r} has no rows")
     return table

@@ -619,7 +619,7 @@ class TestAdd:
 
 
 def test_the_documented_declaration_is_valid(tmp_path: Path) -> None:
-    from benchmark.datasets._declared import read_declaration
+    from benchmark.datasets._declaration import read_declaration
 
     text = (Path(__file__).parents[1] / "docs" / "datasets.md").read_text()
     (tmp_path / "doc.toml").write_text(text.split("```toml\n")[1].split("```")[0])

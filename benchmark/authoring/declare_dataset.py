@@ -13,7 +13,7 @@ import tomli_w
 
 from benchmark import registry
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset, ImageDataset, ImageFiles
-from benchmark.data import decode
+from benchmark.data import decode, protocol
 from benchmark.errors import InputError
 from benchmark.files.write import write_file
 from benchmark.spec import NAME_PATTERN
@@ -55,6 +55,8 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> Declared:
         if "protocol" not in keys and not found.parts:
             keys["protocol"] = _protocol(dataset.info, found.labels)
             dataset = registry.from_declaration(file, keys)
+        if "protocol" in given:
+            _try_protocol(dataset.info, found)
         write_file(file, tomli_w.dumps(keys).encode())
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
@@ -73,6 +75,15 @@ def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[HashDatase
     if absent:
         raise decode.refuse(name, absent, len(files.paths))
     return dataset, files
+
+
+def _try_protocol(info: DatasetInfo, found: ImageFiles | Decoded) -> None:
+    """Raise InputError where the default protocol is unknown, for other sets, or cannot be drawn from this one."""
+    try:
+        rule = protocol.resolve("default", info)
+        protocol.draw(rule, info, found.labels, 0, parts=found.parts)
+    except InputError as error:
+        raise InputError(f"--protocol {info.default_protocol}: {error}") from error
 
 
 def _protocol(info: DatasetInfo, labels: np.ndarray) -> str:

@@ -64,12 +64,12 @@ class Audit(Value):
     notes: tuple[str, ...] = Field(default=())
 
 
-def part_facts(rows: np.ndarray, labels: np.ndarray | None, classes: Sequence[str]) -> PartFacts:
-    """The facts of one part. rows: int64 row numbers, repeats allowed; labels: uint8 (n, classes) or None."""
+def part_facts(rows: np.ndarray, classes: Sequence[str], labels: np.ndarray | None) -> PartFacts:
+    """The facts of one part. rows: int64 row numbers, repeats allowed; labels: theirs, uint8 (rows, classes)."""
     facts = PartFacts(images=len(rows), distinct=len(np.unique(rows)))
     if labels is None or not len(rows):
         return facts
-    shown = labels[rows] > 0
+    shown = labels > 0
     counts = shown.sum(axis=0)
     low, high = int(counts.argmin()), int(counts.argmax())
     return facts.model_copy(
