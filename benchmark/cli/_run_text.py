@@ -81,6 +81,8 @@ def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
             + (f", and {decoded / 1e9:,.2f} GB of decoded images once" if decoded else "")
             + ("; its files are missing" if absent else "")
         )
+    if any(plan.sweep.frozen for plan in plans):
+        click.echo("features of a frozen backbone are computed once for all fits of a data set; not counted")
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
