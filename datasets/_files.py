@@ -139,7 +139,9 @@ def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
-    return np.eye(classes, dtype=np.uint8)[labels]
+    hot = np.zeros((len(labels), classes), dtype=np.uint8)
+    hot[np.arange(len(labels)), labels] = 1
+    return hot
 
 
 def join_parts(parts: Iterable[tuple[str, np.ndarray, np.ndarray, Path]], classes: int) -> Decoded:

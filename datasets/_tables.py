@@ -39,9 +39,15 @@ class Table:
         return f"{self.file.name} line {self.lines[row]}"
 
     def column(self, name: str) -> list[str]:
-        """The cells of a column. Raises InputError for a name that is not there."""
+        """The cells of a column. Raises InputError for a name that is not there, or is there twice."""
         if name not in self.columns:
             raise unknown(f"column of {str(self.file)!r}", name, self.columns)
+        places = [str(at + 1) for at, other in enumerate(self.columns) if other == name]
+        if len(places) > 1:
+            raise InputError(
+                f"table {str(self.file)!r}: column {name!r} is there twice ({' and '.join(places)}); rename "
+                "one, or name the columns to read: --path, --labels, --part"
+            )
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
 
@@ -65,13 +71,7 @@ def read_table(file: Path) -> Table:
     if not file.is_file():
         raise InputError(f"missing table {str(file)!r}")
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
-    twice = next((name for name in table.columns if table.columns.count(name) > 1), None)
-    if twice is not None:
-        places = " and ".join(str(at + 1) for at, name in enumerate(table.columns) if name == twice)
-        raise InputError(
-            f"table {str(file)!r}: column {twice!r} is there twice (columns {places}); rename one"
-        )
-    if not table.rows:
+    if not table.rows or not table.columns:
         raise InputError(f"table {str(file)!r} has no rows")
     return table
 
@@ -109,7 +109,7 @@ def _read_parquet(file: Path) -> Table:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"table {str(file)!r} cannot be read: {reason}") from None
     columns = [str(name) for name in frame.columns]
-    cells = [frame[name].tolist() for name in frame.columns]
+    cells = [frame.iloc[:, place].tolist() for place in range(len(columns))]
     rows = [[_cell(value) for value in row] for row in zip(*cells, strict=True)]
     return Table(file, columns, rows, list(range(1, len(rows) + 1)))
 
@@ -162,9 +162,13 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
     sets = [
         tuple(dict.fromkeys(name.strip() for name in cell.split(separator) if name.strip())) for cell in cells
     ]
+    words = {name for found in sets for name in found} - {"nan", "NaN", "NAN"}
+    numbers = bool(words) and all(name.isdecimal() for name in words)
     for row, found in enumerate(sets):
         if not found and not several:
             raise InputError(f"{table.where(row)} has no label")
+        if "nan" in map(str.lower, found) and numbers:  # among names it is a class like any other
+            raise InputError(f"{table.where(row)} has the label 'nan' among class numbers; give its class")
     return sets
 
 
@@ -174,7 +178,7 @@ def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str,
         return columns.labels
     names = {name for found in sets for name in found}
     if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=int))
+        return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(names))
 
 

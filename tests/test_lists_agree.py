@@ -256,6 +256,7 @@ def test_a_carriage_return_alone_ends_a_line(tmp_path: Path) -> None:
 TABLES: dict[str, tuple[str, str]] = {
     "a column twice": ("path,label,label\na.png,1,0\n", "column 'label' is there twice"),
     "two paths": ("path,path,label\na.png,b.png,1\n", "column 'path' is there twice"),
+    "nan among numbers": ("path,label\nim0.png,1\nim1.png,nan\n", "line 3 has the label 'nan'"),
     "fewer cells": ("path,label\na.png,1\nb.png\n", "line 3 has 1 cells; the header has 2"),
     "no rows": ("path,label\n", "has no rows"),
     "nothing": ("", "has no rows|is empty|no header"),
@@ -302,6 +303,15 @@ def test_what_would_fail_at_run_is_refused_at_once(
 
     assert re.search(text, err), err
     assert not (tmp_path / "mine.toml").exists()
+
+
+def test_a_doubled_column_that_is_not_read_does_no_harm(tmp_path: Path, run_cli: Cli) -> None:
+    pictures(tmp_path, 60)
+    write(tmp_path / "t.csv", "note,path,label,note", *(f"x,im{n}.png,{n % 2},y" for n in range(60)))
+    keys = ("--table", tmp_path / "t.csv", "--labels", "label", "--data-root", tmp_path)
+    code, out, err = run_cli("dataset", "add", "mine", *keys)
+    assert code == 0, err
+    assert "60 images, 2 classes" in out
 
 
 def test_names_with_a_colon(tmp_path: Path, run_cli: Cli) -> None:
