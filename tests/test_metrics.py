@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmark import metrics
 from benchmark.errors import InputError
-from benchmark.metrics import METRICS, Rules, evaluate, mean_average_precision, metric_of, pack_codes
+from benchmark.metrics import METRICS, Rules, evaluate, mean_average_precision, metric_of, pack_codes, table
 
 pytestmark = pytest.mark.processor
 
@@ -448,3 +448,27 @@ def test_perfect_rankings_score_exactly_one():
         for ties in ("expected", "database-order", "optimistic", "pessimistic"):
             for k in (None, 1, 7, 100, 499, 600):
                 assert mean_average_precision(items[:20], items, [3] * 20, [3] * 500, k=k, ties=ties) == 1.0
+
+
+class TestTable:
+    """An entry of the table is a metric of its group: none can be listed and not computed."""
+
+    @pytest.mark.parametrize("ties", ["expected", "database-order"])
+    def test_every_ranking_metric_is_computed(self, ties: str) -> None:
+        draw = np.random.default_rng(0)
+        codes, labels = draw.integers(0, 256, (30, 2), dtype=np.uint8), draw.integers(0, 2, (30, 4))
+        names = table.names_of("ranking", "graded")
+        rules = metrics.Rules(ties=ties, relevance="graded")
+        found = metrics.evaluate(
+            codes[:5], codes[5:], 16, labels[:5], labels[5:], rules=rules, metrics=names, at=(3,)
+        )
+        assert {key.partition("@")[0] for key in found.values} == set(names)
+
+    def test_every_metric_of_codes_is_computed(self) -> None:
+        codes = np.arange(20, dtype=np.uint8)[:, None]
+        assert tuple(metrics.code_health(codes, 8)) == table.names_of("codes")
+
+    def test_groups_hold_every_entry_once(self) -> None:
+        groups = ("ranking", "graded", "foreign", "codes")
+        every = [name for group in groups for name in table.names_of(group)]
+        assert sorted(every) == sorted(metrics.METRICS)

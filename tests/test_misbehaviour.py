@@ -66,7 +66,7 @@ FAILS = {
 }
 
 
-@pytest.mark.parametrize("body", FAILS)
+@pytest.mark.parametrize("body", FAILS, ids=[ascii(body) for body in FAILS])
 def test_what_fit_raises_is_its_own_failure(plugin: Plugin, tmp_path: Path, body: str) -> None:
     # Inside a run signals have handlers; only then a KeyboardInterrupt of the method's can be told from Ctrl-C.
     bad, _, _ = beside_lsh(plugin, tmp_path, method_source("aaa", fit=body))
@@ -169,7 +169,8 @@ def test_a_supports_that_fails_skips_its_method_alone(plugin: Plugin, tmp_path: 
 
 @pytest.mark.parametrize(
     ("facts", "text"),
-    [
+    ids=["a list", "NaN", "none", "no UTF-8"],
+    argvalues=[
         ("{'a': [1, 2]}", "what aaa reports cannot be recorded: facts.a"),
         ("{'a': float('nan')}", "what aaa reports cannot be recorded: facts.a"),
         ("None", "TypeError"),

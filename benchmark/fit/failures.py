@@ -43,7 +43,7 @@ def describe_failure(error: BaseException) -> Failure:
 def words(error: BaseException) -> str:
     """What an exception says, also when it cannot say it."""
     try:
-        return str(error)
+        return printable(str(error))
     except Exception as second:  # noqa: BLE001 - an exception of a plug-in may do anything
         return f"(its text raises {type(second).__name__})"
 

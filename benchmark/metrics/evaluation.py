@@ -14,12 +14,11 @@ from benchmark.metrics.blocks import Plan, score_counts, score_order
 from benchmark.metrics.engines import choose_engine, count, thread_count
 from benchmark.metrics.problem import Problem, build_problem
 from benchmark.metrics.rules import Rules, checked_cutoff
-from benchmark.metrics.table import METRICS
+from benchmark.metrics.table import METRICS, names_of
 from benchmark.metrics.ties import Floats
 
 _CELLS = 1 << 18  # cells of a block's counts: what bounds the memory of the metrics
-RETRIEVAL = ("map", "precision", "recall", "hit_rate", "precision_r2", "recall_r2", "map_r2")
-GRADED = ("ndcg", "acg", "wap")
+RETRIEVAL, GRADED = names_of("ranking"), names_of("graded")
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,11 @@ def _wanted(metrics: Iterable[str] | None, problem: Problem, rules: Rules) -> se
         if METRICS[name].multi_label_only and not problem.labels.multi:
             raise InputError(f"metric {name!r} needs multi-hot labels; these are class indices")
         if name not in RETRIEVAL + GRADED:
-            raise InputError(f"metric {name!r} is about the codes alone: code_health computes it")
+            if METRICS[name].group == "codes":
+                raise InputError(f"metric {name!r} is about the codes alone: code_health computes it")
+            raise InputError(
+                f"metric {name!r} needs a second data set's queries: `run --views novelty:DATASET`"
+            )
     return names
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.errors import InputError, unknown
 from benchmark.metrics import METRICS, Evaluation, Rules, code_health, evaluate
-from benchmark.metrics.evaluation import GRADED, RETRIEVAL
+from benchmark.metrics.table import names_of
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.conventions import Convention, score_conventions
@@ -18,8 +18,8 @@ from benchmark.scoring.tie_orders import TieOrders, tie_orders
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
 #: Metrics of `run --views` alone: they need a second data set's queries.
-FOREIGN = ("auroc",)
-HEALTH = tuple(name for name in METRICS if name not in RETRIEVAL + GRADED + FOREIGN)
+FOREIGN = names_of("foreign")
+HEALTH = names_of("codes")
 _PAIRED = 2000  # resamples of a paired test where no number is asked for
 
 
