@@ -13,6 +13,9 @@ from benchmark.spec.sweep import Sweep
 from benchmark.spec.values import parse
 from benchmark.spec.weights import is_published
 
+#: What a sweep says of all its fits alike, under the same name in both.
+SHARED = tuple(name for name in Sweep.model_fields if name in FitSpec.model_fields)
+
 #: Stands for a weights file, which a fit knows by its digest only.
 WEIGHTS_FILE = "WEIGHTS_FILE"
 
@@ -36,17 +39,7 @@ def sweep_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> Sweep:
         "batch_size": spec.batch_size or Sweep().batch_size,
         "params": {spec.method: spec.params},
     }
-    same = (
-        "noise_kind",
-        "hidden_images",
-        "protocol",
-        "backbone",
-        "frozen",
-        "preprocessing",
-        "head",
-        "epochs",
-    )
-    values |= {name: getattr(spec, name) for name in (*same, "selection", "precision")}
+    values |= {name: getattr(spec, name) for name in SHARED if name not in values}
     return parse(Sweep, values, f"fit {spec.fit_id}")
 
 

@@ -12,6 +12,7 @@ from benchmark import registry
 from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
 from benchmark.spec import Cell, FitSpec, Job, Sweep
+from benchmark.spec.command import SHARED
 from benchmark.spec.views import ParsedView
 from benchmark.spec.weights import weights_for_task
 from benchmark.store.index import Index
@@ -114,32 +115,27 @@ def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
     """The identity of one cell's fit."""
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
     gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
-    return FitSpec(
-        method=cell.method,
-        method_version=entry.info["version"],
-        params=facts.params[cell.method],
-        dataset=cell.dataset,
-        fingerprint=facts.fingerprints[cell.dataset],
-        protocol=rule.name,
-        protocol_version=rule.version,
-        backbone=sweep.backbone if images else VECTORS,
-        weights=facts.weights,
-        bits=cell.bits,
-        label_fraction=labels.fraction,
-        labels_per_class=labels.per_class,
-        label_noise=labels.noise,
-        noise_kind=labels.noise_kind,
-        hidden_images=labels.hidden,
-        class_split=cell.class_split,
-        seed=cell.seed,
-        epochs=(sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
-        batch_size=sweep.batch_size if gradient else None,
-        selection=sweep.selection,
-        precision=sweep.precision,
-        frozen=sweep.frozen,
-        preprocessing=sweep.preprocessing,
-        head=sweep.head if gradient else "",
-    )
+    own = {
+        "method": cell.method,
+        "method_version": entry.info["version"],
+        "params": facts.params[cell.method],
+        "dataset": cell.dataset,
+        "fingerprint": facts.fingerprints[cell.dataset],
+        "protocol": rule.name,
+        "protocol_version": rule.version,
+        "backbone": sweep.backbone if images else VECTORS,
+        "weights": facts.weights,
+        "bits": cell.bits,
+        "label_fraction": labels.fraction,
+        "labels_per_class": labels.per_class,
+        "label_noise": labels.noise,
+        "class_split": cell.class_split,
+        "seed": cell.seed,
+        "epochs": (sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
+        "batch_size": sweep.batch_size if gradient else None,
+        "head": sweep.head if gradient else "",
+    }
+    return FitSpec(**{**{name: getattr(sweep, name) for name in SHARED}, **own})
 
 
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
