@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -358,10 +359,15 @@ class TestWeights:
         (tmp_path / "shipped").mkdir()
         torch.save(_body().state_dict(), tmp_path / "shipped" / "net.pth")
         monkeypatch.syspath_prepend(str(tmp_path))
+        importlib.invalidate_caches()
         assert weights_file("by-order:package:shipped-weights") == tmp_path / "shipped" / "net.pth"
-        (info / "RECORD").write_text("shipped/net.pth,,\nshipped/other.bin,,\n")
+        two = tmp_path / "two_weights-1.0.dist-info"
+        two.mkdir()
+        (two / "METADATA").write_text("Metadata-Version: 2.1\nName: two-weights\nVersion: 1.0\n")
+        (two / "RECORD").write_text("shipped/net.pth,,\nshipped/other.bin,,\n")
+        importlib.invalidate_caches()
         with pytest.raises(InputError, match="holds 2 files of weights"):
-            weights_file("package:shipped-weights")
+            weights_file("package:two-weights")
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

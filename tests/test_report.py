@@ -19,6 +19,7 @@ from benchmark.report.artifact import choose
 from benchmark.report.artifacts import main_table as main_artifact
 from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import known
 from benchmark.report.figures.panels import draw_lines
 from benchmark.report.figures.style import COLUMN, drawing, legend_below, place, style
 from benchmark.report.groups import group_records
@@ -46,7 +47,11 @@ FACTS = ProtocolFacts(
 
 def made(value: float | None, **changes: object) -> Record:
     """A record with an mAP, or a failed one."""
-    spec = SPEC.model_copy(update={"params": {}, **changes})
+    declared = known(
+        str(changes.get("method", SPEC.method))
+    )  # a fit of today's version, unless it says otherwise
+    version = {"method_version": declared.version} if declared else {}
+    spec = SPEC.model_copy(update={"params": {}, **version, **changes})
     if value is None:
         failure = Failure(kind="error", message="it | broke & <b>")
         return Record(fit_id=spec.fit_id, spec=spec, state="failed", failure=failure, protocol=FACTS)

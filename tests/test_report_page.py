@@ -18,6 +18,7 @@ import pytest
 from benchmark.files.rounding import rounded, rounded_all
 from benchmark.report.check import check
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import known
 from benchmark.report.figures.style import COLOURS, drawing, encode, style
 from benchmark.report.page import Picture, page_html, picture
 from benchmark.report.page.embed import Pool, cell_json, script_json
@@ -59,7 +60,9 @@ PLACE = Environment(
 
 def made(value: float | None, **changes: Any) -> Record:
     """A record with everything that the page shows; failed for None."""
-    spec = SPEC.model_copy(update={"params": {}, **changes})
+    declared = known(str(changes.get("method", SPEC.method)))  # a fit of today's version
+    version = {"method_version": declared.version} if declared else {}
+    spec = SPEC.model_copy(update={"params": {}, **version, **changes})
     common: dict[str, Any] = {"fit_id": spec.fit_id, "spec": spec, "environment": PLACE}
     common |= {"command": f"python -m benchmark run --methods '{EVIL}'", "finished": "2026-11-21T10:00:00"}
     labelled = round(500 * spec.label_fraction)

@@ -12,7 +12,7 @@ from benchmark.report.groups import Group, group_records, row_name
 from benchmark.report.published import DEFAULT
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.tables.cells import Gap
-from benchmark.spec import FitSpec
+from benchmark.spec import FitSpec, Sweep
 from benchmark.spec.command import command, sweep_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -67,7 +67,8 @@ class Context:
 
         A weights file is known by its digest only: the command holds a placeholder for it.
         """
-        changes: dict[str, object] = {"methods": tuple(methods), "params": {}}
+        changes: dict[str, object] = {"methods": tuple(methods), "params": {}, "views": ("clean",)}
+        changes |= {"class_splits": Sweep().class_splits}
         changes |= {"bits": tuple(bits)} if bits else {}
         changes |= {"seeds": tuple(seeds)} if seeds else {}
         changes |= {"label_fractions": tuple(fractions), "labels_per_class": ()} if fractions else {}

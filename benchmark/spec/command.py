@@ -73,8 +73,11 @@ def command_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> str:
 
 
 def _flags(sweep: Sweep) -> dict[str, str]:
-    """Field name -> the flag's text, in the order of the fields; empty for a field without one."""
-    return {name: _text(getattr(sweep, name)) for name in Sweep.model_fields if name != "params"}
+    """Field name -> the flag's text, in the order in which people give them; empty for a field without one."""
+    last = ("views", "class_splits")
+    others = (name for name in Sweep.model_fields if name not in (*last, "params"))
+    names = dict.fromkeys(("methods", "datasets", "bits", "seeds", *others, *last))
+    return {name: _text(getattr(sweep, name)) for name in names}
 
 
 def _text(value: Any) -> str:

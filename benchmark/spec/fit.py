@@ -128,6 +128,11 @@ class FitSpec(Value):
             hidden=self.hidden_images,
         )
 
+    def told(self) -> dict[str, Any]:
+        """The fields as JSON values, without those of the network that say nothing beyond the backbone's name."""
+        silent = {name for name in _NETWORK if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=silent)
+
     @property
     def network(self) -> str:
         """The backbone and what was asked of it, for people: `tf_efficientnet_lite0, frozen, size 96`."""
@@ -145,6 +150,9 @@ class FitSpec(Value):
         parts += [] if self.class_split is None else [f"classes {self.class_split}"]
         return " ".join([*parts, f"s{self.seed}"])
 
+
+#: What may be asked of the network beside its name.
+_NETWORK = ("frozen", "preprocessing", "head")
 
 #: Fields that came after schema 1 with the value that means what their absence meant: records made before them
 #: keep their identity.

@@ -67,7 +67,7 @@ def names_for(names: Iterable[str]) -> dict[str, str]:
 
 def params_of(record: Record) -> dict[str, Any]:
     """The fit's identity, one entry a field, the method's own parameters as `param.NAME`."""
-    spec = record.spec.model_dump(mode="json")
+    spec = record.spec.told()
     params = spec.pop("params")
     named = names_for(params)
     return {**spec, **{f"param.{named[name]}": value for name, value in params.items()}}

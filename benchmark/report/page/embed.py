@@ -62,7 +62,9 @@ def records_json(ctx: Context) -> dict[str, Any]:
 
 def _row(ctx: Context, record: Record, pool: Pool, names: Pool) -> list[Any]:
     spec = record.spec
-    shared = spec.model_dump(mode="json", exclude={"bits", "seed", "schema_version"})
+    shared = {
+        key: value for key, value in spec.told().items() if key not in ("bits", "seed", "schema_version")
+    }
     shared["labels"] = spec.label_rule.share
     scores: list[Any] = []
     for score in record.scores:
