@@ -6,6 +6,7 @@ Every backbone maps float images in [-1, 1] (n, channels, height, width) to feat
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from benchmark.methods._pretrained import (
     torchvision_weights,
     torchvision_width,
 )
-from benchmark.spec import PLAIN
+from benchmark.spec import PLAIN, is_published
 
 __all__ = [
     "BACKBONES",
@@ -112,7 +113,10 @@ def features_text(task: Task, how: str) -> str:
     """Where features come from, for the record; how: `trained` or `frozen`."""
     if task.inputs == "vectors":
         return f"vectors, {task.channels}-d"
-    return f"{task.backbone} backbone, weights {task.weights}, {how}"
+    weights = (
+        task.weights if is_published(task.weights) else Path(task.weights).name
+    )  # no folders in a record
+    return f"{task.backbone} backbone, weights {weights}, {how}"
 
 
 def _check_timm(task: Task) -> None:

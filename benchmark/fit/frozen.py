@@ -24,7 +24,7 @@ from benchmark.fit.runtime import Progress, Runtime
 from benchmark.methods._backbones import build_backbone
 from benchmark.methods._images import to_float
 from benchmark.methods._pretrained import Pretrained
-from benchmark.spec import FitSpec, digest, seed_stream
+from benchmark.spec import FitSpec, digest, is_published, seed_stream
 
 #: Raised when the same backbone would give other features; older cached ones are then not read.
 VERSION = 1
@@ -100,7 +100,10 @@ class FeatureNetwork:
         body = self.body
         found: dict[str, str | int | float] = {"frozen_features": self.width()}
         if isinstance(body, Pretrained):
-            found |= {"frozen_weights": body.tag, "frozen_preprocessing": body.used.describe()}
+            weights = (
+                body.tag if is_published(self.spec.weights) else self.spec.weights
+            )  # no folders in a record
+            found |= {"frozen_weights": weights, "frozen_preprocessing": body.used.describe()}
         return found
 
     def width(self) -> int:
