@@ -21,9 +21,10 @@ from benchmark.datasets._files import (
     class_folder_files,
     class_folders,
     describe_unused,
+    no_labels,
     one_hot,
 )
-from benchmark.datasets._lists import Duplicates, ListFile, Resolver, count_classes, listed_files, read_list
+from benchmark.datasets._lists import Duplicates, ListFile, Resolver, listed_files, read_list, renumbered
 from benchmark.datasets._tables import (
     Columns,
     Table,
@@ -163,7 +164,7 @@ class DeclaredDataset(ImageDataset):
         if self.declared.kind == "table":
             table, columns = self._table()
             return class_names(columns, label_sets(table, columns, self.declared.separator))
-        return tuple(f"class {number}" for number in range(count_classes([*self._lists().values()])))
+        return renumbered(self._lists())[1]
 
     def _looks_multi(self) -> bool:
         if self.declared.kind == "folder":
@@ -228,9 +229,10 @@ class DeclaredDataset(ImageDataset):
         return found
 
     def _from_lists(self) -> ImageFiles:
-        return listed_files(
-            self._lists(), len(self.info.classes), Resolver(self._folder), self.declared.duplicates
-        )
+        lists = self._lists()
+        if not self.declared.classes:  # else an index is a place among them
+            lists = renumbered(lists)[0]
+        return listed_files(lists, len(self.info.classes), Resolver(self._folder), self.declared.duplicates)
 
     # ---- tables ----------------------------------------------------------------------------------
 
@@ -262,7 +264,7 @@ class DeclaredDataset(ImageDataset):
                 paths.append(file)
                 lines.append(line)
         sets = label_sets(table, columns, self.declared.separator)
-        labels = np.zeros((len(paths), len(number)), dtype=np.uint8)
+        labels = no_labels(len(paths), len(number), table.file)
         for row, line in enumerate(lines):
             for name in sets[line]:
                 if name not in number:

@@ -32,6 +32,8 @@ _BEGINNINGS = re.compile(
 
 #: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
 MAX_IDX_BYTES = 2**30
+#: Largest table of labels, a byte an image and class: ImageNet's (1,281,167 by 1,000) is 1.2 GiB.
+MAX_LABEL_BYTES = 2**34
 
 
 def require_root(name: str, root: Path | None, inside: str, wanted: str) -> Path:
@@ -139,7 +141,19 @@ def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
-    return np.eye(classes, dtype=np.uint8)[labels]
+    hot = no_labels(len(labels), classes, source)
+    hot[np.arange(len(labels)), labels] = 1
+    return hot
+
+
+def no_labels(images: int, classes: int, source: Path | str) -> np.ndarray:
+    """uint8 zeros (images, classes). Raises InputError for a table that no machine would hold."""
+    if images * classes > MAX_LABEL_BYTES:
+        raise InputError(
+            f"{str(source)!r}: {images:,} images with {classes:,} classes make a label table of "
+            f"{images * classes / 2**30:,.0f} GiB; allowed: {MAX_LABEL_BYTES / 2**30:.0f} GiB"
+        )
+    return np.zeros((images, classes), dtype=np.uint8)
 
 
 def join_parts(parts: Iterable[tuple[str, np.ndarray, np.ndarray, Path]], classes: int) -> Decoded:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmark.datasets._text import read_text
 from benchmark.errors import InputError, unknown
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
@@ -39,9 +42,15 @@ class Table:
         return f"{self.file.name} line {self.lines[row]}"
 
     def column(self, name: str) -> list[str]:
-        """The cells of a column. Raises InputError for a name that is not there."""
+        """The cells of a column. Raises InputError for a name that is not there, or there twice."""
         if name not in self.columns:
             raise unknown(f"column of {str(self.file)!r}", name, self.columns)
+        if (count := self.columns.count(name)) > 1:
+            places = [str(place) for place, other in enumerate(self.columns, start=1) if other == name]
+            raise InputError(
+                f"table {str(self.file)!r} line 1 has {count} columns {name!r} (number {', '.join(places)}); "
+                "rename all but one, or name the columns to read: path, labels, part"
+            )
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
 
@@ -65,32 +74,32 @@ def read_table(file: Path) -> Table:
     if not file.is_file():
         raise InputError(f"missing table {str(file)!r}")
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
-    if not table.rows:
-        raise InputError(f"table {str(file)!r} has no rows")
+    if not table.rows or not table.columns:
+        raise InputError(f"table {str(file)!r} has no rows below its header")
     return table
 
 
 def _read_csv(file: Path) -> Table:
     rows: list[list[str]] = []
     lines: list[int] = []
+    text = read_text(file, "table")
+    header = text.partition("\n")[0]
+    delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    columns: list[str] = []
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            header = text.readline()
-            delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
-            text.seek(0)
-            reader = csv.reader(text, delimiter=delimiter)
-            columns = [cell.strip() for cell in next(reader, [])]
-            for row in reader:
-                if not any(cell.strip() for cell in row):
-                    continue
-                if len(row) != len(columns):
-                    raise InputError(
-                        f"{str(file)!r} line {reader.line_num} has {len(row)} cells; the header has {len(columns)}"
-                    )
-                rows.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"table {str(file)!r} cannot be read: {error}") from None
+        columns = [cell.strip() for cell in next(reader, [])]
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) != len(columns):
+                raise InputError(
+                    f"{str(file)!r} line {reader.line_num} has {len(row)} cells; the header has {len(columns)}"
+                )
+            rows.append([cell.strip() for cell in row])
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InputError(f"table {str(file)!r} line {reader.line_num} cannot be read: {error}") from None
     return Table(file, columns, rows, lines)
 
 
@@ -103,7 +112,7 @@ def _read_parquet(file: Path) -> Table:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"table {str(file)!r} cannot be read: {reason}") from None
     columns = [str(name) for name in frame.columns]
-    cells = [frame[name].tolist() for name in frame.columns]
+    cells = [frame.iloc[:, place].tolist() for place in range(len(columns))]
     rows = [[_cell(value) for value in row] for row in zip(*cells, strict=True)]
     return Table(file, columns, rows, list(range(1, len(rows) + 1)))
 
@@ -159,7 +168,31 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
     for row, found in enumerate(sets):
         if not found and not several:
             raise InputError(f"{table.where(row)} has no label")
+    _check_numbers(table, sets)
     return sets
+
+
+def _check_numbers(table: Table, sets: Sequence[tuple[str, ...]]) -> None:
+    """Raise InputError with the line of a NaN where all other classes are numbers: it stands for a missing label.
+
+    Among names, `nan` is a class like any other.
+    """
+    values = {name: _number(name) for name in {name for found in sets for name in found}}
+    odd = {name for name, value in values.items() if value is not None and math.isnan(value)}
+    if not odd or odd == values.keys() or None in values.values():
+        return
+    row = next(row for row, found in enumerate(sets) if odd.intersection(found))
+    name = next(name for name in sets[row] if name in odd)
+    raise InputError(
+        f"{table.where(row)} has the label {name!r} among class numbers; give its class, or remove the line"
+    )
+
+
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None
 
 
 def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -167,8 +200,8 @@ def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str,
     if len(columns.labels) > 1:
         return columns.labels
     names = {name for found in sets for name in found}
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=int))
+    if all(name.isdecimal() for name in names):  # by value: as text of equal length, without leading zeros
+        return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(names))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import socket
@@ -97,7 +98,7 @@ class Sink:
 
     def __init__(self, parent: Path, shape: tuple[int, int, int, int]) -> None:
         self.shape = shape
-        self.bytes = int(np.prod(shape, dtype=np.int64))
+        self.bytes = math.prod(shape)
         self.scratch: Path | None = None
         try:
             self.scratch = _scratch(parent)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,17 @@ import numpy as np
 
 from benchmark.contracts import PARTS
 from benchmark.data import pictures
-from benchmark.data.audit.facts import Audit, findings, overlaps, part_facts, twins
+from benchmark.data.audit.facts import (
+    Audit,
+    PartFacts,
+    findings,
+    labelled_part,
+    overlaps,
+    part_facts,
+    twins,
+)
 from benchmark.data.audit.pixels import PixelFacts, digests, near_pairs
+from benchmark.datasets._lists import Resolver, scan_list, short
 from benchmark.errors import InputError
 
 #: Part names by how their list files are called in public repositories; the first that a file's name holds counts.
@@ -28,15 +38,18 @@ _SIDE = 16
 
 @dataclass(frozen=True)
 class ListFile:
-    """One list: a name a line (the last two path components, as repositories carry other machines' folders), its
-    path as written, its labels where the lines have them, and what could not be read.
+    """One list, or the shards of one: paths as written, where they were read, and their labels.
+
+    A line's labels are empty where it has none that can be read. width: the usual number of them. problems: what
+    could not be read.
     """
 
     part: str
     path: Path
-    names: list[str]
     paths: list[str]
+    origins: list[str]
     labels: list[tuple[int, ...]]
+    width: int
     problems: tuple[str, ...]
 
 
@@ -57,77 +70,84 @@ def list_files(target: Path) -> list[Path]:
 
 
 def read_list(path: Path) -> ListFile:
-    """Read one list: `path 0 1 0 ...` a line, `path 7` (a class index), or the path alone. CRLF is fine.
+    """Read one list as a data set would, but for lines with other or no labels: those are problems to be named.
 
-    Raises InputError when the file cannot be read or holds no line.
+    Raises InputError when the file cannot be read or no line of it is one of a list.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"list file {str(path)!r} cannot be read: {error}") from error
-    names, paths, labels, problems = [], [], [], list[str]()
-    widths: Counter[int] = Counter()
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        try:
-            values = tuple(int(float(field)) for field in fields[1:])
-        except (ValueError, OverflowError):
-            problems.append(
-                f"{path.name} line {number}: {line.strip()[:60]!r} is not a path and whole numbers"
-            )
-            continue
-        if len(values) > 1 and not set(values) <= {0, 1, -1}:
-            problems.append(f"{path.name} line {number}: labels other than 0 and 1")
-            continue
-        widths[len(values)] += 1
-        names.append("/".join(Path(fields[0].replace("\\", "/")).parts[-2:]))
-        paths.append(fields[0])
-        labels.append(values)
-    if not names:
-        raise InputError(f"list file {str(path)!r} holds no image")
-    usual = widths.most_common(1)[0][0]
-    odd = [number for number, values in enumerate(labels) if len(values) != usual]
+    lines = scan_list(path)
+    wrong = [f"{path.name} line {line.number} {line.wrong}" for line in lines if line.wrong]
+    if len(wrong) == len(lines):
+        raise InputError(f"no line of {str(path)!r} is one of a list: {wrong[0]}")
+    width = Counter(len(line.labels) for line in lines if not line.wrong).most_common(1)[0][0]
+    bare = [line for line in lines if width and not line.labels and not line.wrong]
+    wrong += [f"{path.name} line {line.number} has no label after {line.path[:60]!r}" for line in bare]
+    uncertain = {line.number for line in bare}  # where the path ends
+    used = [line for line in lines if line.number not in uncertain]
+    odd = sum(len(line.labels) not in (0, width) for line in used)
     if odd:
-        problems.append(f"{path.name}: {len(odd)} lines have not the usual {usual} label columns")
-    if usual == 0:
-        problems.append(f"{path.name} has no label columns: its images have no labels")
-    return ListFile(role(path), path, names, paths, labels, tuple(problems))
+        wrong.append(f"{path.name}: {odd} lines have not the usual {width} label columns")
+    if not width:
+        wrong.append(f"{path.name} has no label columns: its images have no labels")
+    return ListFile(
+        role(path),
+        path,
+        [line.path for line in used],
+        [f"{path.name} line {line.number}" for line in used],
+        [line.labels if len(line.labels) == width else () for line in used],
+        width,
+        tuple(wrong),
+    )
 
 
 def audit_lists(files: Sequence[Path], images: Path | None = None) -> Audit:
-    """Compare list files by name, and by pixels when their images are found under `images` or beside the lists.
+    """Compare list files by the files that their lines name, and by pixels when all are under `images` or beside
+    the lists. Images that are not at hand are compared by their paths.
 
     Raises InputError for a file that cannot be read, or two files for one part.
     """
-    lists = _one_a_part([read_list(path) for path in files])
+    lists, left_out = _readable(files)
+    lists = _one_a_part(lists)
     lists.sort(key=lambda one: (*PARTS, one.part).index(one.part))
-    rows: dict[str, int] = {}
+    keys, names, found = _identities(lists, images)
+    rows: dict[Hashable, int] = {}
     parts = {
-        one.part: np.array([rows.setdefault(name, len(rows)) for name in one.names], dtype=np.int64)
+        one.part: np.array([rows.setdefault(key, len(rows)) for key in keys[one.part]], dtype=np.int64)
         for one in lists
     }
-    names = list(rows)
-    labels, conflicts = _label_table(lists, rows)
-    classes = [str(number) for number in range(labels.shape[1])] if labels is not None else []
-    pixels, remark = _pixels(lists, rows, images)
-    identical, disagree = (None, None) if pixels is None else twins(pixels.digests, labels)
+    name_of = {row: name for part in parts for row, name in zip(parts[part][::-1], names[part][::-1])}
+    codes, disagree = _labels_by_row(lists, parts)
+    pixels, remark = _pixels([found.get(key) for key in rows], images)
+    identical, conflicts = (None, None) if pixels is None else twins(pixels.digests, codes, codes[:, 0] >= 0)
     audit = Audit(
         subject=", ".join(str(path) for path in files),
-        images=len(names),
-        parts={name: part_facts(part, labels, classes) for name, part in parts.items()},
-        distinct=len(names),
-        overlaps=overlaps(parts, pixels, names.__getitem__),
+        images=len(rows),
+        parts={one.part: _facts(one, parts[one.part], lists) for one in lists},
+        distinct=len(rows),
+        overlaps=overlaps(parts, pixels, name_of.__getitem__),
         pixels=remark,
         identical=identical,
-        label_conflicts=disagree,
+        label_conflicts=conflicts,
         near_pairs=None if pixels is None or pixels.near is None else len(pixels.near),
     )
     problems = [problem for one in lists for problem in one.problems[:5]]
-    if conflicts:
-        problems.append(f"{conflicts:,} images have other labels on another line")
-    return audit.model_copy(update={"findings": (*findings(audit), *problems)})
+    if disagree:
+        problems.append(f"{len(disagree):,} images have other labels on another line, first {disagree[0]}")
+    return audit.model_copy(update={"findings": (*findings(audit), *problems, *left_out)})
+
+
+def _readable(files: Sequence[Path]) -> tuple[list[ListFile], list[str]]:
+    """The lists among the files, and why others (word vectors, class names in another encoding) are none."""
+    lists, left_out = list[ListFile](), list[str]()
+    for path in files:
+        try:
+            lists.append(read_list(path))
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            left_out.append(f"left out: {error}")
+    if not lists:
+        raise InputError("; ".join(left_out))
+    return lists, left_out
 
 
 def _one_a_part(lists: Sequence[ListFile]) -> list[ListFile]:
@@ -150,59 +170,106 @@ def _one_a_part(lists: Sequence[ListFile]) -> list[ListFile]:
 
 
 def _joined(shards: Sequence[ListFile]) -> ListFile:
-    if len(shards) == 1:
-        return shards[0]
+    first = shards[0]
+    other = [one.path.name for one in shards if one.width != first.width]
+    problems = [problem for one in shards for problem in one.problems]
+    if other:
+        problems.append(f"{', '.join(other)}: not the {first.width} label columns of {first.path.name}")
+    labels = [values if len(values) == first.width else () for one in shards for values in one.labels]
     return replace(
-        shards[0],
-        names=[name for one in shards for name in one.names],
+        first,
         paths=[path for one in shards for path in one.paths],
-        labels=[values for one in shards for values in one.labels],
-        problems=tuple(problem for one in shards for problem in one.problems),
+        origins=[origin for one in shards for origin in one.origins],
+        labels=labels,
+        problems=tuple(problems),
     )
 
 
-def _label_table(lists: Sequence[ListFile], rows: dict[str, int]) -> tuple[np.ndarray | None, int]:
-    """Labels as uint8 (images, classes), the first line's where lines disagree, and how many images disagree."""
-    width = max(len(values) for one in lists for values in one.labels)
-    indices = [values[0] for one in lists for values in one.labels if len(values) == 1]
-    if width <= 1:
-        if not indices or min(indices) < 0:
-            return None, 0
-        width = max(indices) + 1
-    table = np.zeros((len(rows), width), dtype=np.uint8)
-    known, conflicts = np.zeros(len(rows), dtype=bool), set[int]()
+def _facts(one: ListFile, rows: np.ndarray, lists: Sequence[ListFile]) -> PartFacts:
+    """The facts of a list by its own lines; other lists only say which class indices there are."""
+    labels = [values for values in one.labels if values]
+    if not labels:
+        return part_facts(rows, None, ())
+    table = np.array(labels, dtype=np.int64)
+    if one.width > 1:
+        classes = [str(number) for number in range(one.width)]
+        return labelled_part(rows, table.sum(axis=0), table.sum(axis=1), classes)
+    every = np.unique(
+        [index for other in lists if other.width == 1 for (index,) in filter(None, other.labels)]
+    )
+    counts = np.bincount(np.searchsorted(every, table[:, 0]), minlength=len(every))
+    return labelled_part(rows, counts, np.ones(len(table)), [str(index) for index in every.tolist()])
+
+
+def _labels_by_row(lists: Sequence[ListFile], parts: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """A number for the labels of each image, (images, 1), those of its first line with labels (-1: there is none),
+    and the places of two lines that disagree, one pair an image.
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    first: dict[int, tuple[tuple[int, ...], str]] = {}
+    disagree: dict[int, str] = {}
     for one in lists:
-        for name, values in zip(one.names, one.labels, strict=True):
-            if (
-                not values
-                or (len(values) not in (1, width))
-                or (len(values) == 1 and not 0 <= values[0] < width)
-            ):
+        for row, values, origin in zip(parts[one.part].tolist(), one.labels, one.origins, strict=True):
+            if not values:
                 continue
-            row, wanted = rows[name], np.zeros(width, dtype=np.uint8)
-            if len(values) == 1 and width > 1:
-                wanted[values[0]] = 1
-            else:
-                wanted[:] = np.array(values) > 0
-            if known[row] and (table[row] != wanted).any():
-                conflicts.add(row)
-            elif not known[row]:
-                table[row], known[row] = wanted, True
-    return table, len(conflicts)
+            before, where = first.setdefault(row, (values, origin))
+            if before != values and len(before) == len(values):
+                disagree.setdefault(row, f"{where} and {origin}")
+    codes = np.full((max(map(int, map(np.max, parts.values()))) + 1, 1), -1)
+    for row, (values, _) in first.items():
+        codes[row] = numbers.setdefault(values, len(numbers))
+    return codes, list(disagree.values())
 
 
-def _pixels(
-    lists: Sequence[ListFile], rows: dict[str, int], images: Path | None
-) -> tuple[PixelFacts | None, str]:
-    """Digests and near duplicates of the listed images, or why there are none."""
-    files: list[Path | None] = [None] * len(rows)
+def _identities(
+    lists: Sequence[ListFile], images: Path | None
+) -> tuple[dict[str, list[Hashable]], dict[str, list[str]], dict[Hashable, Path]]:
+    """What makes the image of each line the same as another's, its name, and the files that are at hand.
+
+    A file is known by its place on the disk, so `im1.jpg`, `./images/im1.jpg` and a link are one image when they
+    are one file. One that is not at hand is known by its path's end, which may be that of a file.
+    """
+    keys: dict[str, list[Hashable]] = {}
+    names: dict[str, list[str]] = {}
+    files: dict[Hashable, Path] = {}
+    held: dict[Hashable, set[Hashable]] = {}
+    ends = _ends([path for one in lists for path in one.paths])
     for one in lists:
-        roots = [images] if images is not None else [one.path.parent, one.path.parent.parent]
-        for name, path in zip(one.names, one.paths, strict=True):
-            if files[rows[name]] is None:
-                files[rows[name]] = next(
-                    (root / form for root in roots for form in (path, name) if (root / form).is_file()), None
-                )
+        keys[one.part], names[one.part] = [], []
+        for path, file in zip(one.paths, _at_hand(one, images), strict=True):
+            key: Hashable = ends[path]
+            if file is not None:
+                seen = os.stat(file)
+                key = (seen.st_dev, seen.st_ino)
+                files.setdefault(key, file)
+                held.setdefault(ends[path], set()).add(key)
+            keys[one.part].append(key)
+            names[one.part].append(short(path))
+    only = {end: found.pop() for end, found in held.items() if len(found) == 1}
+    return {part: [only.get(key, key) for key in mine] for part, mine in keys.items()}, names, files
+
+
+def _ends(paths: Sequence[str]) -> dict[str, str]:
+    """The part of each path that is the same on every machine: its last two components, or, where all paths lie in
+    one folder or in none, its last.
+    """
+    two = {path: short(path) for path in dict.fromkeys(paths)}
+    if len({end.rpartition("/")[0] for end in two.values() if "/" in end}) > 1:
+        return two
+    return {path: end.rpartition("/")[2] for path, end in two.items()}
+
+
+def _at_hand(one: ListFile, images: Path | None) -> Iterator[Path | None]:
+    """The file of each line: below `images`, else beside the list or beside its folder, else as written."""
+    roots = [images] if images is not None else [one.path.parent, one.path.parent.parent]
+    found = [Resolver(root).find(one.paths).files for root in roots]
+    for path, *choices in zip(one.paths, *found, strict=True):
+        written = [Path(path)] if os.path.isabs(path) else []
+        yield next((file for file in (*choices, *written) if os.path.isfile(file)), None)
+
+
+def _pixels(files: Sequence[Path | None], images: Path | None) -> tuple[PixelFacts | None, str]:
+    """Digests and near duplicates of the listed images, or why there are none."""
     found = [path for path in files if path is not None]
     where = str(images) if images is not None else "the lists' folders"
     if len(found) < len(files):
