@@ -10,7 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -37,6 +37,9 @@ from benchmark.datasets._tables import (
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse, read_toml
 
+#: Pixels; an image of a larger side would fill a gigabyte.
+Side = Annotated[int, Field(ge=4, le=16_384)]
+
 
 class Declaration(Value):
     """The keys of a declaration.
@@ -52,11 +55,11 @@ class Declaration(Value):
     folder: str = "."
     title: str = ""
     source: str = ""
-    size: int | tuple[int, int] = 32
+    size: Side | tuple[Side, Side] = 32
     channels: Literal[1, 3] = 3
     fit: Literal["stretch", "crop"] = "crop"
     zoom: float = Field(default=1.0, ge=1, le=4)
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=1, le=1_000_000)
     crop_padding: int = Field(default=0, ge=0)
     flip: bool = False
     classes: tuple[str, ...] = ()
@@ -87,6 +90,8 @@ class Declaration(Value):
             raise ValueError("kind 'table' needs `table`, and no other kind has it")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes must be distinct")
+        if self.crop_padding > min(self.pixels):
+            raise ValueError(f"crop_padding of {self.crop_padding} pixels is more than the images have")
         return self
 
     @property

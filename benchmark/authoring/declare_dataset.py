@@ -11,7 +11,7 @@ import tomli_w
 
 from benchmark import registry
 from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles
-from benchmark.data import decode
+from benchmark.data import decode, protocol
 from benchmark.errors import InputError
 from benchmark.files.write import write_file
 from benchmark.spec import NAME_PATTERN
@@ -19,35 +19,52 @@ from benchmark.spec import NAME_PATTERN
 #: Keys that hold a path, relative to the working folder as given and to the data folder as written.
 _FILES = ("folder", "table", "images")
 _PARTS = ("query", "train", "database")
+#: What only a table has.
+_COLUMNS = ("path", "labels", "part")
 
 
 def declare(name: str, given: Mapping[str, Any], root: Path) -> tuple[Path, DatasetInfo, ImageFiles]:
     """Write `<root>/<name>.toml` from what the command line gave; returns it with what it describes.
 
     Lists, tables and folders are read and every image must be there; pixels are not decoded. Raises InputError for
-    a taken or malformed name, unknown columns, malformed lists and missing images; nothing stays behind then.
+    a taken or malformed name, unknown columns, malformed lists, missing images, and a protocol that is not known
+    or that these images do not allow; nothing stays behind then.
     """
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens")
+        near = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:64]
+        such = f", such as {near}" if re.fullmatch(NAME_PATTERN, near) else ""
+        raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens{such}")
     if name in {entry.name for entry in registry.entries("datasets", root)}:
         raise InputError(f"data set {name!r} exists already; see `list datasets`, or remove its file first")
     keys = _keys(given, root)
+    if keys.get("protocol") == "default":
+        del keys["protocol"]
+    if "protocol" in keys:
+        protocol.find(keys["protocol"])
     existed = root.is_dir()
-    root.mkdir(parents=True, exist_ok=True)
     file = root.absolute() / f"{name}.toml"
     try:
+        root.mkdir(parents=True, exist_ok=True)
         # Checked at its own depth: relative paths in it are relative to the data folder.
         dataset, files = _checked(name, keys, file)
-        if "protocol" not in keys and not files.parts:
+        if "protocol" in keys:
+            check_draw(dataset.info, files)
+        elif dataset.info.default_protocol != "lists":
             keys["protocol"] = _protocol(dataset.info, files)
             dataset = registry.from_declaration(file, keys)
         write_file(file, tomli_w.dumps(keys).encode())
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
     finally:
-        if not existed and not any(root.iterdir()):
+        if not existed and root.is_dir() and not any(root.iterdir()):
             root.rmdir()
     return file, dataset.info, files
+
+
+def check_draw(info: DatasetInfo, files: ImageFiles) -> None:
+    """Raise InputError where the set's default protocol cannot be drawn: unknown, too few images, overlaps."""
+    rule = protocol.resolve("default", info)
+    protocol.draw(rule, info, files.labels, 0, parts=files.parts)
 
 
 def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[ImageDataset, ImageFiles]:
@@ -91,6 +108,7 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
         raise InputError(
             "give --folder (class folders), --query/--train/--database or --images (lists), or --table"
         )
+    _check_meaning(keys)
     paths = [*_FILES, *(_PARTS if keys["kind"] == "lists" else ())]
     for key in paths:
         if key in keys:
@@ -107,6 +125,16 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     return {"kind": keys.pop("kind"), **keys}
 
 
+def _check_meaning(keys: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that the kind of data set has no use for: it would be left out in silence."""
+    others = {"folder": _COLUMNS, "lists": _COLUMNS, "table": ("images", *_PARTS)}
+    if idle := [f"--{key}" for key in others[keys["kind"]] if key in keys]:
+        given = {"folder": "class folders", "lists": "list files", "table": "a table"}[keys["kind"]]
+        raise InputError(
+            f"{', '.join(idle)} means nothing for {given}; leave it out, or see dataset add --help"
+        )
+
+
 def _from_root(path: Path, root: Path, key: str) -> str:
     if not path.exists():
         raise InputError(f"--{key} {str(path)!r}: no such file or folder")
@@ -116,6 +144,6 @@ def _from_root(path: Path, root: Path, key: str) -> str:
 
 def _size(text: str) -> int | list[int]:
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) < 10 for side in sides):
         raise InputError(f"--size {text!r}: give pixels, such as 64 or 48x64 (height x width)")
     return int(sides[0]) if len(sides) == 1 else [int(side) for side in sides]

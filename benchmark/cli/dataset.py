@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from benchmark.errors import InputError
+
 
 @click.group(name="dataset")
 def command() -> None:
@@ -55,6 +57,12 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
         f"{name}: {len(files.paths):,} images, {len(info.classes)} classes, {kind}"
         f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
     )
+    try:
+        declare_dataset.check_draw(info, files)
+    except (
+        InputError
+    ) as error:  # the lists' own parts overlap: which protocol deals with it is the user's choice
+        click.echo(f"note: {error}")
     if "paths" in files.facts:
         click.echo(f"note: {files.facts['paths']}")
     if "unused" in files.facts:

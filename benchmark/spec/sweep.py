@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from benchmark.errors import InputError
 from benchmark.spec.fit import BackboneName, HiddenImages, LabelRule, NoiseKind, Precision, Selection
 from benchmark.spec.values import Name, Value
 
@@ -96,6 +97,21 @@ class Sweep(Value):
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a TOML file in UTF-8, with a byte order mark (Windows editors write one) or without.
 
-    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError.
+    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError; InputError
+    for a number or a text that nothing could take.
     """
-    return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    raw = path.read_bytes()
+    try:
+        found = tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        error.reason += f" (line {line}); save the file as UTF-8"
+        raise
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:  # more digits than Python converts
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from None
+    for key, value in found.items():
+        if "\0" in key or "\\x00" in repr(value):
+            raise InputError(f"{str(path)!r}: {key!r} holds a zero character, which no name or path has")
+    return found
