@@ -25,6 +25,7 @@ from benchmark.datasets._files import (
     one_hot,
 )
 from benchmark.datasets._lists import Duplicates, ListFile, Resolver, listed_files, read_list, renumbered
+from benchmark.datasets._paths import unlike_a_path
 from benchmark.datasets._tables import (
     Columns,
     Table,
@@ -255,8 +256,8 @@ class DeclaredDataset(ImageDataset):
         rows: list[int] = []
         cells = table.column(columns.path)
         for line, cell in enumerate(cells):
-            if not cell:
-                raise InputError(f"{table.where(line)} has no path")
+            if wrong := unlike_a_path(cell) if cell else "has no path":
+                raise InputError(f"{table.where(line)} {wrong}")
         found = Resolver(self._folder).find(cells)
         for line, (file, name) in enumerate(zip(found.files, found.names, strict=True)):
             if name in row_of and self.declared.duplicates == "refuse":
@@ -274,7 +275,7 @@ class DeclaredDataset(ImageDataset):
             for name in sets[line]:
                 if name not in number:
                     known = ", ".join(self.info.classes)
-                    raise InputError(f"{table.where(line)} has the class {name!r}; declared: {known}")
+                    raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
                 labels[row, number[name]] = 1
         parts = part_rows(table, columns, rows)
         origins = [table.where(line) for line in lines]

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.contracts import ImageFiles
 from benchmark.datasets._files import IMAGE_SUFFIXES, one_hot
-from benchmark.datasets._paths import Resolver, short
+from benchmark.datasets._paths import Resolver, short, unlike_a_path
 from benchmark.datasets._text import read_text
 from benchmark.errors import InputError
 
@@ -146,8 +146,8 @@ def read_list(file: Path, columns: int | None = None) -> ListFile:
     lines = scan_list(file)
     for line in lines:
         where = f"{str(file)!r} line {line.number}"
-        if line.wrong:
-            raise InputError(f"{where} {line.wrong}")
+        if wrong := line.wrong or unlike_a_path(line.path):
+            raise InputError(f"{where} {wrong}")
         if not line.labels:
             raise InputError(f"{where} has no label after its path: {line.path[:80]!r}")
         columns = columns or len(line.labels)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+#: The longest path that Linux takes.
+_LONGEST = 4096
 #: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
 _DRIVE = re.compile(r"[A-Za-z]+:")
 
@@ -16,6 +18,13 @@ _DRIVE = re.compile(r"[A-Za-z]+:")
 def short(path: str) -> str:
     """The last two components of a path, with forward slashes: what is the same on every machine."""
     return "/".join(_components(path)[-2:])
+
+
+def unlike_a_path(path: str) -> str:
+    """What is wrong with a path that no file can have; empty for any other."""
+    if len(path) > _LONGEST:
+        return f"has a path of {len(path):,} characters, {path[:40]!r}...; allowed: {_LONGEST:,}"
+    return ""
 
 
 class Resolver:

@@ -18,6 +18,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 #: Columns that are taken for the paths, or for the parts, when none is named.
 _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
+_LONGEST = 1000  # characters of a column's name
 #: What a part may be called in a table.
 _PART_NAMES = {
     "query": "query",
@@ -89,6 +90,10 @@ def _read_csv(file: Path) -> Table:
     columns: list[str] = []
     try:
         columns = [cell.strip() for cell in next(reader, [])]
+        if wrong := next((len(cell) for cell in columns if len(cell) > _LONGEST), 0):
+            raise InputError(
+                f"{str(file)!r} line 1 has a column name of {wrong:,} characters: a quote left open?"
+            )
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
@@ -155,7 +160,9 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
         for row, values in enumerate(cells):
             wrong = [value for value in values if value not in ("0", "1")]
             if wrong:
-                raise InputError(f"{table.where(row)} has {wrong[0]!r} in a label column; allowed: 0 and 1")
+                raise InputError(
+                    f"{table.where(row)} has {wrong[0][:40]!r} in a label column; allowed: 0 and 1"
+                )
         return [
             tuple(name for name, value in zip(columns.labels, values, strict=True) if value == "1")
             for values in cells
@@ -184,7 +191,7 @@ def _check_numbers(table: Table, sets: Sequence[tuple[str, ...]]) -> None:
     row = next(row for row, found in enumerate(sets) if odd.intersection(found))
     name = next(name for name in sets[row] if name in odd)
     raise InputError(
-        f"{table.where(row)} has the label {name!r} among class numbers; give its class, or remove the line"
+        f"{table.where(row)} has the label {name[:40]!r} among class numbers; give its class, or remove the line"
     )
 
 
@@ -212,7 +219,7 @@ def part_rows(table: Table, columns: Columns, rows: Sequence[int]) -> dict[str, 
         for word in filter(None, (word.strip().lower() for word in cell.split(";"))):
             if word not in _PART_NAMES:
                 raise InputError(
-                    f"{table.where(line)} has the part {word!r}; allowed: {', '.join(_PART_NAMES)}"
+                    f"{table.where(line)} has the part {word[:40]!r}; allowed: {', '.join(_PART_NAMES)}"
                 )
             found.setdefault(_PART_NAMES[word], []).append(rows[line])
     return {part: np.array(list(dict.fromkeys(rows)), dtype=np.int64) for part, rows in found.items()}

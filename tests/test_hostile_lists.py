@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.cli import main
+from benchmark.datasets._declared import Declaration
+from benchmark.spec.suites import RunConfig
 from tests.layouts import picture
 
 
@@ -35,9 +37,9 @@ def answered(*arguments: object) -> tuple[str, str]:
         return out.getvalue(), ""
     said = err.getvalue().splitlines()[-1:]
     assert code == 2, (code, err.getvalue())
-    assert said and said[0].startswith("error: ")
+    assert [line.startswith("error: ") for line in said] == [True]
     assert "Traceback" not in err.getvalue()
-    assert len(said[0]) < 4000
+    assert len(said[0]) < 10_000
     assert not re.search("codec can't|embedded null|invalid literal", said[0].partition("(line ")[0][:60])
     return "", said[0]
 
@@ -80,7 +82,7 @@ NAME = st.one_of(
         ["0.png", "a 1.png", "b:2.png", "cat/3.png", "./0.png", "../0.png", "C:\\x\\0.png", "/", ""]
     ),
     st.text(max_size=6),
-    st.just("x" * 5000),
+    st.just("x" * 50_000),
 )
 LINE = st.builds(
     lambda name, labels, space: space.join([name, *labels]),
@@ -155,7 +157,7 @@ LEAVES = st.one_of(
     st.sampled_from(
         ["images", "l.txt", "t.csv", "nope", "folder", "lists", "table", "lists-k5000", "query", "x" * 300]
     ),
-    st.sampled_from(["custom-q1-t1-random-rest-kall", "default", "multi-100-400", "label", "\0", "../", "/"]),
+    st.sampled_from(["custom-q1-t1-random-rest-kall", "default", "multi-100-400", "label", "\0"]),
 )
 VALUES = st.recursive(
     LEAVES,
@@ -169,10 +171,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "lists": {"folder": "images", "images": "l.txt"},
     "table": {"folder": "images", "table": "t.csv"},
 }
-DECLARED = st.sampled_from(
-    """kind folder title source size channels fit zoom epochs crop_padding flip classes multi_label protocol query train
-    database images duplicates table path labels part separator""".split()
-)
+DECLARED = st.sampled_from([*Declaration.model_fields])
 
 
 @generated(150)
@@ -193,11 +192,7 @@ def test_declarations(images: Path, kind: str, keys: dict[str, Any]) -> None:
     assert not said or "mine" in said or "l.txt" in said or "t.csv" in said, said
 
 
-SUITE = st.sampled_from(
-    """methods datasets bits label_fractions labels_per_class label_noise noise_kind hidden_images views class_splits
-    seeds protocol backbone weights epochs batch_size selection precision set params parts include title device results
-    tracking_uri data_root curve_points workers gpus executor protocol_file label-noise""".split()
-)
+SUITE = st.sampled_from([*RunConfig.model_fields, "set", "parts", "include", "protocol_file", "label-noise"])
 
 
 @generated(120)
@@ -233,4 +228,4 @@ def test_toml_of_noise(images: Path, content: bytes) -> None:
     assert "mine.toml" in answered("prepare", "mine", "--data-root", data)[1]
     assert answered("list", "datasets", "--data-root", data)[0]
     _, said = answered("run", "--suite", data / "mine.toml", "--plan", "--results", images / "runs")
-    assert "mine.toml" in said or not content.strip() or content.lstrip()[:1] == b"#"
+    assert "mine.toml" in said or re.match(rb"(\xef\xbb\xbf)?\s*(#|$)", content), "an empty suite is one"

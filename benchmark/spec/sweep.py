@@ -112,6 +112,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # more digits than Python converts
         raise InputError(f"{str(path)!r} cannot be read: {error}") from None
     for key, value in found.items():
-        if "\0" in key or "\\x00" in repr(value):
+        if any("\0" in text for text in (key, *_texts(value))):
             raise InputError(f"{str(path)!r}: {key!r} holds a zero character, which no name or path has")
     return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text inside a TOML value, keys included."""
+    if isinstance(value, dict):
+        yield from value
+        value = [*value.values()]
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value
