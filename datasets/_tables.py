@@ -19,6 +19,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
 _LONGEST = 1000  # characters of a column's name
+_END = "\x04"  # stands after the last row, unless an open quote swallows it
 #: What a part may be called in a table.
 _PART_NAMES = {
     "query": "query",
@@ -77,6 +78,8 @@ def read_table(file: Path) -> Table:
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
     if not table.rows or not table.columns:
         raise InputError(f"table {str(file)!r} has no rows below its header")
+    if longest := next((name for name in table.columns if len(name) > _LONGEST), ""):
+        raise InputError(f"table {str(file)!r} line 1 has a column name of {len(longest):,} characters")
     return table
 
 
@@ -84,28 +87,28 @@ def _read_csv(file: Path) -> Table:
     rows: list[list[str]] = []
     lines: list[int] = []
     text = read_text(file, "table")
-    header = text.partition("\n")[0]
+    header = text.lstrip("\n").partition("\n")[0]
     delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(f"{text}\n{_END}"), delimiter=delimiter)
     columns: list[str] = []
+    begun = 1
     try:
-        columns = [cell.strip() for cell in next(reader, [])]
-        if wrong := next((len(cell) for cell in columns if len(cell) > _LONGEST), 0):
-            raise InputError(
-                f"{str(file)!r} line 1 has a column name of {wrong:,} characters: a quote left open?"
-            )
         for row in reader:
-            if not any(cell.strip() for cell in row):
+            if row and row[-1].endswith(_END) and row != [_END]:
+                raise InputError(f"{str(file)!r} line {begun} opens a quote that is never closed")
+            begun, cells = reader.line_num + 1, [cell.strip() for cell in row]
+            if row == [_END] or not any(cells):
                 continue
-            if len(row) != len(columns):
+            columns = columns or cells
+            if len(cells) != len(columns):
                 raise InputError(
-                    f"{str(file)!r} line {reader.line_num} has {len(row)} cells; the header has {len(columns)}"
+                    f"{str(file)!r} line {reader.line_num} has {len(cells)} cells; the header has {len(columns)}"
                 )
-            rows.append([cell.strip() for cell in row])
+            rows.append(cells)
             lines.append(reader.line_num)
     except csv.Error as error:
         raise InputError(f"table {str(file)!r} line {reader.line_num} cannot be read: {error}") from None
-    return Table(file, columns, rows, lines)
+    return Table(file, columns, rows[1:], lines[1:])
 
 
 def _read_parquet(file: Path) -> Table:

@@ -156,11 +156,15 @@ class TestTables:
             (b"path,label\n0.png,x\0\n", r"line 2 holds a zero byte"),
             (b"", r"has no rows below its header"),
             (b"\xef\xbb\xbf", r"has no rows below its header"),
-            (b'path,label\n0.png,"x\n', r"label|no rows|cannot be read|missing"),
+            (b'path,label\n0.png,x\n1.png,"y\n2.png,z\n', r"line 3 opens a quote that is never closed"),
             (b"path,label\n0.png,1\n1.png,nan\n", r"line 3 has the label 'nan' among class numbers"),
             (b"path,label\n" + b"x" * 200_000 + b",1\n", r"line 2 cannot be read: field larger"),
             (b"path,label\n" + b"x" * 5_000 + b",1\n", r"line 2 has a path of 5,000 characters"),
-            (b'path,"label\n' + b"x" * 5_000, r"line 1 has a column name of 5,0.. characters: a quote"),
+            (
+                b"path,label," + b"x" * 5_000 + b"\n0.png,1,0\n",
+                r"line 1 has a column name of 5,000 characters",
+            ),
+            (b'path,"label\n' + b"x" * 5_000, r"line 1 opens a quote that is never closed"),
         ],
     )
     def test_a_bad_one_is_one_line(self, photos: Path, run_cli: Cli, content: bytes, reason: str) -> None:
