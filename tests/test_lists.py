@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ from benchmark.datasets._lists import read_list, renumbered
 from benchmark.datasets._paths import Resolver
 from benchmark.errors import InputError
 from tests.layouts import lines, picture
+
+Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -310,3 +314,23 @@ class TestColons:
         found = Resolver(tmp_path).find([written, "a:b.png"])
         assert found.names[0] == name
         assert found.files[0].is_file() == (name != "cat:/1.png"), "no image stands in for a missing one"
+
+
+def test_a_run_scores_distant_indices_as_it_scores_0_and_1(tmp_path: Path, run_cli: Cli) -> None:
+    found = []
+    for high in (1, 65536, 2**40):
+        root = tmp_path / str(high)
+        for number in range(24):
+            picture(root / f"{number}.png", number)
+        rows = [f"{number}.png {high if number % 3 else 0}" for number in range(24)]
+        for part, some in {"query": rows[:6], "train": rows[6:14], "database": rows[14:]}.items():
+            lines(root / f"{part}.txt", some)
+        parts = "\n".join(f'{part} = "{part}.txt"' for part in ("query", "train", "database"))
+        (root / "mine.toml").write_text(f'kind = "lists"\nsize = 8\n{parts}')
+        sweep = ("--datasets", "mine", "--methods", "lsh,itq-cca", "--bits", 8, "--tracking-uri", "none")
+        code, _, err = run_cli("run", *sweep, "--data-root", root, "--results", root / "runs")
+        assert code == 0, err
+        records = [json.loads(path.read_text()) for path in sorted(root.glob("runs/*/*/*/record.json"))]
+        found.append([(one["fit_id"], one["scores"]) for one in records])
+        assert len(found[-1]) == 2
+    assert found[0] == found[1] == found[2]
