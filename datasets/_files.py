@@ -125,7 +125,10 @@ def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray,
     try:
         content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
         images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-        labels = np.asarray(content[label_key.encode()], dtype=np.int64)
+        labels = np.asarray(content[label_key.encode()])
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(f"its labels are {labels.dtype} of shape {labels.shape}")
+        labels = labels.astype(np.int64)
     except Exception as error:
         raise InputError(
             f"{str(path)!r} is no readable CIFAR batch: {str(error) or type(error).__name__}"
@@ -136,8 +139,14 @@ def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray,
 
 
 def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
-    """uint8 (n, classes) from class indices (n,). Raises InputError for an index out of range."""
-    labels = np.asarray(labels, dtype=np.int64)
+    """uint8 (n, classes) from class indices (n,). Raises InputError for an index out of range, or a fraction."""
+    given = np.asarray(labels)
+    with np.errstate(invalid="ignore"):  # NaN is no index either
+        labels = given.astype(np.int64)
+    if (labels != given).any():
+        raise InputError(
+            f"{str(source)!r} holds label {given[labels != given][0]}; allowed: 0 to {classes - 1}"
+        )
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")

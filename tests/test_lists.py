@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmark.data.audit import list_files
 from benchmark.data.audit.facts import Audit
 from benchmark.data.audit.lists import audit_lists
 from benchmark.data.load import LoadedDataset
-from benchmark.datasets._files import no_labels, one_hot
+from benchmark.datasets._files import no_labels, one_hot, read_cifar_batch
 from benchmark.datasets._lists import read_list, renumbered
 from benchmark.datasets._paths import Resolver
 from benchmark.errors import InputError
@@ -110,6 +111,20 @@ class TestClassIndices:
         assert np.flatnonzero(hot[0]).tolist() == [999_999]
         with pytest.raises(InputError, match=r"300,000 images with 300,000 classes .* GiB; allowed: 16 GiB"):
             no_labels(300_000, 300_000, "x")
+
+    @pytest.mark.parametrize("odd", [0.5, -0.5, np.nan, np.inf, -1, 2, 2**63, 1e300])
+    def test_arrays_of_indices_are_checked(self, odd: float) -> None:
+        labels = np.array([0, 1, odd], dtype=np.uint64 if odd == 2**63 else None)
+        with pytest.raises(InputError, match=r"'x' holds label .*; allowed: 0 to 1"):
+            one_hot(labels, 2, "x")
+        assert one_hot(np.array([1.0, 0.0]), 2, "x").tolist() == [[0, 1], [1, 0]]
+
+    @pytest.mark.parametrize("labels", [[0.5, 1.0], ["0", "1"], 1, [[0], [1]], [None, 1]])
+    def test_a_batch_of_odd_labels(self, tmp_path: Path, labels: object) -> None:
+        content = {b"data": np.zeros((2, 3072), np.uint8), b"labels": labels}
+        (tmp_path / "data_batch_1").write_bytes(pickle.dumps(content))
+        with pytest.raises(InputError, match=r"data_batch_1' is no readable CIFAR batch: its labels are"):
+            read_cifar_batch(tmp_path / "data_batch_1")
 
     @pytest.mark.parametrize("field", ["-1", "0.5", "nan", "inf", str(2**63), "1e400", "9" * 5000])
     def test_what_is_no_index_is_named(self, images: Path, field: str) -> None:
