@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import shutil
 import stat
 import tarfile
@@ -19,6 +21,8 @@ from benchmark.errors import InputError
 #: CIFAR-10 unpacks to 0.2 GB.
 MAX_BYTES = 4 * 2**30
 MAX_MEMBERS = 1_000_000
+#: What Windows takes for another folder or drive; elsewhere a colon inside a name is a letter like any other.
+_ODD = re.compile(r".*\\.*|.*:.*" if os.name == "nt" else r".*\\.*|[A-Za-z]:", re.DOTALL)
 _BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error)
 
 
@@ -59,7 +63,7 @@ def _inside(name: str, archive: Path) -> Path:
     """The member's path below the folder. Raises InputError for one that would lie elsewhere."""
     path = PurePosixPath(name)
     parts = [part for part in path.parts if part not in (".", "")]
-    if path.is_absolute() or ".." in parts or not parts or any("\\" in part or ":" in part for part in parts):
+    if path.is_absolute() or ".." in parts or not parts or any(_ODD.fullmatch(part) for part in parts):
         raise InputError(f"archive {archive.name!r} holds {name!r}, which would leave its folder")
     return Path(*parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,8 +14,8 @@ from benchmark.datasets._lists import Duplicates
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse, read_toml
 
-#: Of a side of an image.
-MOST_PIXELS = 4096
+#: Pixels; an image of a larger side would fill a gigabyte.
+Side = Annotated[int, Field(ge=4, le=16_384)]
 
 
 class Declaration(Value):
@@ -32,11 +32,11 @@ class Declaration(Value):
     folder: str = "."
     title: str = ""
     source: str = ""
-    size: int | tuple[int, int] = 32
+    size: Side | tuple[Side, Side] = 32
     channels: Literal[1, 3] = 3
     fit: Literal["stretch", "crop"] = "crop"
     zoom: float = Field(default=1.0, ge=1, le=4)
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=20, ge=1, le=1_000_000)
     crop_padding: int = Field(default=0, ge=0)
     flip: bool = False
     classes: tuple[str, ...] = ()
@@ -58,14 +58,6 @@ class Declaration(Value):
     def _one_column(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
-    @field_validator("size")
-    @classmethod
-    def _sides(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
-        sides = (value,) if isinstance(value, int) else value
-        if min(sides) < 4 or max(sides) > MOST_PIXELS:
-            raise ValueError(f"a side has 4 to {MOST_PIXELS:,} pixels")
-        return value
-
     @model_validator(mode="after")
     def _complete(self) -> Declaration:
         listed = [part for part in PARTS if getattr(self, part)]
@@ -75,6 +67,8 @@ class Declaration(Value):
             raise ValueError("kind 'table' needs `table`, and no other kind has it")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes must be distinct")
+        if self.crop_padding > min(self.pixels):
+            raise ValueError(f"crop_padding of {self.crop_padding} pixels is more than the images have")
         return self
 
     @property

@@ -20,16 +20,11 @@ from benchmark.datasets._files import (
     class_folder_files,
     class_folders,
     describe_unused,
+    no_labels,
     one_hot,
 )
-from benchmark.datasets._lists import (
-    ListFile,
-    Resolver,
-    class_numbers,
-    listed_files,
-    read_list,
-    recoded,
-)
+from benchmark.datasets._lists import ListFile, Resolver, listed_files, read_list, renumbered
+from benchmark.datasets._paths import unlike_a_path
 from benchmark.datasets._tables import (
     Columns,
     Table,
@@ -103,7 +98,7 @@ class DeclaredDataset(ImageDataset):
         if self.declared.kind == "table":
             table, columns = self._table()
             return class_names(columns, label_sets(table, columns, self.declared.separator))
-        return tuple(f"class {number}" for number in class_numbers([*self._lists().values()]))
+        return renumbered(self._lists())[1]
 
     def _looks_multi(self) -> bool:
         if self.declared.kind == "folder":
@@ -169,9 +164,8 @@ class DeclaredDataset(ImageDataset):
 
     def _from_lists(self) -> ImageFiles:
         lists = self._lists()
-        if not self.declared.classes:
-            numbers = class_numbers([*lists.values()])
-            lists = {part: recoded(one, numbers) for part, one in lists.items()}
+        if not self.declared.classes:  # else an index is a place among them
+            lists = renumbered(lists)[0]
         return listed_files(lists, len(self.info.classes), Resolver(self._folder), self.declared.duplicates)
 
     # ---- tables ----------------------------------------------------------------------------------
@@ -190,8 +184,8 @@ class DeclaredDataset(ImageDataset):
         rows: list[int] = []
         cells = table.column(columns.path)
         for line, cell in enumerate(cells):
-            if not cell:
-                raise InputError(f"{table.where(line)} has no path")
+            if wrong := unlike_a_path(cell) if cell else "has no path":
+                raise InputError(f"{table.where(line)} {wrong}")
         found = Resolver(self._folder).find(cells)
         for line, (file, name) in enumerate(zip(found.files, found.names, strict=True)):
             if name in row_of and self.declared.duplicates == "refuse":
@@ -204,12 +198,12 @@ class DeclaredDataset(ImageDataset):
                 paths.append(file)
                 lines.append(line)
         sets = label_sets(table, columns, self.declared.separator)
-        labels = np.zeros((len(paths), len(number)), dtype=np.uint8)
+        labels = no_labels(len(paths), len(number), table.file)
         for row, line in enumerate(lines):
             for name in sets[line]:
                 if name not in number:
                     known = ", ".join(self.info.classes)
-                    raise InputError(f"{table.where(line)} has the class {name!r}; declared: {known}")
+                    raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
                 labels[row, number[name]] = 1
         parts = part_rows(table, columns, rows)
         origins = [table.where(line) for line in lines]

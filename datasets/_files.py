@@ -32,6 +32,8 @@ _BEGINNINGS = re.compile(
 
 #: Largest idx payload that is believed before reading: MNIST's images are 47 MB.
 MAX_IDX_BYTES = 2**30
+#: Largest table of labels, a byte an image and class: ImageNet's (1,281,167 by 1,000) is 1.2 GiB.
+MAX_LABEL_BYTES = 2**34
 
 
 def require_root(name: str, root: Path | None, inside: str, wanted: str) -> Path:
@@ -123,7 +125,10 @@ def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray,
     try:
         content = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="bytes").load()
         images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-        labels = np.asarray(content[label_key.encode()], dtype=np.int64)
+        labels = np.asarray(content[label_key.encode()])
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(f"its labels are {labels.dtype} of shape {labels.shape}")
+        labels = labels.astype(np.int64)
     except Exception as error:
         raise InputError(
             f"{str(path)!r} is no readable CIFAR batch: {str(error) or type(error).__name__}"
@@ -134,14 +139,30 @@ def read_cifar_batch(path: Path, label_key: str = "labels") -> tuple[np.ndarray,
 
 
 def one_hot(labels: np.ndarray, classes: int, source: Path | str) -> np.ndarray:
-    """uint8 (n, classes) from class indices (n,). Raises InputError for an index out of range."""
-    labels = np.asarray(labels, dtype=np.int64)
+    """uint8 (n, classes) from class indices (n,). Raises InputError for an index out of range, or a fraction."""
+    given = np.asarray(labels)
+    with np.errstate(invalid="ignore"):  # NaN is no index either
+        labels = given.astype(np.int64)
+    if (labels != given).any():
+        raise InputError(
+            f"{str(source)!r} holds label {given[labels != given][0]}; allowed: 0 to {classes - 1}"
+        )
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         bad = labels[(labels < 0) | (labels >= classes)][0]
         raise InputError(f"{str(source)!r} holds label {bad}; allowed: 0 to {classes - 1}")
-    hot = np.zeros((len(labels), classes), dtype=np.uint8)
+    hot = no_labels(len(labels), classes, source)
     hot[np.arange(len(labels)), labels] = 1
     return hot
+
+
+def no_labels(images: int, classes: int, source: Path | str) -> np.ndarray:
+    """uint8 zeros (images, classes). Raises InputError for a table that no machine would hold."""
+    if images * classes > MAX_LABEL_BYTES:
+        raise InputError(
+            f"{str(source)!r}: {images:,} images with {classes:,} classes make a label table of "
+            f"{images * classes / 2**30:,.0f} GiB; allowed: {MAX_LABEL_BYTES / 2**30:.0f} GiB"
+        )
+    return np.zeros((images, classes), dtype=np.uint8)
 
 
 def join_parts(parts: Iterable[tuple[str, np.ndarray, np.ndarray, Path]], classes: int) -> Decoded:

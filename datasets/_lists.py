@@ -6,10 +6,8 @@ cannot be meant is refused with file and line.
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,56 +15,107 @@ from typing import Literal
 import numpy as np
 
 from benchmark.contracts import ImageFiles
+from benchmark.datasets._files import IMAGE_SUFFIXES, one_hot
+from benchmark.datasets._paths import Resolver, short, unlike_a_path
+from benchmark.datasets._text import read_text
 from benchmark.errors import InputError
 
+__all__ = [
+    "Duplicates",
+    "Line",
+    "ListFile",
+    "Resolver",
+    "listed_files",
+    "merge",
+    "read_list",
+    "renumbered",
+    "scan_list",
+    "short",
+]
+
 Duplicates = Literal["refuse", "drop"]
-#: The largest list that circulates (NUS-WIDE, 81 concepts) is below 60 MB.
-MAX_BYTES = 2**30
-#: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
-_DRIVE = re.compile(r"[A-Za-z]+:")
-#: The fields at the end of a line that are numbers, as `savetxt` writes them too.
-_NUMBERS = re.compile(r"(?:\s+[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)+$")
-#: Bytes that the labels of a list may take as columns of 0 and 1.
-_LABEL_BYTES = 2**32
+#: Largest class index, as int64 holds it.
+_LARGEST = 2**63 - 1
+_NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf)", re.IGNORECASE)
+_BITS = frozenset("01")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a list: its number, the path as written, the labels behind it, and what is wrong with them."""
+    """One line of a list: its number, the path as written, its label fields, and what is wrong with them.
+
+    A line that is wrong has no labels; one of a list without labels has none either, and nothing wrong.
+    """
 
     number: int
     path: str
     labels: tuple[int, ...]
-    problem: str = ""
+    wrong: str = ""
 
 
-def parse_lines(file: Path) -> Iterator[Line]:
-    """Every line of a list file that is not empty. A path may hold spaces; the numbers at the end are its labels.
+def scan_list(file: Path) -> list[Line]:
+    """Every line of a list file that is not empty. This is how a list is read, by loading and by an audit.
 
-    Raises InputError for a file that cannot be read.
+    The labels are the numbers at the end of a line, so a path may hold spaces: several 0/1 (or -1/+1 in a file
+    without a 0), or one class index. Raises InputError for a file that is no text or holds no line.
     """
-    for number, line in enumerate(_text(file).split("\n"), start=1):
-        line = line.strip()
-        if not line:
-            continue
-        if "\0" in line:
-            yield Line(number, line.replace("\0", ""), (), "holds a zero byte: is it UTF-16, or no text?")
-            continue
-        found = _NUMBERS.search(line)
-        if found is None:
-            yield Line(number, line, ())
-            continue
-        fields = found[0].split()
-        broken = next((field for field in fields if not float(field).is_integer()), "")
-        path = line[: found.start()].strip()
-        if broken:
-            yield Line(number, path, (), f"has the label field {broken}; allowed: whole numbers")
-        elif any(abs(float(field)) >= 2**53 for field in fields):
-            yield Line(
-                number, path, (), f"has the label field {fields[0]}, which is too large for a class index"
-            )
-        else:
-            yield Line(number, path, tuple(int(float(field)) for field in fields))
+    text = enumerate(read_text(file, "list file").split("\n"), start=1)
+    lines = [_line(number, line.strip()) for number, line in text if line and not line.isspace()]
+    if not lines:
+        raise InputError(f"list {str(file)!r} names no image")
+    several = [line for line in lines if len(line.labels) > 1]
+    signed = not any(0 in line.labels for line in several)  # -1 means no
+    low = -1 if signed else 0
+    return [_checked(line, low) for line in lines]
+
+
+def _line(number: int, line: str) -> Line:
+    words = line.split()
+    if _BITS.issuperset(words[1:]):
+        return Line(number, words[0], tuple(map(int, words[1:])))
+    path, fields = _split(line, words)
+    values = [_whole(field) for field in fields]
+    wrong = next((field for field, value in zip(fields, values, strict=True) if value is None), "")
+    return Line(number, path, tuple(value for value in values if value is not None), wrong)
+
+
+def _split(line: str, words: Sequence[str]) -> tuple[str, list[str]]:
+    """The path and the label fields: the numbers at the end, but for fractions that belong to a path's name."""
+    start = len(words)
+    while start > 1 and _NUMBER.fullmatch(words[start - 1]):
+        start -= 1
+    whole = len(words)
+    while whole > start and _whole(words[whole - 1]) is not None:
+        whole -= 1
+    if start < whole < len(words) and not words[start - 1].lower().endswith(IMAGE_SUFFIXES):
+        start = whole
+    fields = list(words[start:])
+    return (line.rsplit(None, len(fields))[0] if fields else line), fields
+
+
+def _whole(field: str) -> int | None:
+    """The whole number that a field is, `1.0` too; None for any other field."""
+    try:
+        return int(field)
+    except ValueError:  # also of more digits than Python converts
+        try:
+            value = float(field)
+        except ValueError:
+            return None
+        return int(value) if value.is_integer() and abs(value) <= 2**53 else None
+
+
+def _checked(line: Line, low: int) -> Line:
+    """The line with -1 as 0, or without labels and with what is wrong."""
+    several = len(line.labels) > 1
+    bounds = (low, 1) if several else (0, _LARGEST)
+    wrong = line.wrong or next((str(one) for one in line.labels if not bounds[0] <= one <= bounds[1]), "")
+    if wrong:
+        allowed = "0 and 1" if several else f"0 and 1, or one class index from 0 to {_LARGEST}"
+        return replace(line, labels=(), wrong=f"has the label field {wrong[:40]}; allowed: {allowed}")
+    if several and low < 0:
+        return replace(line, labels=tuple(max(one, 0) for one in line.labels))
+    return line
 
 
 @dataclass(frozen=True)
@@ -94,128 +143,31 @@ def read_list(file: Path, columns: int | None = None) -> ListFile:
     Raises InputError with file and line for a line without labels, with another number of them, or with a field
     that is neither 0 nor 1 (several fields) or no class index (one field).
     """
-    paths: list[str] = []
-    fields: list[tuple[int, ...]] = []
-    lines: list[int] = []
-    for line in parse_lines(file):
-        where, labels = f"{str(file)!r} line {line.number}", line.labels
-        if line.problem:
-            raise InputError(f"{where} {line.problem}")
-        if not labels:
+    lines = scan_list(file)
+    for line in lines:
+        where = f"{str(file)!r} line {line.number}"
+        if wrong := line.wrong or unlike_a_path(line.path):
+            raise InputError(f"{where} {wrong}")
+        if not line.labels:
             raise InputError(f"{where} has no label after its path: {line.path[:80]!r}")
-        columns = columns or len(labels)
-        if len(labels) != columns:
-            raise InputError(f"{where} has {len(labels)} label fields; the lines before have {columns}")
-        wrong = [label for label in labels if label < 0 or (columns > 1 and label > 1)]
-        if wrong:
-            allowed = "0 and 1" if columns > 1 else "class indices from 0"
-            raise InputError(f"{where} has the label field {wrong[0]}; allowed: {allowed}")
-        paths.append(line.path)
-        fields.append(labels)
-        lines.append(line.number)
-    if not paths:
-        raise InputError(f"list {str(file)!r} names no image")
-    return ListFile(file, paths, np.array(fields, dtype=np.int64), lines)
+        columns = columns or len(line.labels)
+        if len(line.labels) != columns:
+            raise InputError(f"{where} has {len(line.labels)} label fields; the lines before have {columns}")
+    fields = np.array([line.labels for line in lines], dtype=np.int64)
+    return ListFile(file, [line.path for line in lines], fields, [line.number for line in lines])
 
 
-def _text(file: Path) -> str:
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise InputError(f"list {str(file)!r} is larger than {MAX_BYTES:,} bytes")
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"missing list file {str(file)!r}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"list {str(file)!r} cannot be read: {error}") from None
+def renumbered(lists: Mapping[str, ListFile]) -> tuple[dict[str, ListFile], tuple[str, ...]]:
+    """The lists with class indices that count from 0 without gaps over all of them, and the names of the classes.
 
-
-def class_numbers(lists: Sequence[ListFile]) -> list[int]:
-    """The classes of lists, by the numbers that they have there: columns, or all class indices that occur."""
-    columns = max(one.columns for one in lists)
-    if columns > 1:
-        return list(range(columns))
-    return sorted({int(number) for one in lists for number in np.unique(one.fields)})
-
-
-def recoded(listed: ListFile, numbers: Sequence[int]) -> ListFile:
-    """The same list with each class index replaced by its place among `numbers`, so that there are no gaps."""
-    if listed.columns > 1:
-        return listed
-    return replace(listed, fields=np.searchsorted(np.asarray(numbers), listed.fields))
-
-
-def components(path: str) -> list[str]:
-    """The components of a path, whatever its slashes."""
-    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
-
-
-def short(path: str) -> str:
-    """The last two components of a path, with forward slashes: what is the same on every machine."""
-    return "/".join(components(path)[-2:])
-
-
-class Resolver:
-    """Finds listed images below a folder, whatever stood before their paths on the machine where they were listed.
-
-    A path as written wins. Otherwise it begins at its first component that is a sub-folder here, or, where all
-    paths of a list lie in one folder that is not here, at its name. So no image stands in for a missing one that
-    has the same name elsewhere. `inside`: sub-folders where images may lie as well, such as `train` and `val`.
-    `flat`: all images may lie in one folder here; only for lists whose file names are unique by themselves.
+    A class keeps its index as written in its name; 0/1 columns, and indices without gaps, stay as they are.
     """
-
-    def __init__(self, folder: Path, inside: Sequence[str] = (), *, flat: bool = False) -> None:
-        self.folder, self._flat = folder, flat
-        self._places = ["", *(f"{place}/" for place in inside)]
-        self._folders = dict[str, bool]()
-
-    def find(self, paths: Sequence[str]) -> Found:
-        """The files of a list. One that is nowhere keeps its path from where it begins, or two components."""
-        parts = [_parts(path) for path in paths]
-        names, before = list[str](), Counter[str]()
-        by_name = self._flat or len({tuple(one[:-1]) for one in parts}) == 1
-        for one in parts:
-            start = 0 if self._placed("/".join(one)) else self._start(one, by_name)
-            name = "/".join(one[start:])
-            names.append(self._placed(name) or name)
-            before.update(["/".join(one[:start])] if start else [])
-        return Found([self.folder / name for name in names], names, before)
-
-    def _start(self, parts: list[str], by_name: bool) -> int:
-        for start, part in enumerate(parts[:-1]):
-            if part not in self._folders:
-                self._folders[part] = any((self.folder / place / part).is_dir() for place in self._places)
-            if self._folders[part]:
-                return start
-        return len(parts) - 1 if by_name else max(0, len(parts) - 2)
-
-    def _placed(self, name: str) -> str:
-        """The name with the place where the file lies; empty for one that is nowhere."""
-        names = (f"{place}{name}" for place in self._places)
-        return next((one for one in names if name and os.path.isfile(os.path.join(self.folder, one))), "")
-
-
-@dataclass(frozen=True)
-class Found:
-    """Listed images: their files, their names below the folder, and how often what was left out before them."""
-
-    files: list[Path]
-    names: list[str]
-    left_out: Mapping[str, int]
-
-    def note(self, file: str) -> str:
-        """What to tell the user of a list that was not read as written; empty for one that was."""
-        if not self.left_out:
-            return ""
-        first, *others = self.left_out
-        more = f" and {len(others)} other beginnings" if others else ""
-        return f"{file}: {first!r}{more} left out before {sum(self.left_out.values()):,} paths"
-
-
-def _parts(path: str) -> list[str]:
-    parts = components(path)
-    if ".." in parts:  # only what follows can be meant
-        parts = parts[len(parts) - parts[::-1].index("..") :]
-    return parts[1:] if parts and _DRIVE.fullmatch(parts[0]) else parts
+    columns = max(one.columns for one in lists.values())
+    if columns > 1:
+        return dict(lists), tuple(f"class {number}" for number in range(columns))
+    found = np.unique(np.concatenate([one.fields for one in lists.values()]))
+    dense = {part: replace(one, fields=np.searchsorted(found, one.fields)) for part, one in lists.items()}
+    return dense, tuple(f"class {index}" for index in found.tolist())
 
 
 @dataclass(frozen=True)
@@ -271,19 +223,13 @@ def _hot(listed: ListFile, classes: int) -> np.ndarray:
                 f"{str(listed.file)!r} has {listed.columns} label columns; {classes} are expected"
             )
         return listed.fields.astype(np.uint8)
-    if len(listed.fields) * classes > _LABEL_BYTES:
-        raise InputError(
-            f"{str(listed.file)!r}: {len(listed.fields):,} images x {classes:,} classes are too many"
-        )
     indices = listed.fields[:, 0]
     outside = np.flatnonzero(indices >= classes)
     if outside.size:
         raise InputError(
             f"{listed.where(int(outside[0]))} has class index {indices[outside[0]]}; allowed: 0 to {classes - 1}"
         )
-    hot = np.zeros((len(indices), classes), dtype=np.uint8)
-    hot[np.arange(len(indices)), indices] = 1
-    return hot
+    return one_hot(indices, classes, listed.file)
 
 
 def listed_files(

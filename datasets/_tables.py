@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmark.datasets._text import read_text
 from benchmark.errors import InputError, unknown
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 #: Columns that are taken for the paths, or for the parts, when none is named.
 _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
+_LONGEST = 1000  # characters of a column's name
+_END = "\x04"  # stands after the last row, unless an open quote swallows it
 #: What a part may be called in a table.
 PART_NAMES = {
     "query": "query",
@@ -39,14 +44,14 @@ class Table:
         return f"{self.file.name} line {self.lines[row]}"
 
     def column(self, name: str) -> list[str]:
-        """The cells of a column. Raises InputError for a name that is not there, or is there twice."""
+        """The cells of a column. Raises InputError for a name that is not there, or there twice."""
         if name not in self.columns:
             raise unknown(f"column of {str(self.file)!r}", name, self.columns)
-        places = [str(at + 1) for at, other in enumerate(self.columns) if other == name]
-        if len(places) > 1:
+        if (count := self.columns.count(name)) > 1:
+            places = [str(place) for place, other in enumerate(self.columns, start=1) if other == name]
             raise InputError(
-                f"table {str(self.file)!r}: column {name!r} is there twice ({' and '.join(places)}); rename "
-                "one, or name the columns to read: --path, --labels, --part"
+                f"table {str(self.file)!r} line 1 has {count} columns {name!r} (number {', '.join(places)}); "
+                "rename all but one, or name the columns to read: path, labels, part"
             )
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
@@ -72,32 +77,38 @@ def read_table(file: Path) -> Table:
         raise InputError(f"missing table {str(file)!r}")
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
     if not table.rows or not table.columns:
-        raise InputError(f"table {str(file)!r} has no rows")
+        raise InputError(f"table {str(file)!r} has no rows below its header")
+    if longest := next((name for name in table.columns if len(name) > _LONGEST), ""):
+        raise InputError(f"table {str(file)!r} line 1 has a column name of {len(longest):,} characters")
     return table
 
 
 def _read_csv(file: Path) -> Table:
     rows: list[list[str]] = []
     lines: list[int] = []
+    text = read_text(file, "table")
+    header = text.lstrip("\n").partition("\n")[0]
+    delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
+    reader = csv.reader(io.StringIO(f"{text}\n{_END}"), delimiter=delimiter)
+    columns: list[str] = []
+    begun = 1
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            header = text.readline()
-            delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
-            text.seek(0)
-            reader = csv.reader(text, delimiter=delimiter)
-            columns = [cell.strip() for cell in next(reader, [])]
-            for row in reader:
-                if not any(cell.strip() for cell in row):
-                    continue
-                if len(row) != len(columns):
-                    raise InputError(
-                        f"{str(file)!r} line {reader.line_num} has {len(row)} cells; the header has {len(columns)}"
-                    )
-                rows.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"table {str(file)!r} cannot be read: {error}") from None
-    return Table(file, columns, rows, lines)
+        for row in reader:
+            if row and row[-1].endswith(_END) and row != [_END]:
+                raise InputError(f"{str(file)!r} line {begun} opens a quote that is never closed")
+            begun, cells = reader.line_num + 1, [cell.strip() for cell in row]
+            if row == [_END] or not any(cells):
+                continue
+            columns = columns or cells
+            if len(cells) != len(columns):
+                raise InputError(
+                    f"{str(file)!r} line {reader.line_num} has {len(cells)} cells; the header has {len(columns)}"
+                )
+            rows.append(cells)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InputError(f"table {str(file)!r} line {reader.line_num} cannot be read: {error}") from None
+    return Table(file, columns, rows[1:], lines[1:])
 
 
 def _read_parquet(file: Path) -> Table:
@@ -152,7 +163,9 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
         for row, values in enumerate(cells):
             wrong = [value for value in values if value not in ("0", "1")]
             if wrong:
-                raise InputError(f"{table.where(row)} has {wrong[0]!r} in a label column; allowed: 0 and 1")
+                raise InputError(
+                    f"{table.where(row)} has {wrong[0][:40]!r} in a label column; allowed: 0 and 1"
+                )
         return [
             tuple(name for name, value in zip(columns.labels, values, strict=True) if value == "1")
             for values in cells
@@ -162,14 +175,34 @@ def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str
     sets = [
         tuple(dict.fromkeys(name.strip() for name in cell.split(separator) if name.strip())) for cell in cells
     ]
-    words = {name for found in sets for name in found} - {"nan", "NaN", "NAN"}
-    numbers = bool(words) and all(name.isdecimal() for name in words)
     for row, found in enumerate(sets):
         if not found and not several:
             raise InputError(f"{table.where(row)} has no label")
-        if "nan" in map(str.lower, found) and numbers:  # among names it is a class like any other
-            raise InputError(f"{table.where(row)} has the label 'nan' among class numbers; give its class")
+    _check_numbers(table, sets)
     return sets
+
+
+def _check_numbers(table: Table, sets: Sequence[tuple[str, ...]]) -> None:
+    """Raise InputError with the line of a NaN where all other classes are numbers: it stands for a missing label.
+
+    Among names, `nan` is a class like any other.
+    """
+    values = {name: _number(name) for name in {name for found in sets for name in found}}
+    odd = {name for name, value in values.items() if value is not None and math.isnan(value)}
+    if not odd or odd == values.keys() or None in values.values():
+        return
+    row = next(row for row, found in enumerate(sets) if odd.intersection(found))
+    name = next(name for name in sets[row] if name in odd)
+    raise InputError(
+        f"{table.where(row)} has the label {name[:40]!r} among class numbers; give its class, or remove the line"
+    )
+
+
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None
 
 
 def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -177,7 +210,7 @@ def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str,
     if len(columns.labels) > 1:
         return columns.labels
     names = {name for found in sets for name in found}
-    if all(name.isdecimal() for name in names):
+    if all(name.isdecimal() for name in names):  # by value: as text of equal length, without leading zeros
         return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(names))
 
@@ -189,7 +222,7 @@ def part_rows(table: Table, columns: Columns, rows: Sequence[int]) -> dict[str, 
         for word in filter(None, (word.strip().lower() for word in cell.split(";"))):
             if word not in PART_NAMES:
                 raise InputError(
-                    f"{table.where(line)} has the part {word!r}; allowed: {', '.join(PART_NAMES)}"
+                    f"{table.where(line)} has the part {word[:40]!r}; allowed: {', '.join(PART_NAMES)}"
                 )
             found.setdefault(PART_NAMES[word], []).append(rows[line])
     return {part: np.array(list(dict.fromkeys(rows)), dtype=np.int64) for part, rows in found.items()}

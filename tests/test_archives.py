@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -47,6 +48,15 @@ def test_a_zip_is_unpacked(tmp_path: Path) -> None:
         archive.writestr("top/x", "inside")
     unpack(tmp_path / "a.zip", tmp_path / "out")
     assert (tmp_path / "out/top/x").read_text() == "inside"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a colon names a drive or a stream there")
+@pytest.mark.parametrize("name", ["a:b.jpg", "cat:/1.jpg", "2024-01-01 10:30/x", "c:x"])
+def test_a_colon_inside_a_name_is_a_letter(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, "inside")
+    unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert (tmp_path / "out" / name).read_text() == "inside"
 
 
 ESCAPES = [

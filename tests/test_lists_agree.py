@@ -15,9 +15,8 @@ from PIL import Image
 from benchmark import registry
 from benchmark.authoring.declare_dataset import declare
 from benchmark.data.audit.lists import audit_lists
-from benchmark.data.audit.lists import read_list as audited
 from benchmark.data.load import load
-from benchmark.datasets._lists import parse_lines, read_list
+from benchmark.datasets._lists import read_list
 from benchmark.errors import InputError
 from benchmark.spec import suites
 
@@ -36,52 +35,6 @@ def write(path: Path, *lines: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-LINES = {
-    "img/a.png 1 0": ("img/a.png", (1, 0), ""),
-    "my photos/a b.png 1 0": ("my photos/a b.png", (1, 0), ""),
-    "my photos/a  b.png\t3\r": ("my photos/a  b.png", (3,), ""),
-    "a.png 1.0 0.0": ("a.png", (1, 0), ""),
-    "a.png 1.000000000000000000e+00 0.000000000000000000e+00": ("a.png", (1, 0), ""),
-    "a.png 1.": ("a.png", (1,), ""),
-    "a.png": ("a.png", (), ""),
-    "dir with space/a.png": ("dir with space/a.png", (), ""),
-    "a.png 0.7 0.3": ("a.png", (), "has the label field 0.7"),
-    "a.png 0.12 -0.5 1e-3": ("a.png", (), "has the label field 0.12"),
-    "a.png 99999999999999999999": ("a.png", (), "too large for a class index"),
-    "a.png -1 1": ("a.png", (-1, 1), ""),
-    "a:b.png 1": ("a:b.png", (1,), ""),
-}
-
-
-@pytest.mark.parametrize("line", LINES)
-def test_one_rule_of_what_is_path_and_label(tmp_path: Path, line: str) -> None:
-    path, labels, problem = LINES[line]
-    (found,) = parse_lines(write(tmp_path / "l.txt", line))
-    assert (found.path, found.labels) == (path, labels)
-    assert problem in found.problem
-    assert bool(found.problem) == bool(problem)
-
-
-@pytest.mark.parametrize(
-    "line", [line for line, (_, labels, problem) in LINES.items() if labels and not problem]
-)
-def test_audit_and_data_set_read_the_same(tmp_path: Path, line: str) -> None:
-    file = write(tmp_path / "train.txt", line)
-    mine = audited(file)
-    assert mine.problems == ()
-    if min(mine.labels[0]) >= 0:
-        theirs = read_list(file)
-        assert (mine.paths, mine.labels) == (theirs.paths, [tuple(row) for row in theirs.fields.tolist()])
-
-
-@pytest.mark.parametrize("line", ["a.png 0.7 0.3", "a.png 0.5"])
-def test_labels_that_are_no_whole_numbers_are_named_by_both(tmp_path: Path, line: str) -> None:
-    file = write(tmp_path / "train.txt", "b.png 1 0" if line.count(" ") > 1 else "b.png 1", line)
-    assert any("train.txt line 2 has the label field 0." in one for one in audited(file).problems)
-    with pytest.raises(InputError, match=r"line 2 has the label field 0\.\d; allowed: whole numbers"):
-        read_list(file)
 
 
 def test_a_list_without_labels_has_no_label_statistics(tmp_path: Path) -> None:
@@ -104,7 +57,7 @@ def test_each_file_is_described_by_its_own_lines(tmp_path: Path) -> None:
     found = audit_lists([tmp_path / "train.txt", tmp_path / "database.txt"])
     assert found.parts["train"].missing_classes == ("1",)
     assert found.parts["database"].missing_classes == ("0",)
-    assert "2 images have other labels on another line" in found.findings
+    assert any("2 images have other labels on another line" in one for one in found.findings)
 
 
 @pytest.mark.parametrize(
@@ -219,16 +172,16 @@ def test_scores_do_not_hang_on_the_numbers(
 BAD_LISTS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "names no image"),
     "blank lines": (b"\n \n\r\n", "names no image"),
-    "utf-16": ("im0.png 1\n".encode("utf-16"), "cannot be read|zero byte"),
-    "latin-1": ("caf\xe9.png 1\n".encode("latin-1"), "cannot be read"),
+    "utf-16": ("im0.png 1\n".encode("utf-16"), "line 1: the file is UTF-16"),
+    "latin-1": ("caf\xe9.png 1\n".encode("latin-1"), "line 1 is not UTF-8"),
     "zero bytes": (b"im0.png\0 1\n", "zero byte"),
     "fewer columns": (b"im0.png 1 0\nim1.png 1\n", "line 2 has 1 label fields; the lines before have 2"),
     "no label": (b"im0.png 1\nim1.png\n", "line 2 has no label after its path"),
     "negative": (b"im0.png -1\n", "line 1 has the label field -1"),
     "two": (b"im0.png 0 2\n", "line 1 has the label field 2"),
-    "nan": (b"im0.png 1\nim1.png nan\n", "line 2 has no label after its path"),
-    "huge number": (b"im0.png 1" + b"0" * 300 + b"\n", "too large for a class index"),
-    "one path": (b"x" * 70_000 + b" 1\n", "cannot be read|not there|missing|too long|File name"),
+    "nan": (b"im0.png 1\nim1.png nan\n", "line 2 has the label field nan"),
+    "huge number": (b"im0.png 1" + b"0" * 300 + b"\n", "line 1 has the label field 1000"),
+    "one path": (b"x" * 70_000 + b" 1\n", "has a path of 70,000 characters"),
 }
 
 
@@ -254,8 +207,8 @@ def test_a_carriage_return_alone_ends_a_line(tmp_path: Path) -> None:
 
 
 TABLES: dict[str, tuple[str, str]] = {
-    "a column twice": ("path,label,label\na.png,1,0\n", "column 'label' is there twice"),
-    "two paths": ("path,path,label\na.png,b.png,1\n", "column 'path' is there twice"),
+    "a column twice": ("path,label,label\na.png,1,0\n", "line 1 has 2 columns 'label'"),
+    "two paths": ("path,path,label\na.png,b.png,1\n", "line 1 has 2 columns 'path'"),
     "nan among numbers": ("path,label\nim0.png,1\nim1.png,nan\n", "line 3 has the label 'nan'"),
     "fewer cells": ("path,label\na.png,1\nb.png\n", "line 3 has 1 cells; the header has 2"),
     "no rows": ("path,label\n", "has no rows"),

@@ -21,6 +21,8 @@ from benchmark.spec import NAME_PATTERN
 #: Keys that hold a path, relative to the working folder as given and to the data folder as written.
 _FILES = ("folder", "table", "images")
 _PARTS = ("query", "train", "database")
+#: What only a table has.
+_COLUMNS = ("path", "labels", "part")
 
 
 @dataclass(frozen=True)
@@ -42,28 +44,40 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> Declared:
     that are not finite; nothing stays behind then.
     """
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens")
+        near = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:64]
+        such = f", such as {near}" if re.fullmatch(NAME_PATTERN, near) else ""
+        raise InputError(f"data set name {name!r}: use lower-case letters, digits and hyphens{such}")
     if name in {entry.name for entry in registry.entries("datasets", root)}:
         raise InputError(f"data set {name!r} exists already; see `list datasets`, or remove its file first")
     keys = _keys(given, root)
+    if keys.get("protocol") == "default":
+        del keys["protocol"]
+    if "protocol" in keys:
+        protocol.find(keys["protocol"])
     existed = root.is_dir()
-    root.mkdir(parents=True, exist_ok=True)
     file = root.absolute() / f"{name}.toml"
     try:
+        root.mkdir(parents=True, exist_ok=True)
         # Checked at its own depth: relative paths in it are relative to the data folder.
         dataset, found = _checked(name, keys, file)
-        if "protocol" not in keys and not found.parts:
+        if "protocol" in keys:
+            check_draw(dataset.info, found)
+        elif dataset.info.default_protocol != "lists":
             keys["protocol"] = _protocol(dataset.info, found.labels)
             dataset = registry.from_declaration(file, keys)
-        if "protocol" in given:
-            _try_protocol(dataset.info, found)
         write_file(file, tomli_w.dumps(keys).encode())
     except OSError as error:
         raise InputError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
     finally:
-        if not existed and not any(root.iterdir()):
+        if not existed and root.is_dir() and not any(root.iterdir()):
             root.rmdir()
     return Declared(file, dataset.info, found.labels, found.parts, found.facts)
+
+
+def check_draw(info: DatasetInfo, found: Declared | ImageFiles | Decoded) -> None:
+    """Raise InputError where the set's default protocol cannot be drawn: unknown, too few images, overlaps."""
+    rule = protocol.resolve("default", info)
+    protocol.draw(rule, info, found.labels, 0, parts=found.parts)
 
 
 def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[HashDataset, ImageFiles | Decoded]:
@@ -75,15 +89,6 @@ def _checked(name: str, keys: Mapping[str, Any], file: Path) -> tuple[HashDatase
     if absent:
         raise decode.refuse(name, absent, len(files.paths))
     return dataset, files
-
-
-def _try_protocol(info: DatasetInfo, found: ImageFiles | Decoded) -> None:
-    """Raise InputError where the default protocol is unknown, for other sets, or cannot be drawn from this one."""
-    try:
-        rule = protocol.resolve("default", info)
-        protocol.draw(rule, info, found.labels, 0, parts=found.parts)
-    except InputError as error:
-        raise InputError(f"--protocol {info.default_protocol}: {error}") from error
 
 
 def _protocol(info: DatasetInfo, labels: np.ndarray) -> str:
@@ -120,6 +125,7 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
         raise InputError(
             "give --folder (class folders), --query/--train/--database or --images (lists), --table, or --features"
         )
+    _check_meaning(keys)
     paths = [*_FILES, *(_PARTS if keys["kind"] == "lists" else ())]
     for key in paths:
         if key in keys:
@@ -134,6 +140,17 @@ def _keys(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     if "size" in keys:
         keys["size"] = _size(str(keys["size"]))
     return {"kind": keys.pop("kind"), **keys}
+
+
+def _check_meaning(keys: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that the kind of data set has no use for: it would be left out in silence."""
+    others = {"folder": _COLUMNS, "lists": _COLUMNS, "table": ("images", *_PARTS)}
+    vectors = ("key", "labels_key", "split", "split_key")
+    if idle := [f"--{key.replace('_', '-')}" for key in (*others[keys["kind"]], *vectors) if key in keys]:
+        given = {"folder": "class folders", "lists": "list files", "table": "a table"}[keys["kind"]]
+        raise InputError(
+            f"{', '.join(idle)} means nothing for {given}; leave it out, or see dataset add --help"
+        )
 
 
 def _vector_keys(keys: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -159,6 +176,6 @@ def _from_root(path: Path, root: Path, key: str) -> str:
 
 def _size(text: str) -> int | list[int]:
     sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) < 10 for side in sides):
         raise InputError(f"--size {text!r}: give pixels, such as 64 or 48x64 (height x width)")
     return int(sides[0]) if len(sides) == 1 else [int(side) for side in sides]

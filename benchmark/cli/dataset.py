@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from benchmark.errors import InputError
+
 
 @click.group(name="dataset")
 def command() -> None:
@@ -68,6 +70,10 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
         f"{name}: {len(found.labels):,} {items}, {len(info.classes)} classes, {kind}"
         f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
     )
+    try:
+        declare_dataset.check_draw(info, found)
+    except InputError as error:  # the lists' own parts overlap: how to deal with it is the user's choice
+        click.echo(f"note: {error}")
     if "paths" in found.facts:
         click.echo(f"note: {found.facts['paths']}")
     if "unused" in found.facts:

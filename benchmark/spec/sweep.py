@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from benchmark.errors import InputError
 from benchmark.spec.fit import BackboneName, Head, HiddenImages, LabelRule, NoiseKind, Precision, Selection
 from benchmark.spec.preprocessing import PLAIN, Preprocessing
 from benchmark.spec.values import Name, Value
@@ -100,6 +101,33 @@ class Sweep(Value):
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a TOML file in UTF-8, with a byte order mark (Windows editors write one) or without.
 
-    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError.
+    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError; InputError
+    for a number or a text that nothing could take.
     """
-    return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    raw = path.read_bytes()
+    try:
+        found = tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        error.reason += f" (line {line}); save the file as UTF-8"
+        raise
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:  # more digits than Python converts
+        raise InputError(f"{str(path)!r} cannot be read: {error}") from None
+    for key, value in found.items():
+        if any("\0" in text for text in (key, *_texts(value))):
+            raise InputError(f"{str(path)!r}: {key!r} holds a zero character, which no name or path has")
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text inside a TOML value, keys included."""
+    if isinstance(value, dict):
+        yield from value
+        value = [*value.values()]
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, str):
+        yield value

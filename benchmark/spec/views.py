@@ -48,7 +48,7 @@ _SHORT = {"elastic": "elastic_transform", "jpeg": "jpeg_compression"}
 VERSIONS: dict[Kind, int] = {**dict.fromkeys(KINDS, 1), "corruption": 2}
 
 _FORM = re.compile(
-    r"(?P<kind>[a-z-]+)(?::(?P<name>[^@/:]*))?(?P<tail>(?:@[0-9]+(?:-[0-9]+)?|/[a-z]+){0,2})", re.ASCII
+    r"(?P<kind>[a-z-]+)(?::(?P<name>[^@/]*))?(?P<tail>(?:@[0-9]+(?:-[0-9]+)?|/[a-z]+){0,2})", re.ASCII
 )
 
 #: Name and meaning of every form, for `list views`.

@@ -64,22 +64,27 @@ class Audit(Value):
     notes: tuple[str, ...] = Field(default=())
 
 
-def part_facts(rows: np.ndarray, classes: Sequence[str], labels: np.ndarray | None) -> PartFacts:
-    """The facts of one part. rows: int64 row numbers, repeats allowed; labels: theirs, uint8 (rows, classes)."""
-    facts = PartFacts(images=len(rows), distinct=len(np.unique(rows)))
+def part_facts(rows: np.ndarray, labels: np.ndarray | None, classes: Sequence[str]) -> PartFacts:
+    """The facts of one part. rows: int64 row numbers, repeats allowed; labels: uint8 (n, classes) or None."""
     if labels is None or not len(rows):
-        return facts
-    shown = labels > 0
-    counts = shown.sum(axis=0)
+        return PartFacts(images=len(rows), distinct=len(np.unique(rows)))
+    shown = labels[rows] > 0
+    return labelled_part(rows, shown.sum(axis=0), shown.sum(axis=1), classes)
+
+
+def labelled_part(
+    rows: np.ndarray, counts: np.ndarray, carried: np.ndarray, classes: Sequence[str]
+) -> PartFacts:
+    """The facts of a part from its images of each class (classes,) and the labels that its images carry."""
     low, high = int(counts.argmin()), int(counts.argmax())
-    return facts.model_copy(
-        update={
-            "zero_label": int((~shown.any(axis=1)).sum()),
-            "labels_per_image": round(float(shown.sum(axis=1).mean()), 4),
-            "missing_classes": tuple(classes[int(c)] for c in np.flatnonzero(counts == 0)),
-            "smallest_class": (classes[low], int(counts[low])),
-            "largest_class": (classes[high], int(counts[high])),
-        }
+    return PartFacts(
+        images=len(rows),
+        distinct=len(np.unique(rows)),
+        zero_label=int((carried == 0).sum()),
+        labels_per_image=round(float(carried.mean()), 4),
+        missing_classes=tuple(classes[int(c)] for c in np.flatnonzero(counts == 0)),
+        smallest_class=(classes[low], int(counts[low])),
+        largest_class=(classes[high], int(counts[high])),
     )
 
 
@@ -139,14 +144,17 @@ def _identical(one: np.ndarray, other: np.ndarray, digests: np.ndarray) -> np.nd
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def twins(digests: np.ndarray, labels: np.ndarray | None) -> tuple[int, int]:
-    """Images that have an identical twin, and those of them whose twins do not all have the same labels."""
+def twins(digests: np.ndarray, labels: np.ndarray | None, known: np.ndarray | None = None) -> tuple[int, int]:
+    """Images that have an identical twin, and those of them whose twins do not all have the same labels.
+
+    known: bool (n,), whose labels count; None: everyone's.
+    """
     _, inverse, counts = np.unique(digests, return_inverse=True, return_counts=True)
     repeated = np.flatnonzero(counts[inverse] > 1)
     if labels is None or not len(repeated):
         return len(repeated), 0
     groups: dict[int, list[int]] = {}
-    for row in repeated:
+    for row in repeated if known is None else repeated[known[repeated]]:
         groups.setdefault(int(inverse[row]), []).append(int(row))
     conflicts = [rows for rows in groups.values() if (labels[rows] != labels[rows[0]]).any()]
     return len(repeated), sum(len(rows) for rows in conflicts)

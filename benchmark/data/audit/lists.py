@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,17 @@ import numpy as np
 
 from benchmark.contracts import PARTS
 from benchmark.data import pictures
-from benchmark.data.audit.facts import Audit, findings, overlaps, part_facts, twins
+from benchmark.data.audit.facts import (
+    Audit,
+    PartFacts,
+    findings,
+    labelled_part,
+    overlaps,
+    part_facts,
+    twins,
+)
 from benchmark.data.audit.pixels import PixelFacts, digests, near_pairs
-from benchmark.datasets._lists import Resolver, parse_lines
+from benchmark.datasets._lists import Resolver, scan_list, short
 from benchmark.errors import InputError
 
 #: Part names by how their list files are called in public repositories; the first that a file's name holds counts.
@@ -30,12 +38,18 @@ _SIDE = 16
 
 @dataclass(frozen=True)
 class ListFile:
-    """One list: the paths as written, their labels where the lines have them, and what could not be read."""
+    """One list, or the shards of one: paths as written, where they were read, and their labels.
+
+    A line's labels are empty where it has none that can be read. width: the usual number of them. problems: what
+    could not be read.
+    """
 
     part: str
     path: Path
     paths: list[str]
+    origins: list[str]
     labels: list[tuple[int, ...]]
+    width: int
     problems: tuple[str, ...]
 
 
@@ -56,114 +70,84 @@ def list_files(target: Path) -> list[Path]:
 
 
 def read_list(path: Path) -> ListFile:
-    """Read one list by the rules by which data sets read it: `path 0 1 0 ...`, `path 7`, or the path alone.
+    """Read one list as a data set would, but for lines with other or no labels: those are problems to be named.
 
-    Raises InputError when the file cannot be read or holds no line.
+    Raises InputError when the file cannot be read or no line of it is one of a list.
     """
-    lines, problems, bad = list(parse_lines(path)), list[str](), set[int]()
-    kept = [line for line in lines if not line.problem]
-    widths = Counter(len(line.labels) for line in kept)
-    usual = widths.most_common(1)[0][0] if kept else 0
-    for line in lines:
-        problem = line.problem
-        if usual and not line.labels:
-            problem = problem or f"has no label after its path: {line.path[:60]!r}"
-        elif len(line.labels) > 1 and not set(line.labels) <= {0, 1, -1}:
-            problem = "has labels other than 0 and 1"
-        if problem:
-            problems.append(f"{path.name} line {line.number} {problem}")
-            bad.add(line.number)
-    kept = [line for line in kept if line.number not in bad]
-    if not kept:
-        first = f": {problems[0]}" if problems else ""
-        raise InputError(f"list file {str(path)!r} holds no image{first}")
-    paths, labels = [line.path for line in kept], [line.labels for line in kept]
-    odd = sum(len(values) != usual for values in labels)
+    lines = scan_list(path)
+    wrong = [f"{path.name} line {line.number} {line.wrong}" for line in lines if line.wrong]
+    if len(wrong) == len(lines):
+        raise InputError(f"no line of {str(path)!r} is one of a list: {wrong[0]}")
+    width = Counter(len(line.labels) for line in lines if not line.wrong).most_common(1)[0][0]
+    bare = [line for line in lines if width and not line.labels and not line.wrong]
+    wrong += [f"{path.name} line {line.number} has no label after {line.path[:60]!r}" for line in bare]
+    uncertain = {line.number for line in bare}  # where the path ends
+    used = [line for line in lines if line.number not in uncertain]
+    odd = sum(len(line.labels) not in (0, width) for line in used)
     if odd:
-        problems.append(f"{path.name}: {odd} lines have not the usual {usual} label columns")
-    if usual == 0:
-        problems.append(f"{path.name} has no label columns: its images have no labels")
-    return ListFile(role(path), path, paths, labels, tuple(problems))
+        wrong.append(f"{path.name}: {odd} lines have not the usual {width} label columns")
+    if not width:
+        wrong.append(f"{path.name} has no label columns: its images have no labels")
+    return ListFile(
+        role(path),
+        path,
+        [line.path for line in used],
+        [f"{path.name} line {line.number}" for line in used],
+        [line.labels if len(line.labels) == width else () for line in used],
+        width,
+        tuple(wrong),
+    )
 
 
 def audit_lists(files: Sequence[Path], images: Path | None = None) -> Audit:
-    """Compare list files by image, and by pixels when their images are found under `images` or beside the lists.
+    """Compare list files by the files that their lines name, and by pixels when all are under `images` or beside
+    the lists. Images that are not at hand are compared by their paths.
 
     Raises InputError for a file that cannot be read, or two files for one part.
     """
-    lists = _one_a_part([read_list(path) for path in files])
+    lists, left_out = _readable(files)
+    lists = _one_a_part(lists)
     lists.sort(key=lambda one: (*PARTS, one.part).index(one.part))
-    found = _located(lists, images)
-    rows: dict[str, int] = {}
+    keys, names, found = _identities(lists, images)
+    rows: dict[Hashable, int] = {}
     parts = {
-        one.part: np.array([rows.setdefault(name, len(rows)) for name in names], dtype=np.int64)
-        for one, (names, _) in zip(lists, found, strict=True)
+        one.part: np.array([rows.setdefault(key, len(rows)) for key in keys[one.part]], dtype=np.int64)
+        for one in lists
     }
-    names = list(rows)
-    numbers = _class_numbers(lists)
-    tables = [_label_table(one, numbers) for one in lists]
-    labels, conflicts = _joint(tables, list(parts.values()), len(rows))
-    files_of = {name: file for names_, paths in found for name, file in zip(names_, paths, strict=True)}
-    pixels, remark = _pixels([files_of[name] for name in names], images)
-    identical, disagree = (None, None) if pixels is None else twins(pixels.digests, labels)
-    classes = [str(number) for number in numbers]
+    name_of = {row: name for part in parts for row, name in zip(parts[part][::-1], names[part][::-1])}
+    codes, disagree = _labels_by_row(lists, parts)
+    pixels, remark = _pixels([found.get(key) for key in rows], images)
+    identical, conflicts = (None, None) if pixels is None else twins(pixels.digests, codes, codes[:, 0] >= 0)
     audit = Audit(
         subject=", ".join(str(path) for path in files),
-        images=len(names),
-        parts={
-            name: part_facts(part, classes, table)
-            for (name, part), table in zip(parts.items(), tables, strict=True)
-        },
-        distinct=len(names),
-        overlaps=overlaps(parts, pixels, names.__getitem__),
+        images=len(rows),
+        parts={one.part: _facts(one, parts[one.part], lists) for one in lists},
+        distinct=len(rows),
+        overlaps=overlaps(parts, pixels, name_of.__getitem__),
         pixels=remark,
         identical=identical,
-        label_conflicts=disagree,
+        label_conflicts=conflicts,
         near_pairs=None if pixels is None or pixels.near is None else len(pixels.near),
     )
     problems = [problem for one in lists for problem in one.problems[:5]]
-    if conflicts:
-        problems.append(f"{conflicts:,} images have other labels on another line")
-    return audit.model_copy(update={"findings": (*findings(audit), *problems)})
+    if disagree:
+        problems.append(f"{len(disagree):,} images have other labels on another line, first {disagree[0]}")
+    return audit.model_copy(update={"findings": (*findings(audit), *problems, *left_out)})
 
 
-def _located(lists: Sequence[ListFile], images: Path | None) -> list[tuple[list[str], list[Path | None]]]:
-    """What the images of each list are called, the same in every list, and their files where they are here.
-
-    One file has one name, however its path is written. Where files are not at hand, images are told by the last two
-    components of their paths, or by the last one where some list has no folders and no file name is in two folders.
-    """
-    short_names = _common_names(lists)
-    found = []
-    for one, names in zip(lists, short_names, strict=True):
-        roots = [images] if images is not None else [one.path.parent, one.path.parent.parent]
-        files = [list[Path | None](Resolver(root).find(one.paths).files) for root in roots]
-        best = [
-            next((file for file in each if file and file.is_file()), None)
-            for each in zip(*files, strict=True)
-        ]
-        found.append((names, best))
-    everything = [file for _, files in found for file in files]
-    if all(file is not None for file in everything):
-        real = {file: os.path.realpath(file) for file in everything if file is not None}
-        common = os.path.commonpath([os.path.dirname(path) for path in real.values()])
-        place = common if images is None else os.path.realpath(images)
-        return [([os.path.relpath(real[file], place) for file in files if file], files) for _, files in found]
-    return found
-
-
-def _common_names(lists: Sequence[ListFile]) -> list[list[str]]:
-    parts = [
-        [[one for one in path.replace("\\", "/").split("/") if one not in ("", ".")] for path in each.paths]
-        for each in lists
-    ]
-    folders: dict[str, set[str]] = {}
-    bare = False
-    for one in (one for each in parts for one in each):
-        bare |= len(one) == 1
-        folders.setdefault(one[-1] if one else "", set()).update(one[-2:-1])
-    depth = 1 if bare and all(len(above) <= 1 for above in folders.values()) else 2
-    return [["/".join(one[-depth:]) for one in each] for each in parts]
+def _readable(files: Sequence[Path]) -> tuple[list[ListFile], list[str]]:
+    """The lists among the files, and why others (word vectors, class names in another encoding) are none."""
+    lists, left_out = list[ListFile](), list[str]()
+    for path in files:
+        try:
+            lists.append(read_list(path))
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            left_out.append(f"left out: {error}")
+    if not lists:
+        raise InputError("; ".join(left_out))
+    return lists, left_out
 
 
 def _one_a_part(lists: Sequence[ListFile]) -> list[ListFile]:
@@ -186,54 +170,102 @@ def _one_a_part(lists: Sequence[ListFile]) -> list[ListFile]:
 
 
 def _joined(shards: Sequence[ListFile]) -> ListFile:
-    if len(shards) == 1:
-        return shards[0]
+    first = shards[0]
+    other = [one.path.name for one in shards if one.width != first.width]
+    problems = [problem for one in shards for problem in one.problems]
+    if other:
+        problems.append(f"{', '.join(other)}: not the {first.width} label columns of {first.path.name}")
+    labels = [values if len(values) == first.width else () for one in shards for values in one.labels]
     return replace(
-        shards[0],
+        first,
         paths=[path for one in shards for path in one.paths],
-        labels=[values for one in shards for values in one.labels],
-        problems=tuple(problem for one in shards for problem in one.problems),
+        origins=[origin for one in shards for origin in one.origins],
+        labels=labels,
+        problems=tuple(problems),
     )
 
 
-def _class_numbers(lists: Sequence[ListFile]) -> list[int]:
-    """The classes of all lists by their numbers: columns, or the class indices that occur."""
-    width = max(len(values) for one in lists for values in one.labels)
-    if width > 1:
-        return list(range(width))
-    return sorted({values[0] for one in lists for values in one.labels if values and values[0] >= 0})
+def _facts(one: ListFile, rows: np.ndarray, lists: Sequence[ListFile]) -> PartFacts:
+    """The facts of a list by its own lines; other lists only say which class indices there are."""
+    labels = [values for values in one.labels if values]
+    if not labels:
+        return part_facts(rows, None, ())
+    table = np.array(labels, dtype=np.int64)
+    if one.width > 1:
+        classes = [str(number) for number in range(one.width)]
+        return labelled_part(rows, table.sum(axis=0), table.sum(axis=1), classes)
+    every = np.unique(
+        [index for other in lists if other.width == 1 for (index,) in filter(None, other.labels)]
+    )
+    counts = np.bincount(np.searchsorted(every, table[:, 0]), minlength=len(every))
+    return labelled_part(rows, counts, np.ones(len(table)), [str(index) for index in every.tolist()])
 
 
-def _label_table(one: ListFile, numbers: Sequence[int]) -> np.ndarray | None:
-    """The labels of a list's own lines, uint8 (lines, classes); None where it has none."""
-    place = {number: at for at, number in enumerate(numbers)}
-    if not any(one.labels) or not place:
-        return None
-    table = np.zeros((len(one.labels), len(place)), dtype=np.uint8)
-    for row, values in enumerate(one.labels):
-        if len(values) == 1 and values[0] in place:
-            table[row, place[values[0]]] = 1
-        elif len(values) == len(place):
-            table[row] = np.array(values) > 0
-    return table
+def _labels_by_row(lists: Sequence[ListFile], parts: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """A number for the labels of each image, (images, 1), those of its first line with labels (-1: there is none),
+    and the places of two lines that disagree, one pair an image.
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    first: dict[int, tuple[tuple[int, ...], str]] = {}
+    disagree: dict[int, str] = {}
+    for one in lists:
+        for row, values, origin in zip(parts[one.part].tolist(), one.labels, one.origins, strict=True):
+            if not values:
+                continue
+            before, where = first.setdefault(row, (values, origin))
+            if before != values and len(before) == len(values):
+                disagree.setdefault(row, f"{where} and {origin}")
+    codes = np.full((max(map(int, map(np.max, parts.values()))) + 1, 1), -1)
+    for row, (values, _) in first.items():
+        codes[row] = numbers.setdefault(values, len(numbers))
+    return codes, list(disagree.values())
 
 
-def _joint(
-    tables: Sequence[np.ndarray | None], parts: Sequence[np.ndarray], n: int
-) -> tuple[np.ndarray | None, int]:
-    """Labels by image, the first line's where lines disagree, and how many images have lines that do."""
-    known = [(table, part) for table, part in zip(tables, parts, strict=True) if table is not None]
-    if not known:
-        return None, 0
-    labels = np.zeros((n, known[0][0].shape[1]), dtype=np.uint8)
-    told, conflicts = np.zeros(n, dtype=bool), set[int]()
-    for table, part in known:
-        for wanted, row in zip(table, part, strict=True):
-            if told[row] and (labels[row] != wanted).any():
-                conflicts.add(int(row))
-            elif not told[row]:
-                labels[row], told[row] = wanted, True
-    return labels, len(conflicts)
+def _identities(
+    lists: Sequence[ListFile], images: Path | None
+) -> tuple[dict[str, list[Hashable]], dict[str, list[str]], dict[Hashable, Path]]:
+    """What makes the image of each line the same as another's, its name, and the files that are at hand.
+
+    A file is known by its place on the disk, so `im1.jpg`, `./images/im1.jpg` and a link are one image when they
+    are one file. One that is not at hand is known by its path's end, which may be that of a file.
+    """
+    keys: dict[str, list[Hashable]] = {}
+    names: dict[str, list[str]] = {}
+    files: dict[Hashable, Path] = {}
+    held: dict[Hashable, set[Hashable]] = {}
+    ends = _ends([path for one in lists for path in one.paths])
+    for one in lists:
+        keys[one.part], names[one.part] = [], []
+        for path, file in zip(one.paths, _at_hand(one, images), strict=True):
+            key: Hashable = ends[path]
+            if file is not None:
+                seen = os.stat(file)
+                key = (seen.st_dev, seen.st_ino)
+                files.setdefault(key, file)
+                held.setdefault(ends[path], set()).add(key)
+            keys[one.part].append(key)
+            names[one.part].append(short(path))
+    only = {end: found.pop() for end, found in held.items() if len(found) == 1}
+    return {part: [only.get(key, key) for key in mine] for part, mine in keys.items()}, names, files
+
+
+def _ends(paths: Sequence[str]) -> dict[str, str]:
+    """The part of each path that is the same on every machine: its last two components, or, where all paths lie in
+    one folder or in none, its last.
+    """
+    two = {path: short(path) for path in dict.fromkeys(paths)}
+    if len({end.rpartition("/")[0] for end in two.values() if "/" in end}) > 1:
+        return two
+    return {path: end.rpartition("/")[2] for path, end in two.items()}
+
+
+def _at_hand(one: ListFile, images: Path | None) -> Iterator[Path | None]:
+    """The file of each line: below `images`, else beside the list or beside its folder, else as written."""
+    roots = [images] if images is not None else [one.path.parent, one.path.parent.parent]
+    found = [Resolver(root).find(one.paths).files for root in roots]
+    for path, *choices in zip(one.paths, *found, strict=True):
+        written = [Path(path)] if os.path.isabs(path) else []
+        yield next((file for file in (*choices, *written) if os.path.isfile(file)), None)
 
 
 def _pixels(files: Sequence[Path | None], images: Path | None) -> tuple[PixelFacts | None, str]:

@@ -57,7 +57,12 @@ def resolve(name: str, info: DatasetInfo) -> Protocol:
     Raises InputError for an unknown name or one that is not made for the data set.
     """
     wanted = info.default_protocol if name == "default" else name
-    protocol = find(wanted)
+    try:
+        protocol = find(wanted)
+    except InputError as error:
+        raise InputError(
+            f"default of data set {info.name!r}: {error}" if wanted != name else str(error)
+        ) from None
     if protocol.datasets and info.name not in protocol.datasets:
         raise InputError(
             f"protocol {wanted!r} is for {', '.join(protocol.datasets)}, not for data set {info.name!r}"
