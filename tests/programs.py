@@ -39,8 +39,8 @@ def wait_until(happened: Callable[[], object], otherwise: Callable[[], str] = la
 class Program:
     """One run of the command line: `with Program("run", ..., log=path) as driver`. Killed where the block ends.
 
-    `log` gets what it prints to standard error and, unless `out` is given, to standard output. `before` is called
-    in the process first; it must be picklable.
+    `log` gets what it prints to standard error and, unless `out` is given, to standard output; `err` is for
+    standard error that goes elsewhere. `before` is called in the process first; it must be picklable.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Program:
         *arguments: object,
         log: Path,
         out: Path | None = None,
+        err: Path | None = None,
         cwd: Path | None = None,
         before: Callable[[], None] = bool,
     ) -> None:
@@ -56,7 +57,7 @@ class Program:
         given = (
             [*map(str, arguments)],
             str(out or log),
-            str(log),
+            str(err or log),
             {**os.environ},
             str(cwd or Path.cwd()),
             before,

@@ -7,13 +7,14 @@ torch, pandas, pydantic or MLflow.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 
 import click
 
 from benchmark.errors import InputError, unknown
 from benchmark.files.places import absolute_places
-from benchmark.files.streams import patient_streams
+from benchmark.files.streams import guarded
 
 #: sub-command -> one line for `--help`. The module `benchmark.cli.<name>` holds `command`.
 COMMANDS: dict[str, str] = {
@@ -36,6 +37,9 @@ COMMANDS: dict[str, str] = {
     "track": "Send finished fits to MLflow again (after a tracker failed).",
     "ui": "Open MLflow's own interface on 127.0.0.1.",
 }
+
+#: Commands whose result is what they print.
+PRINTS = tuple([name] for name in ("list", "status", "show", "claims", "score", "audit"))
 
 
 class _LazyGroup(click.Group):
@@ -70,18 +74,21 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 fine, 1 something failed, 2 bad input.
 
-    A reader of the output that goes away changes neither what is done nor the code; a full disk under it gives 1.
+    A reader of the output that goes away or stops reading changes neither what is done nor the code; nor does a
+    full disk under it, except where what is printed is the whole result.
     """
+    words = [*(sys.argv[1:] if arguments is None else arguments)]
     absolute_places()
-    with patient_streams() as (out, err):
-        code = _run(arguments)
-        out.flush()
-        if out.lost:
-            err.write(f"error: standard output cannot be written: {out.lost}\n")
-        return code or int(bool(out.lost))
+    with guarded() as streams:
+        code = _run(words)
+    failed = next((one.failed for one in streams if one.failed is not None and one.fileno() == 1), None)
+    if failed is None:
+        return code
+    click.echo(f"error: standard output cannot be written: {failed.strerror}", err=True)
+    return code or int(words[:1] in PRINTS)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
     try:
         result = app.main(args=arguments, prog_name="benchmark", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -227,7 +227,7 @@ class Artifacts:
             "views.npz": _npz(self.views) if self.views else None,
             "weights.safetensors": _safetensors(self.weights) if self.weights else None,
             "curve.csv": _csv(self.curve).encode() if self.curve else None,
-            "log.txt": self.log.encode() or None,
+            "log.txt": self.log.encode(errors="backslashreplace") or None,
             **{f"{SAMPLES}/{name}": content for name, content in self.samples.items()},
         }
 

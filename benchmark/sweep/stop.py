@@ -22,20 +22,28 @@ class Stop:
     def listening(self, note: Callable[[str], None]) -> Iterator[None]:
         """Turn SIGINT, SIGTERM and SIGHUP into a request to stop; outside the main thread do nothing.
 
-        Inside, a second signal raises KeyboardInterrupt. The handlers of before are put back at the end.
+        Inside, a second signal raises KeyboardInterrupt; a second SIGHUP does not, as a terminal that closes
+        sends several. A SIGHUP that was ignored before (`nohup`) stays so. The handlers of before are put back at
+        the end.
         """
 
         def handle(number: int, frame: object) -> None:
+            name = signal.Signals(number).name
+            if self.event.is_set() and name == "SIGHUP":
+                return
             if self.event.is_set():
                 raise KeyboardInterrupt
-            self.name = signal.Signals(number).name
+            self.name = name
             self.event.set()
             note(f"{self.name}: saving what is running; once more to end at once")
 
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, handle) for number in _SIGNALS}
+        caught = [
+            one for one in _SIGNALS if one.name != "SIGHUP" or signal.getsignal(one) is not signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, handle) for number in caught}
         try:
             yield
         finally:

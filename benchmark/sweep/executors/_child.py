@@ -8,17 +8,17 @@ import pickle
 import queue
 import signal
 import threading
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmark.files.streams import patient_streams
+from benchmark.files.streams import guard
 from benchmark.sweep.executors.base import Link, describe
 from benchmark.sweep.executors.crew import Message
 
 
 def main(connection: Connection) -> None:
     """Receive the function, then items, and answer each, until the driver hangs up."""
+    guard()
     if hasattr(os, "setsid"):  # Ctrl-C on the terminal is the driver's to handle
         with contextlib.suppress(OSError):
             os.setsid()
@@ -37,11 +37,6 @@ def main(connection: Connection) -> None:
         with sending:
             connection.send_bytes(content)
 
-    with patient_streams():
-        _work(todo, send, stop)
-
-
-def _work(todo: queue.Queue[bytes], send: Callable[[Message], None], stop: threading.Event) -> None:
     function = _load(todo.get())
     link = Link(lambda event: send(Message("event", event)), stop.is_set)
     while True:
