@@ -63,6 +63,10 @@ FAILS = {
     "ctx.log(0, {'loss': [1.0]})": "'loss' is [1.0], no number",
     "raise RecursionError": "RecursionError",
     "import asyncio; raise asyncio.CancelledError()": "CancelledError",
+    "from benchmark.fit.result import Interrupted; raise Interrupted('me')": "Interrupted: me",
+    "ctx.log(0, 0.5)": "was given float, not numbers by name",
+    "ctx.log(0, {'loss': 1j})": "'loss' is 1j, no number",
+    "ctx.scalars.append((0, {'loss': object()}))": "its result cannot be stored",
 }
 
 
@@ -81,16 +85,18 @@ def test_numbers_of_any_kind_can_be_logged(plugin: Plugin, tmp_path: Path) -> No
     values = (
         "{'a': torch.ones(1, requires_grad=True) * 2, 'b': True, 'c': 7, 3: torch.tensor(0.5).bfloat16()}"
     )
-    bad, _, store = beside_lsh(plugin, tmp_path, method_source("aaa", fit=f"ctx.log(0, {values})"))
+    bad, _, store = beside_lsh(
+        plugin, tmp_path, method_source("aaa", fit=f"import numpy; ctx.log(0, {values})")
+    )
     assert bad.state == "done"
     assert store.curve(bad.spec) == [{"step": 0.0, "a": 2.0, "b": 1.0, "c": 7.0, "3": 0.5}]
 
 
 ENCODES = {
-    "flat.numpy()": "AttributeError",
+    "flat.numpy()": "encode returned a ndarray, not a tensor",
     "flat[:, :2]": "encode returned (",
-    "flat.to(torch.complex64)": "",
-    "None": "AttributeError",
+    "flat.to(torch.complex64)": "encode returned torch.complex64, not real numbers",
+    "None": "encode returned a NoneType, not a tensor",
     "flat * float('nan')": "not finite",
     "exit(2)": "SystemExit: 2",
 }
@@ -169,10 +175,10 @@ def test_a_supports_that_fails_skips_its_method_alone(plugin: Plugin, tmp_path: 
 
 @pytest.mark.parametrize(
     ("facts", "text"),
-    ids=["a list", "NaN", "none", "no UTF-8"],
+    ids=["a list", "a table", "none", "no UTF-8"],
     argvalues=[
         ("{'a': [1, 2]}", "what aaa reports cannot be recorded: facts.a"),
-        ("{'a': float('nan')}", "what aaa reports cannot be recorded: facts.a"),
+        ("{'a': {}}", "what aaa reports cannot be recorded: facts.a"),
         ("None", "TypeError"),
         ("{'caf\\udce9': 'b\\udcff'}", ""),
     ],
@@ -230,6 +236,11 @@ CHANGES = {
     "torch.set_float32_matmul_precision('medium')": lambda: torch.get_float32_matmul_precision(),
     "torch.backends.cudnn.deterministic = True": lambda: torch.backends.cudnn.deterministic,
     "torch.autograd.set_detect_anomaly(True)": lambda: torch.is_anomaly_enabled(),
+    "torch.set_flush_denormal(True)": lambda: (torch.full((1,), 1e-39) * 1).item() != 0,
+    "torch.backends.mkldnn.enabled = False": lambda: torch.backends.mkldnn.enabled,
+    "torch.nn.modules.module.register_module_forward_hook(lambda m, x, y: y * 2)": lambda: len(
+        torch.nn.modules.module._global_forward_hooks
+    ),
     "torch.manual_seed(5); import random; random.seed(5); import numpy; numpy.random.seed(5)": lambda: (
         torch.random.get_rng_state().tolist()[:50],
     ),
@@ -336,3 +347,69 @@ def test_a_worker_that_exits_is_lost_and_the_others_run(plugin: Plugin, tmp_path
         for record in records
     }
     assert kinds == {"aaa": ("failed", "lost"), "lsh": ("done", None)}
+
+
+def test_a_state_that_cannot_be_stored_is_said_at_the_first_update(plugin: Plugin, tmp_path: Path) -> None:
+    fit = "self.n = [ctx.log(step, {'loss': 1.0}) for step in range(50)]"
+    source = method_source("aaa", fit=fit).replace(
+        '{"bits": torch.tensor(self.bits)}', '{"a": None, "b": "x"}'
+    )
+    bad, _, store = beside_lsh(plugin, tmp_path, source)
+    assert "state()['b'] is a str, not a tensor" in bad.failure.message  # type: ignore[union-attr]
+    assert len(store.curve(bad.spec)) == 1
+
+
+def test_facts_that_json_lacks_are_text_and_changes_are_a_fact(plugin: Plugin, tmp_path: Path) -> None:
+    source = (
+        method_source("aaa", fit="torch.set_default_dtype(torch.float64)")
+        + """
+        def facts(self):
+            return {"a": float("nan"), "b": -float("inf")}
+    """
+    )
+    bad, good, _ = beside_lsh(plugin, tmp_path, source)
+    assert (bad.facts["a"], bad.facts["b"]) == ("nan", "-inf")
+    assert bad.facts["changed_settings"] == "torch's default type"
+    assert "changed_settings" not in good.facts
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('licence')", "SystemExit(6)"])
+def test_parameters_that_cannot_be_made(plugin: Plugin, tmp_path: Path, run_cli: Any, error: str) -> None:
+    odd = f"class Odd(Params):\n        def __init__(self, **values):\n            raise {error}\n\n    "
+    source = (
+        method_source("aaa")
+        .replace("class Thrown", odd + "class Thrown")
+        .replace("info =", "Params = Odd\n        info =", 1)
+    )
+    plugin("aaa", source)
+    code, out, err = run_cli("list", "methods")
+    assert (code, "lsh" in out) == (0, True)
+    assert error.split("(")[0] in out + err
+    run = ("run", "--bits", "8", "--results", tmp_path, "--tracking-uri", "none", "--methods")
+    code, _, err = run_cli(*run, "aaa,lsh")
+    assert (code, err.count("\n"), "'aaa'" in err) == (2, 1, True)
+    assert run_cli(*run, "lsh")[0] == 0
+
+
+def test_a_class_that_cannot_be_described_is_listed_with_the_reason(plugin: Plugin, run_cli: Any) -> None:
+    plugin("aaa", method_source("aaa").replace("info =", "variants = 3\n        info =", 1))
+    code, out, err = run_cli("list", "methods")
+    assert (code, "lsh" in out) == (0, True)
+    assert "its facts cannot be read: TypeError" in out + err
+
+
+def test_one_method_of_a_search_that_fails_costs_the_others_nothing(
+    plugin: Plugin, tmp_path: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    wide = (
+        'class Wide(Params):\n        search = {"lr": (0.1, 1)}\n        lr: float = 0.5\n\n    class Thrown'
+    )
+    for name, fit in (("bad", "exit(9)"), ("mover", "__import__('os').chdir('/')")):
+        source = method_source(name, fit=fit).replace("class Thrown", wide, 1)
+        plugin(name, source.replace("info =", "Params = Wide\n        info =", 1))
+    code, _, err = run_cli("tune", "bad,mover", "--bits", "8", "--trials", "2", "--results", "runs")
+    assert (code, len([*here.glob("runs/tuning/*.json")])) == (1, 1), err
+    assert "every trial of 'bad' failed; the first: SystemExit: 9" in err

@@ -28,6 +28,7 @@ from benchmark.files.write import write_file
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.randomness import seed_everything
+from benchmark.registry.contained import contained
 from benchmark.spec import Value, digest, seed_stream
 
 #: The most and the fewest trials that make sense.
@@ -155,7 +156,8 @@ def run_trial(name: str, params: Mapping[str, Any], bench: Bench) -> Trial:
     """Train once and score on the tuning images; a failure becomes a trial without a score."""
     begun = time.monotonic()
     try:
-        score = _train_and_score(name, params, bench)
+        with contained():
+            score = _train_and_score(name, params, bench)
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is a result

@@ -44,7 +44,9 @@ def command(methods: str, skip_bad_images: bool, **flags: Any) -> int:
 def _tune(names: list[str], flags: dict[str, Any]) -> int:
     from benchmark.authoring import tune
     from benchmark.authoring.tune import Study
+    from benchmark.errors import InputError
     from benchmark.fit.devices import resolve_device
+    from benchmark.spec.weights import is_published, weights_for_task
 
     for name in names:
         tune.candidates(name, tune.TRIALS[0])  # unknown and untunable names are refused before any work
@@ -53,20 +55,27 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
     study = tune.read_study(path) if path.exists() else Study(setting=setting)
     todo = [name for name in names if flags["again"] or not tune.is_current(study.methods.get(name))]
     if todo:
-        file = "" if setting.weights in ("none", "imagenet") else flags["weights"]
+        file = "" if is_published(setting.weights) else weights_for_task(flags["weights"])
         bench = tune.prepare(setting, data_root, resolve_device(flags["device"]), file)
         for name in todo:
-            found = tune.search(name, bench, lambda text: click.echo(text, err=True))
+            try:
+                found = tune.search(name, bench, lambda text: click.echo(text, err=True))
+            except InputError as error:  # the other methods' searches go on
+                click.echo(f"error: {error}", err=True)
+                continue
             study = study.model_copy(update={"methods": {**study.methods, name: found}})
             tune.write_study(study, path)
-    for name in names:
+    for name in (name for name in names if name in study.methods):
         tuned = study.methods[name]
         best = ", ".join(f"{key} {value:g}" for key, value in tuned.best.items())
         click.echo(
             f"{name:<16} {best}  (mAP {tuned.score:.4f} on the tuning split, {len(tuned.trials)} trials)"
         )
+    lost = [name for name in names if name not in study.methods]
+    if len(lost) == len(names):
+        return 2
     click.echo(f"recorded: {path}   (use it with: python -m benchmark run --tuned {path} ...)")
-    return 0
+    return int(bool(lost))
 
 
 def _setting(flags: dict[str, Any]) -> Any:

@@ -116,9 +116,15 @@ class WatchedContext(FitContext):
 
         Raises TypeError for a value that is no number.
         """
+        if not isinstance(scalars, Mapping):
+            raise TypeError(
+                f"ctx.log at update {step} was given {type(scalars).__name__}, not numbers by name"
+            )
         scalars = {str(name): _number(name, value, step) for name, value in scalars.items()}
         super().log(step, scalars)
-        self._first_step = step if self._first_step is None else self._first_step
+        if self._first_step is None:
+            self._first_step = step
+            self._try_state()
         now, done = time.monotonic(), step + 1
         if now - self._last_progress < 0.1 and done < self.updates:
             return
@@ -134,6 +140,17 @@ class WatchedContext(FitContext):
             seconds_left=(self.updates - done) / rate,
         )
         _tell(self, event)
+
+    def _try_state(self) -> None:
+        """Raise TypeError for a state that could not be stored: before hours of training, not after.
+
+        What is not there yet is left for the end.
+        """
+        state, desk = None, _DESKS.get(self)
+        with contextlib.suppress(Exception):
+            state = desk.method.state() if desk is not None else None
+        if state is not None:
+            storable(state, whole=False)
 
     def evaluate(self, step: int) -> None:
         """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
@@ -242,7 +259,7 @@ class WatchedContext(FitContext):
 def _number(name: object, value: object, step: int) -> float:
     if not isinstance(value, str | bytes):
         with contextlib.suppress(TypeError, ValueError, RuntimeError):
-            return float(value.detach() if isinstance(value, Tensor) else value)  # type: ignore[arg-type]
+            return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
     raise TypeError(f"ctx.log at update {step}: {name!r} is {' '.join(repr(value).split())[:60]}, no number")
 
 

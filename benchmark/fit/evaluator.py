@@ -94,7 +94,7 @@ class Evaluator:
         for start in range(0, len(rows), ENCODE_BATCH):
             images = self.images(rows[start : start + ENCODE_BATCH])
             begun = time.monotonic()
-            outputs = method.encode(images).detach().to("cpu", torch.float32).numpy()
+            outputs = plain_outputs(method.encode(images))
             spent += time.monotonic() - begun
             if outputs.shape != (len(images), self.bits):
                 raise ValueError(f"encode returned {outputs.shape}, not {(len(images), self.bits)}")
@@ -143,6 +143,16 @@ class Evaluator:
             query_ids=query if self.rules.exclude_self else None,
             database_ids=database if self.rules.exclude_self else None,
         )
+
+
+def plain_outputs(outputs: object) -> np.ndarray:
+    """What `encode` returned as float32 on the CPU. Raises TypeError for anything but a tensor of real numbers."""
+    if not isinstance(outputs, Tensor):
+        raise TypeError(f"encode returned a {type(outputs).__name__}, not a tensor")
+    if outputs.is_complex():
+        raise TypeError(f"encode returned {outputs.dtype}, not real numbers")
+    found: np.ndarray = outputs.detach().to("cpu", torch.float32).numpy()
+    return found
 
 
 def score(

@@ -23,7 +23,7 @@ def is_ours(error: BaseException, stop: Callable[[], bool]) -> bool:
     """
     if isinstance(error, KeyboardInterrupt):
         return stop() or signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return isinstance(error, Interrupted)
+    return isinstance(error, Interrupted) and stop()
 
 
 def describe_failure(error: BaseException) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,14 @@ class OpenFit:
         """What the record says of the method and of what it was given, once it is trained."""
         data = {f"data_{key}": value for key, value in self.images.facts.items()}
         found = {**data, **self.method.facts(), **(self.features.facts if self.features else {})}
-        texts = {key: printable(value) if isinstance(value, str) else value for key, value in found.items()}
-        return {printable(str(key)): value for key, value in texts.items()}
+        return {printable(str(key)): _fact(value) for key, value in found.items()}
+
+
+def _fact(value: str | int | float) -> str | int | float:
+    """As JSON has it: what is not finite, or no UTF-8, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return printable(value) if isinstance(value, str) else value
 
 
 def open_fit(

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 
-def storable(state: Any) -> dict[str, Tensor]:
+def storable(state: Any, *, whole: bool = True) -> dict[str, Tensor]:
     """The tensors of a state by name: on the CPU, contiguous, each with memory of its own.
 
     Views, strided and shared tensors are copied. Raises TypeError naming what is no plain tensor: only tensors can
-    be stored and loaded again without running code.
+    be stored and loaded again without running code. whole: False while it is being learnt, and values may be None.
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"state() returned {_kind(state)}, not tensors by name")
@@ -21,6 +21,8 @@ def storable(state: Any) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str):
             raise TypeError(f"state() has the name {name!r}, which is {_kind(name)} and no text")
+        if value is None and not whole:
+            continue
         if not isinstance(value, Tensor):
             raise TypeError(
                 f"state()[{name!r}] is {_kind(value)}, not a tensor; torch.as_tensor makes one of numbers"

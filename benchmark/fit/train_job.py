@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import time
@@ -68,6 +69,7 @@ def run_job(
             log.warning(
                 "%s changed what belongs to the whole process: %s; it was put back", spec.method, changed
             )
+            measured["facts"] = {**measured.get("facts", {}), "changed_settings": ", ".join(changed)}
     precision = resolve_precision(spec.precision, runtime.device)
     told: dict[str, Any] = {
         "fit_id": spec.fit_id,
@@ -114,8 +116,25 @@ class _Broken(Exception):
     def __init__(self, error: BaseException, method: HashMethod, ctx: WatchedContext) -> None:
         super().__init__(words(error))
         self.error, self.curve = error, tuple(ctx.curve)
-        rows = [{"step": step, **scalars} for step, scalars in ctx.scalars]
-        self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=ctx.samples)
+        rows: list[dict[str, float]] = []
+        with contextlib.suppress(Exception):  # the method may have left anything there
+            rows = _curve(ctx)
+        samples = {name: content for name, content in ctx.samples.items() if isinstance(content, bytes)}
+        self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=samples)
+
+
+def _curve(ctx: WatchedContext) -> list[dict[str, float]]:
+    """The rows of `curve.csv`. Raises TypeError where the method has put something else among them."""
+    rows = []
+    try:
+        for step, given in ctx.scalars:
+            row = {str(name): float(value) for name, value in given.items() if name != "step"}
+            rows.append({"step": int(step), **row})
+        return rows
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TypeError(
+            f"its result cannot be stored: the context's scalars are no numbers: {error}"
+        ) from error
 
 
 def _last_good(method: HashMethod) -> dict[str, torch.Tensor]:
@@ -174,7 +193,7 @@ def _measure(
         "timings": _timings(clock, ctx, opened.split, encode_seconds),
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
     }
-    curve = [{"step": step, **scalars} for step, scalars in ctx.scalars]
+    curve = _curve(ctx)
     return measured, Artifacts(
         codes=codes, weights=storable(method.state()), curve=curve, samples=ctx.samples
     )

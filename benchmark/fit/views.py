@@ -15,7 +15,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.data.view_images import Images, corrupted, foreign
 from benchmark.errors import InputError
-from benchmark.fit.evaluator import ENCODE_BATCH
+from benchmark.fit.evaluator import ENCODE_BATCH, plain_outputs
 from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
@@ -196,7 +196,7 @@ def _encode(bench: Bench, images: Images) -> np.ndarray:
     out, evaluator, method = [], bench.opened.evaluator, bench.opened.method
     for start in range(0, len(images.rows), ENCODE_BATCH):
         batch = images.part(start, min(start + ENCODE_BATCH, len(images.rows))).to(evaluator.device)
-        outputs = method.encode(bench.opened.given(batch)).detach().to("cpu").float().numpy()
+        outputs = plain_outputs(method.encode(bench.opened.given(batch)))
         if outputs.shape != (len(batch), evaluator.bits):
             raise ValueError(f"encode returned {outputs.shape}, not {(len(batch), evaluator.bits)}")
         if not np.isfinite(outputs).all():

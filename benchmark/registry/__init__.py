@@ -107,7 +107,17 @@ def method_params(name: str, values: dict[str, Any]) -> Params:
     Raises InputError naming an unknown key (with the nearest valid ones) or a value out of its range.
     """
     entry = find("methods", name)
-    return parse(method_class(name).Params, {**entry.preset, **values}, f"parameter of {name}")
+    cls = method_class(name)
+    try:
+        with contained():
+            found = parse(cls.Params, {**entry.preset, **values}, f"parameter of {name}")
+            found.model_dump(mode="json")
+            return found
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"parameters of {name!r} ({entry.origin}) cannot be made: {reason}") from error
 
 
 def dataset(name: str, root: Path | None = None) -> HashDataset:
@@ -144,8 +154,10 @@ def check_weights(task: Task) -> None:
 
 
 def _load(entry: Entry, base: type) -> Any:
+    if entry.kind == "methods":  # or its first import, by the method, would hide what the method sets
+        importlib.import_module("torch")
     try:
-        with former_names(entry.origin), contained():
+        with former_names(entry.origin), contained(importing=True):
             module = importlib.import_module(entry.module)
         loaded = functools.reduce(getattr, entry.qualname.split("."), module)
     except (Exception, SystemExit) as error:

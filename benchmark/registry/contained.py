@@ -26,15 +26,16 @@ class _Part(NamedTuple):
 
 
 @contextlib.contextmanager
-def contained() -> Iterator[list[str]]:
+def contained(*, importing: bool = False) -> Iterator[list[str]]:
     """Restore the process's state after the code inside, also when it raises.
 
+    importing: the code is a plug-in's module, which may need its entries of the import path later.
     Yields a list; afterwards it names what had been changed. What cannot be put back: patched modules, threads and
     processes left running, open files, torch's number of inter-operation threads.
     """
     changed: list[str] = []
     before = list[tuple[_Part, Any]]()
-    for part in _parts():
+    for part in (one for one in _parts() if not (importing and one.name == "import path")):
         with contextlib.suppress(Exception):  # what cannot be read here is left alone
             before.append((part, part.get()))
     try:
@@ -86,9 +87,27 @@ def _torch_parts() -> Iterator[_Part]:
     )
     for device in ("cpu", "cuda"):
         yield _Part(f"autocast on {device}", partial(_autocast, device), partial(_put_autocast, device))
+    yield _Part("torch's tiny numbers", _denormals, lambda kept: torch.set_flush_denormal(not kept))
+    onednn = torch.backends.mkldnn
+    yield _Part("oneDNN", partial(getattr, onednn, "enabled"), partial(setattr, onednn, "enabled"))
+    for name, hooks in vars(torch.nn.modules.module).items():
+        if name.startswith("_global_") and isinstance(hooks, dict):
+            yield _Part(f"torch.nn's {name}", partial(dict, hooks), partial(_put_hooks, hooks))
     for name in ("enabled", "benchmark", "deterministic"):
         cudnn = torch.backends.cudnn
         yield _Part(f"cuDNN's {name}", partial(getattr, cudnn, name), partial(setattr, cudnn, name))
+
+
+def _denormals() -> bool:
+    """Whether the processor keeps numbers below the smallest normal one."""
+    import torch
+
+    return bool((torch.full((1,), 1e-39, dtype=torch.float32, device="cpu") * 1).item() != 0)
+
+
+def _put_hooks(hooks: dict[Any, Any], value: dict[Any, Any]) -> None:
+    hooks.clear()
+    hooks.update(value)
 
 
 def _autocast(device: str) -> tuple[bool, Any]:

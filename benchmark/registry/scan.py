@@ -36,7 +36,7 @@ def scan() -> tuple[Entry, ...]:
 def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> list[Entry]:
     broken = Entry(kind, name.split(".")[-1].replace("_", "-"), name, "", origin)
     try:
-        with former_names(origin), contained():
+        with former_names(origin), contained(importing=True):
             module = importlib.import_module(name)
         classes = list(_classes(kind, module, attribute))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed
@@ -45,9 +45,13 @@ def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> lis
     if not classes:
         return [Entry(**{**asdict(broken), "error": f"it defines no {BASE[kind].__name__} subclass"})]
     try:
-        return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
+        with contained():
+            return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
     except OSError as error:  # the file went away while it was being read
         return [Entry(**{**asdict(broken), "error": f"its source cannot be read: {error}"})]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as at its import
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return [Entry(**{**asdict(broken), "error": f"its facts cannot be read: {reason}"})]
 
 
 def _classes(kind: Kind, module: ModuleType, attribute: str) -> Iterator[Any]:
@@ -91,8 +95,12 @@ def _describe(kind: Kind, cls: type, module: ModuleType, origin: str) -> list[En
         try:
             defaults = cls.Params(**preset).model_dump(mode="json")  # type: ignore[attr-defined]
             canonical_json(defaults)
-        except (ValueError, TypeError) as error:
-            reason = f"its default parameters are invalid: {str(error).splitlines()[0]}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it may do anything
+            text = str(error).splitlines() or [type(error).__name__]
+            known = (
+                text[0] if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {text[0]}"
+            )
+            reason = f"its default parameters are invalid: {known}"
             found.append(Entry(name=own["name"], error=reason, **common))
             continue
         found.append(Entry(name=own["name"], info=own, preset=preset, defaults=defaults, **common))

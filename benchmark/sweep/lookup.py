@@ -12,6 +12,7 @@ from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.data import protocol
 from benchmark.data.load import Glance, glance
 from benchmark.errors import InputError
+from benchmark.registry.contained import contained
 from benchmark.spec import LabelRule, Sweep
 from benchmark.spec.views import ParsedView, expand_views
 from benchmark.spec.weights import weights_for_task, weights_identity
@@ -89,7 +90,8 @@ class Lookup:
     def _glance(self, name: str) -> Glance | None:
         if name not in self._glances and name not in self.absent:
             try:
-                self._glances[name] = glance(registry.dataset(name, self.root), self.root)
+                with contained():
+                    self._glances[name] = glance(registry.dataset(name, self.root), self.root)
             except InputError as error:
                 if not self._without_data:
                     raise
