@@ -361,6 +361,7 @@ class TestWeights:
         monkeypatch.syspath_prepend(str(tmp_path))
         importlib.invalidate_caches()
         assert weights_file("by-order:package:shipped-weights") == tmp_path / "shipped" / "net.pth"
+        (tmp_path / "shipped" / "other.bin").write_bytes(b"more")
         two = tmp_path / "two_weights-1.0.dist-info"
         two.mkdir()
         (two / "METADATA").write_text("Metadata-Version: 2.1\nName: two-weights\nVersion: 1.0\n")
