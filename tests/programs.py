@@ -110,6 +110,23 @@ def _run(
     raise SystemExit(main(arguments))
 
 
+class Gate:
+    """In the program, before it begins: say that its output is open, and wait until the gate is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ready, self.go = folder / "ready", folder / "go"
+
+    def __call__(self) -> None:
+        self.ready.touch()
+        wait_until(self.go.exists)
+
+    def open(self, then: Callable[[], object]) -> None:
+        """Once the program has its output, do something and let it begin."""
+        wait_until(self.ready.exists)
+        then()
+        self.go.touch()
+
+
 class DieAt:
     """SIGKILL to the own process right before the n-th file operation of a kind: `DieAt("os.rename", "*/a.npz")`.
 

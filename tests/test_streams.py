@@ -18,7 +18,7 @@ import pytest
 
 from benchmark.files.streams import Quiet, guard
 from benchmark.sweep.stop import Stop
-from tests.programs import Held, Program, wait_until
+from tests.programs import Gate, Held, Program, wait_until
 
 Plugin = Callable[..., Path]
 ONE = ("run", "--methods", "lsh", "--bits", "8", "--tracking-uri", "none")
@@ -110,23 +110,6 @@ def _encoded(encoding: str) -> None:
         stream.reconfigure(encoding=encoding, errors="strict")  # type: ignore[union-attr]
 
 
-class _Gate:
-    """In the program, before it begins: say that its output is open, and wait until the gate is."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ready, self.go = folder / "ready", folder / "go"
-
-    def __call__(self) -> None:
-        self.ready.touch()
-        wait_until(self.go.exists)
-
-    def open(self, then: Callable[[], object]) -> None:
-        """Once the program has its output, do something and let it begin."""
-        wait_until(self.ready.exists)
-        then()
-        self.go.touch()
-
-
 @pytest.mark.parametrize(
     ("end", "executor"),
     [
@@ -141,7 +124,7 @@ def test_a_sweep_whose_output_goes_nowhere_is_finished(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
     flags = ("--results", tmp_path / "runs", "--executor", executor, "--workers", "1")
     log = Path("/dev/full") if end == "disk" else pipe.path
-    gate = _Gate(tmp_path)
+    gate = Gate(tmp_path)
     before = functools.partial(_closed, 1, 2) if end == "closed" else gate
     command = ("run", "--methods", "loud,lsh", "--bits", "8", *flags)
     command = command if end == "closed" else (*command, "--tracking-uri", "none")
@@ -186,7 +169,7 @@ def test_a_reader_that_goes_away_costs_no_fit(tmp_path: Path, held: Held) -> Non
 
 
 def test_a_reader_that_comes_back_gets_every_line(tmp_path: Path, pipe: Pipe) -> None:
-    command, gate, filled = (*ONE, "--results", tmp_path / "runs"), _Gate(tmp_path), list[int]()
+    command, gate, filled = (*ONE, "--results", tmp_path / "runs"), Gate(tmp_path), list[int]()
     with Program(*command, log=tmp_path / "none", out=pipe.path, err=pipe.path, before=gate) as program:
         gate.open(lambda: filled.append(pipe.fill()))
         wait_until(lambda: records(tmp_path / "runs"))
@@ -263,7 +246,7 @@ def test_names_that_the_encoding_lacks(tmp_path: Path, plugin: Plugin, encoding:
 @pytest.mark.parametrize("arguments", [("list", "metrics"), ("--help",), ("status", "--results", ".")])
 def test_commands_that_print_end_quietly(tmp_path: Path, pipe: Pipe, arguments: tuple[str, ...]) -> None:
     log = tmp_path / "log"
-    gate = _Gate(tmp_path)
+    gate = Gate(tmp_path)
     with Program(*arguments, log=log, out=pipe.path, cwd=tmp_path, before=gate) as program:
         gate.open(pipe.close)
         assert program.wait() == 0

@@ -101,6 +101,7 @@ def _on_its_data(name: str, flags: dict[str, Any]) -> list[Any]:
 
 def _print(one: Any) -> None:
     from benchmark.data import audit
+    from benchmark.files.text_table import table, terminal_width
 
     click.echo(one.subject)
     if one.protocol:
@@ -117,12 +118,10 @@ def _print(one: Any) -> None:
         "largest class",
         "missing",
     )
-    rows = [header, *(_row(name, part) for name, part in one.parts.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    for row in rows:
-        click.echo(
-            "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        )
+    rows = [_row(name, part) for name, part in one.parts.items()]
+    width = terminal_width()
+    for line in table(header, rows, width and width - 2, left=header).splitlines():
+        click.echo(f"  {line}")
     for shared in one.overlaps:
         how = " (as the protocol says)" if shared.expected else ""
         counts = f"{shared.images_of_one:,} and {shared.images_of_other:,} images{how}"

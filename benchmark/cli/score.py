@@ -139,6 +139,7 @@ def _show(
     import json
 
     from benchmark.files.rounding import rounded_all
+    from benchmark.files.text_table import terminal_width
     from benchmark.scoring import present
 
     if out is not None:
@@ -148,7 +149,7 @@ def _show(
     if as_json:
         click.echo(json.dumps(rounded_all(present.as_dict(outcome, second)), indent=2, allow_nan=False))
     else:
-        click.echo(present.as_text(outcome, second))
+        click.echo(present.as_text(outcome, second, terminal_width()))
 
 
 def _write(path: Path, text: str) -> None:

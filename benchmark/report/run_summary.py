@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.files.text_table import stacked
 from benchmark.store.record import Record
 
 #: The columns, the last to go first: a narrow terminal drops from the end, and never cuts a number.
@@ -28,14 +29,14 @@ def summary(records: Iterable[Record], width: int) -> list[Table | Text]:
     rows = _rows(records)
     wide = {name: max(cell_len(row[name]) for row in [dict(zip(_SHOWN, _SHOWN)), *rows]) for name in _SHOWN}
     wide["notes"] = min(wide["notes"], _NOTES)
-    # What tells rows apart stays as long as there is a table; below that, each row becomes two lines.
+    # What tells rows apart stays as long as there is a table; below that, rows are stacked.
     keys = [name for name in ("data set", "labels") if len({row[name] for row in rows}) > 1]
     kept = list(dict.fromkeys((*_COLUMNS[:3], *keys, *_COLUMNS)))
     while len(kept) > 3 + len(keys) and _needed([wide[name] for name in kept]) > width:
         kept.pop()
     below = [name for name in _SHOWN if name not in kept]
     if _needed([wide[name] for name in kept]) > width:
-        return [*(_stacked(row) for row in rows), *_notes(rows, below)]
+        return [Text(stacked(_SHOWN, [[*row.values()] for row in rows], width))]
     table = Table(title=None, show_edge=True, pad_edge=False)
     for name in (name for name in _SHOWN if name in kept):
         if name == "notes":
@@ -52,11 +53,6 @@ def summary(records: Iterable[Record], width: int) -> list[Table | Text]:
 def _needed(widths: list[int]) -> int:
     """Characters that a table takes: two of padding or one at the edges, and a line between columns."""
     return sum(widths) + 3 * len(widths) - 1
-
-
-def _stacked(row: dict[str, str]) -> Text:
-    name = f"{row['method']} {row['bits']} bits, {row['data set']}, labels {row['labels']}"
-    return Text(f"{name}\n  mAP {row['mAP']}")
 
 
 def _notes(rows: list[dict[str, str]], below: list[str]) -> list[Table | Text]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.files.rounding import rounded, rounded_all
+from benchmark.files.text_table import table
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
@@ -30,20 +30,6 @@ def _number(key: str, value: float | None) -> str:
     return "-" if value is None or value != value else format(value, metric_of(key).format)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; the first one left-aligned, numbers to the right."""
-    lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
-    out = []
-    for line in lines:
-        cells = [
-            cell.ljust(width) if at == 0 or head[at] == "rule" else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(line, widths))
-        ]
-        out.append("  ".join(cells).rstrip())
-    return "\n".join(out)
-
-
 def mean_of(values: Floats | InputError) -> float:
     """The mean over the queries that count; NaN where there is none, or no numbers at all."""
     if isinstance(values, InputError):
@@ -52,8 +38,10 @@ def mean_of(values: Floats | InputError) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def as_text(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> str:
-    """The tables that `score` prints."""
+def as_text(
+    outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None, width: int | None = None
+) -> str:
+    """The tables that `score` prints, no wider than `width` characters where that is given."""
     scored, codes = outcome.evaluation, outcome.codes
     parts = [
         f"{codes.name}: {scored.bits} bits, {scored.queries} queries, {scored.database} database items\n"
@@ -61,24 +49,25 @@ def as_text(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None 
         f"engine: {scored.engine}" + "".join(f"\nnote: {note}" for note in codes.notes)
     ]
     if scored.values:
-        parts.append(_score_table(outcome))
+        parts.append(_score_table(outcome, width))
     if outcome.health:
         rows = [
             [_label(key), *(_number(key, facts[key]) for facts in outcome.health.values())]
             for key in next(iter(outcome.health.values()))
         ]
-        parts.append(_table(["code health", *outcome.health], rows))
+        parts.append(table(["code health", *outcome.health], rows, width))
     if outcome.conventions:
-        parts.append(_convention_table(outcome))
+        parts.append(_convention_table(outcome, width))
     if against is not None:
-        parts.append(_paired_table(outcome, *against))
+        parts.append(_paired_table(outcome, *against, width))
     return "\n\n".join(parts)
 
 
-def _score_table(outcome: Outcome) -> str:
+def _score_table(outcome: Outcome, width: int | None) -> str:
     values, k = outcome.evaluation.values, outcome.evaluation.rules.k
     if not outcome.intervals:
-        return _table(["metric", "value"], [[_label(key, k), _number(key, values[key])] for key in values])
+        rows = [[_label(key, k), _number(key, values[key])] for key in values]
+        return table(["metric", "value"], rows, width)
     title = f"{100 * outcome.request.confidence:.4g}% interval"
     rows = []
     for key, value in values.items():
@@ -86,10 +75,10 @@ def _score_table(outcome: Outcome) -> str:
         rows.append([_label(key, k), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
     request = outcome.request
     caption = f"intervals: bootstrap over queries, {request.resamples} resamples, seed {request.seed}"
-    return _table(["metric", "value", title], rows) + "\n" + caption
+    return table(["metric", "value", title], rows, width) + "\n" + caption
 
 
-def _convention_table(outcome: Outcome) -> str:
+def _convention_table(outcome: Outcome, width: int | None) -> str:
     k = outcome.request.rules.k
     rows, alike = [], _comparable(outcome)
     for name, values in outcome.conventions.items():
@@ -105,7 +94,8 @@ def _convention_table(outcome: Outcome) -> str:
         "\nover all orders in ties: mean [least, largest]; where these stand, the mAP is this processor's, "
         "by the order that its unstable sort leaves"
     )
-    return _table([*head, "rule"], rows) + (caption if outcome.tie_orders else "")
+    text = table([*head, "rule"], rows, width, left=["rule"], fold="rule")
+    return text + (caption if outcome.tie_orders else "")
 
 
 def _orders(name: str, outcome: Outcome) -> list[str]:
@@ -125,7 +115,7 @@ def _spread(outcome: Outcome) -> float:
     return spread(mean_of(outcome.conventions[name]) for name in _comparable(outcome))
 
 
-def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> str:
+def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired], width: int | None) -> str:
     rows = []
     for key, test in tests.items():
         rows.append(
@@ -149,7 +139,7 @@ def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired]) -> 
         "better/equal/worse",
     ]
     caption = "p: two-sided sign-flip test over the queries that both sets score"
-    return f"A = {first.codes.name}\nB = {second.codes.name}\n" + _table(head, rows) + "\n" + caption
+    return f"A = {first.codes.name}\nB = {second.codes.name}\n" + table(head, rows, width) + "\n" + caption
 
 
 def as_dict(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> dict[str, Any]:

@@ -7,12 +7,24 @@ import time
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column
 from rich.text import Text
 
 from benchmark.fit.runtime import Progress as Event
 from benchmark.spec import Job
 from benchmark.store.record import Record
+
+#: Characters below which a terminal has no room for live bars, and below which they go without the bar itself.
+NARROW, SHORT = 60, 120
 
 
 class Display(Protocol):
@@ -38,8 +50,8 @@ class Display(Protocol):
 
 
 def make_display(console: Console) -> Display:
-    """Bars when the console is a terminal, lines otherwise."""
-    return Bars(console) if console.is_terminal else Lines()
+    """Bars when the console is a terminal with room for them, lines otherwise."""
+    return Bars(console) if console.is_terminal and console.width >= NARROW else Lines()
 
 
 def _state(event: Event) -> str:
@@ -63,14 +75,16 @@ class Bars:
     """One bar for the sweep, one for each running fit."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            console=console,
-        )
+        # Names and numbers take a second line before they are cut.
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}", table_column=Column(overflow="fold")),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[state]}", table_column=Column(overflow="fold")),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        ]
+        if console.width >= SHORT:
+            columns.insert(1, BarColumn(bar_width=24))
+        self._progress = Progress(*columns, console=console)
         self._sweep: TaskID | None = None
         self._fits: dict[int, TaskID] = {}
         self._began = time.monotonic()
