@@ -19,9 +19,6 @@ _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
 _LISTS = {"methods", "datasets", "bits", "label_fractions", "labels_per_class", "label_noise"}
 _LISTS |= {"views", "class_splits", "seeds", "gpus", "curve_steps", "curve_metrics"}
-_HOW = {"title", "device", "results", "tracking_uri", "data_root", "curve_points"}
-_HOW |= {"executor", "workers", "gpus", "gpus_per_fit", "ray_address", "time_limit", "checkpoint_seconds"}
-_HOW |= {"curve_steps", "curve_metrics", "curve_samples", "inception_weights"}
 
 
 class RunConfig(Sweep):
@@ -48,7 +45,7 @@ class RunConfig(Sweep):
     @property
     def sweep(self) -> Sweep:
         """The grid alone, without folders and devices."""
-        return Sweep.model_validate(self.model_dump(exclude=_HOW))
+        return Sweep.model_validate(self.model_dump(include={*Sweep.model_fields}))
 
 
 def names() -> list[str]:
