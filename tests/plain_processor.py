@@ -15,7 +15,8 @@ def environment() -> dict[str, str]:
     """The variables, each read when a library is imported; for numpy, the kernels that it would choose here."""
     from numpy._core import _multiarray_umath as numpy
 
-    chosen = [name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(name)]
+    before = [name for name in os.environ.get("NPY_DISABLE_CPU_FEATURES", "").split(",") if name]
+    chosen = before + [name for name in numpy.__cpu_dispatch__ if numpy.__cpu_features__.get(name)]
     found = {"ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": ",".join(chosen)}
     if platform.machine().lower() in ("x86_64", "amd64"):
         # Without AVX2 convolutions would take five times as long.
