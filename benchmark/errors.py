@@ -17,6 +17,24 @@ class InputError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+def printable(text: str) -> str:
+    """The same text with what UTF-8 has no form for, such as bytes of a file's name, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def words(error: BaseException) -> str:
+    """What an exception says, also when it cannot say it."""
+    try:
+        return printable(str(error))
+    except Exception as second:  # noqa: BLE001 - an exception of a plug-in may do anything
+        return f"(its text raises {type(second).__name__})"
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """An exception's kind and text in one line of at most `limit` characters."""
+    return " ".join(f"{type(error).__name__}: {words(error)}".split())[:limit]
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> InputError:
     """An error for a name that is not among `valid`, with the nearest valid ones.
 

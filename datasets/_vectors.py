@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
+from benchmark.datasets._files import no_labels
 from benchmark.datasets._tables import PART_NAMES
+from benchmark.datasets._text import read_text
 from benchmark.datasets._vector_files import (
     LABELS,
     PARTS,
@@ -28,8 +31,6 @@ from benchmark.datasets._vector_files import (
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse
 
-#: A text file of labels or parts may not be larger.
-_TEXT_BYTES = 2**30
 #: Between the labels of an item of several.
 _SEPARATOR = ";"
 
@@ -79,7 +80,7 @@ class VectorDataset(HashDataset):
 
     def decode(self, root: Path | None) -> Decoded:
         """Every vector, checked: float32 in a file without a name, or as they lie in a `.npy` file of floats."""
-        pieces = self._vectors()
+        pieces = self._vectors
         n, width = sum(len(rows) for _, rows in pieces), pieces[0][1].shape[1]
         half = all(rows.dtype == np.float16 for _, rows in pieces)
         out = _scratch((n, width), np.float16 if half else np.float32)
@@ -105,7 +106,7 @@ class VectorDataset(HashDataset):
     def _info(self) -> DatasetInfo:
         told, name = self.declared, self.file.stem
         self.sources(None)
-        pieces = self._vectors()
+        pieces = self._vectors
         labels, classes = self._labels()
         parts = self._parts()
         own = set(parts or {})
@@ -123,12 +124,13 @@ class VectorDataset(HashDataset):
         }
         return parse(DatasetInfo, facts, f"data set declared in {str(self.file)!r}")
 
+    @functools.cached_property
     def _vectors(self) -> list[tuple[str, Rows]]:
         file = self.base / self.declared.features
         return vector_rows(open_arrays(file), self.declared.key, file)
 
     def _count(self) -> int:
-        return sum(len(rows) for _, rows in self._vectors())
+        return sum(len(rows) for _, rows in self._vectors)
 
     # ---- labels and parts --------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class VectorDataset(HashDataset):
             raise InputError(f"{str(file)!r} row {empty + 1:,} has no label")
         classes = told.classes or _in_order({name for found in sets for name in found})
         number = {name: index for index, name in enumerate(classes)}
-        hot = np.zeros((len(sets), len(classes)), dtype=np.uint8)
+        hot = no_labels(len(sets), len(classes), file)
         for row, found in enumerate(sets):
             for name in found:
                 if name not in number:
@@ -177,7 +179,7 @@ class VectorDataset(HashDataset):
 
     def _parts(self) -> dict[str, np.ndarray] | None:
         """Rows of each part: of the split file, or the two sides of an ann-benchmarks file."""
-        pieces = self._vectors()
+        pieces = self._vectors
         if self.declared.split:
             return self._split_file(self.base / self.declared.split)
         if len(pieces) == 1:
@@ -214,12 +216,7 @@ def _column(file: Path, key: str, usual: tuple[str, ...], what: str) -> np.ndarr
             return None if found is None else found.whole()
     if file.suffix.lower() not in (".txt", ".csv", ".tsv"):
         raise InputError(f"{str(file)!r} must end with .txt, .csv, .tsv or one of {', '.join(SUFFIXES)}")
-    try:
-        if file.stat().st_size > _TEXT_BYTES:
-            raise InputError(f"{str(file)!r} is larger than 1 GiB; give labels as .npy")
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(file)!r} cannot be read: {error}") from None
+    lines = read_text(file, f"file of {what}").split("\n")
     cells = [line.strip() for line in lines]
     while cells and not cells[-1]:
         cells.pop()

@@ -113,9 +113,8 @@ def features_text(task: Task, how: str) -> str:
     """Where features come from, for the record; how: `trained` or `frozen`."""
     if task.inputs == "vectors":
         return f"vectors, {task.channels}-d"
-    weights = (
-        task.weights if is_published(task.weights) else Path(task.weights).name
-    )  # no folders in a record
+    # A file goes by its name: no folders in a record.
+    weights = task.weights if is_published(task.weights) else Path(task.weights).name
     return f"{task.backbone} backbone, weights {weights}, {how}"
 
 

@@ -151,6 +151,9 @@ def test_a_small_view_of_a_large_tensor_is_stored_alone() -> None:
 SUPPORTS = {
     "raise ValueError('not\\ntoday')": "its supports() raised ValueError: not today",
     "import sys; sys.exit('bye')": "its supports() raised SystemExit: bye",
+    "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()": (
+        "its supports() raised Mute: (its text raises ZeroDivisionError)"
+    ),
     "return 17": "17",
     "return 'two\\nlines'": "two lines",
 }

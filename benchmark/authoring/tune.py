@@ -23,7 +23,7 @@ from benchmark.contracts import FitContext
 from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset, load
 from benchmark.data.protocol import Protocol, Split
-from benchmark.errors import InputError
+from benchmark.errors import InputError, one_line
 from benchmark.files.write import write_file
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
@@ -161,8 +161,8 @@ def run_trial(name: str, params: Mapping[str, Any], bench: Bench) -> Trial:
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is a result
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Trial(params=dict(params), score=None, seconds=round(time.monotonic() - begun, 3), error=text)
+        seconds = round(time.monotonic() - begun, 3)
+        return Trial(params=dict(params), score=None, seconds=seconds, error=one_line(error))
     return Trial(params=dict(params), score=score, seconds=round(time.monotonic() - begun, 3))
 
 

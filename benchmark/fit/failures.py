@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmark.errors import one_line, printable, words
 from benchmark.fit.result import Interrupted
 from benchmark.store.record import Failure, FailureKind
 
@@ -35,22 +36,9 @@ def describe_failure(error: BaseException) -> Failure:
         error
     ):
         kind = "out-of-memory"  # on the CPU torch raises a plain RuntimeError
-    message = " ".join(f"{type(error).__name__}: {words(error)}".split())[:1000]
+    message = one_line(error, 1000)
     trace = "".join(traceback.format_exception(error))[-8000:]
-    return Failure(kind=kind, message=printable(message), traceback=printable(trace))
-
-
-def words(error: BaseException) -> str:
-    """What an exception says, also when it cannot say it."""
-    try:
-        return printable(str(error))
-    except Exception as second:  # noqa: BLE001 - an exception of a plug-in may do anything
-        return f"(its text raises {type(second).__name__})"
-
-
-def printable(text: str) -> str:
-    """The same text with what UTF-8 has no form for, such as bytes of a file's name, as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return Failure(kind=kind, message=message, traceback=printable(trace))
 
 
 @contextlib.contextmanager

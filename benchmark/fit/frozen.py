@@ -100,9 +100,8 @@ class FeatureNetwork:
         body = self.body
         found: dict[str, str | int | float] = {"frozen_features": self.width()}
         if isinstance(body, Pretrained):
-            weights = (
-                body.tag if is_published(self.spec.weights) else self.spec.weights
-            )  # no folders in a record
+            # A file is named by its digest: no folders in a record.
+            weights = body.tag if is_published(self.spec.weights) else self.spec.weights
             found |= {"frozen_weights": weights, "frozen_preprocessing": body.used.describe()}
         return found
 

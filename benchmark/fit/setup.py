@@ -15,10 +15,10 @@ from benchmark.contracts import HashMethod
 from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
+from benchmark.errors import printable
 from benchmark.fit.context import WatchedContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
-from benchmark.fit.failures import printable
 from benchmark.fit.frozen import Features, frozen_features
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, seed_stream

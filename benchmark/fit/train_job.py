@@ -20,12 +20,12 @@ from benchmark.contracts import HashData, HashMethod
 from benchmark.data import audit, protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
-from benchmark.errors import InputError
+from benchmark.errors import InputError, printable, words
 from benchmark.fit import environment
 from benchmark.fit.context import WatchedContext, dismiss, equip
 from benchmark.fit.devices import device_title, resolve_precision
 from benchmark.fit.evaluator import health_flags, score
-from benchmark.fit.failures import captured_log, describe_failure, is_ours, printable, words
+from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime
@@ -84,9 +84,7 @@ def run_job(
     }
     try:
         record = Record(**told, **measured)
-    except (
-        ValidationError
-    ) as error:  # what the method says of itself is none of the kinds that a record holds
+    except ValidationError as error:  # the method says of itself what a record has no kind for
         failure = InputError(f"what {spec.method} reports cannot be recorded: {explain(error)}")
         record, artifacts = Record(**told, **_failed(spec, failure)), Artifacts()
     return Outcome(record, replace(artifacts, log=printable(text.getvalue())))

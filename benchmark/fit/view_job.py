@@ -14,10 +14,10 @@ from torch import Tensor
 from benchmark import metrics
 from benchmark.contracts import HashMethod
 from benchmark.data.load import LoadedDataset
-from benchmark.errors import InputError
+from benchmark.errors import InputError, words
 from benchmark.fit import environment
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
-from benchmark.fit.failures import captured_log, describe_failure, is_ours, words
+from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Progress, Runtime

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.contracts import HashDataset, HashMethod, Params, Task
-from benchmark.errors import InputError, unknown
+from benchmark.errors import InputError, one_line, unknown
 from benchmark.registry.catalogue import catalogue, refresh
 from benchmark.registry.contained import contained
 from benchmark.registry.declared import declared, from_declaration, open_declared
@@ -97,7 +97,7 @@ def unsupported(name: str, task: Task) -> str:
         with contained():
             reason = cls.supports(task)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may do anything
-        return " ".join(f"its supports() raised {type(error).__name__}: {error}".split())[:300]
+        return f"its supports() raised {one_line(error)}"
     return " ".join(str(reason).split()) if reason else ""
 
 
@@ -116,7 +116,7 @@ def method_params(name: str, values: dict[str, Any]) -> Params:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = one_line(error, 200)
         raise InputError(f"parameters of {name!r} ({entry.origin}) cannot be made: {reason}") from error
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.contracts import DatasetInfo, MethodInfo, Params
+from benchmark.errors import one_line
 from benchmark.registry.contained import contained
 from benchmark.registry.digests import former_digests, plugin_digest
 from benchmark.registry.entry import BASE, KINDS, Entry, Kind
@@ -40,8 +41,7 @@ def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> lis
             module = importlib.import_module(name)
         classes = list(_classes(kind, module, attribute))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return [Entry(**{**asdict(broken), "error": reason})]
+        return [Entry(**{**asdict(broken), "error": one_line(error, 1000)})]
     if not classes:
         return [Entry(**{**asdict(broken), "error": f"it defines no {BASE[kind].__name__} subclass"})]
     try:
@@ -50,8 +50,7 @@ def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> lis
     except OSError as error:  # the file went away while it was being read
         return [Entry(**{**asdict(broken), "error": f"its source cannot be read: {error}"})]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as at its import
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return [Entry(**{**asdict(broken), "error": f"its facts cannot be read: {reason}"})]
+        return [Entry(**{**asdict(broken), "error": f"its facts cannot be read: {one_line(error)}"})]
 
 
 def _classes(kind: Kind, module: ModuleType, attribute: str) -> Iterator[Any]:

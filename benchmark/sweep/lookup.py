@@ -24,14 +24,20 @@ NO_FINGERPRINT = "0" * 16
 
 @dataclass(frozen=True)
 class Facts:
-    """What the names of a sweep stand for; every map is keyed by such a name."""
+    """What the names of a sweep stand for; every map is keyed by such a name.
+
+    given: what methods are given of each data set, which is not its images where the backbone is frozen.
+    task_weights: the weights with a file's absolute path.
+    """
 
     methods: dict[str, registry.Entry]
     params: dict[str, dict[str, Any]]
     datasets: dict[str, DatasetInfo]
+    given: dict[str, DatasetInfo]
     protocols: dict[str, protocol.Protocol]
     fingerprints: dict[str, str]
     weights: str
+    task_weights: str
     views: tuple[ParsedView, ...]
     others: dict[str, DatasetInfo]
     class_splits: tuple[int | None, ...]
@@ -60,18 +66,32 @@ class Lookup:
             name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
             for name in sweep.methods
         }
-        weights = weights_identity(sweep.weights)
+        weights, for_task = weights_identity(sweep.weights), weights_for_task(sweep.weights)
         infos = {name: self.info(name) for name in sweep.datasets}
         protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
         fingerprints = {name: self.fingerprint(name) for name in sweep.datasets}
         for name, rule in protocols.items():
             self._check_draws(name, rule, sweep)
-            _check_backbone(infos[name], sweep)
+            _check_backbone(infos[name], sweep, for_task)
+        given = {name: _given(info, sweep, for_task) for name, info in infos.items()}
         views = expand_views(sweep.views)
         others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
         splits = _class_splits(sweep, views, infos)
         notes = tuple(note for name, rule in protocols.items() for note in self._unasked(name, rule, sweep))
-        return Facts(methods, params, infos, protocols, fingerprints, weights, views, others, splits, notes)
+        return Facts(
+            methods,
+            params,
+            infos,
+            given,
+            protocols,
+            fingerprints,
+            weights,
+            for_task,
+            views,
+            others,
+            splits,
+            notes,
+        )
 
     def info(self, name: str) -> DatasetInfo:
         """A data set's facts. Raises InputError for an unknown name."""
@@ -148,10 +168,17 @@ def _check_assignments(sweep: Sweep) -> None:
             )
 
 
-def _check_backbone(info: DatasetInfo, sweep: Sweep) -> None:
+def _given(info: DatasetInfo, sweep: Sweep, weights: str) -> DatasetInfo:
+    """What methods are given of a data set: itself, or a frozen backbone's features of its images."""
+    if not sweep.frozen:
+        return info
+    task = info.task(sweep.bits[0], sweep.backbone, weights, sweep.preprocessing)
+    return info.as_vectors(registry.backbone_features(task))
+
+
+def _check_backbone(info: DatasetInfo, sweep: Sweep, weights: str) -> None:
     """Raise InputError for a backbone that is unknown, lacks the weights, or that vectors cannot have."""
     if info.inputs == "images":
-        weights = weights_for_task(sweep.weights)
         registry.check_backbone(info.task(sweep.bits[0], sweep.backbone, weights, sweep.preprocessing))
     elif sweep.backbone not in (Sweep().backbone, VECTORS) or sweep.weights != "none" or sweep.frozen:
         raise InputError(

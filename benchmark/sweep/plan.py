@@ -14,7 +14,6 @@ from benchmark.errors import InputError
 from benchmark.spec import Cell, FitSpec, Job, Sweep
 from benchmark.spec.command import SHARED
 from benchmark.spec.views import ParsedView
-from benchmark.spec.weights import weights_for_task
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
 from benchmark.sweep.lookup import Facts, Lookup
@@ -87,9 +86,7 @@ def plan(
         spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
         key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
         if key not in reasons:
-            reasons[key] = _unsupported(
-                spec, facts.datasets[cell.dataset], entry, weights_for_task(sweep.weights)
-            )
+            reasons[key] = _unsupported(spec, facts.given[cell.dataset], entry, facts.task_weights)
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
         if cell.dataset in known.absent and not reasons[key]:
@@ -139,12 +136,11 @@ def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
 
 
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
+    """Why the method cannot run the fit; `info` is of what it is given."""
     kind = "multi" if info.multi_label else "single"
     if kind not in entry.info["labels"]:
         return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
     task = info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head)
-    if spec.frozen:  # supports() is asked about what the method will be given
-        task = info.as_vectors(registry.backbone_features(task)).task(spec.bits, "", "", head=spec.head)
     return registry.unsupported(spec.method, task)
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from benchmark.authoring.conformance import data as tiny
-from benchmark.authoring.conformance.lab import Broken, Finding, Lab, agree, one_line, seed_globals
+from benchmark.authoring.conformance.lab import Broken, Finding, Lab, agree, seed_globals
 from benchmark.contracts import Ability
+from benchmark.errors import one_line
 
 
 def abilities(lab: Lab) -> Finding:

@@ -20,11 +20,11 @@ from benchmark.authoring.conformance.lab import (
     Finding,
     Lab,
     agree,
-    one_line,
     seed_globals,
 )
 from benchmark.authoring.conformance.learning import MARGIN, beats_random, constant_bits, gradient
 from benchmark.contracts import MethodInfo
+from benchmark.errors import one_line
 from benchmark.spec import canonical_json
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.authoring.conformance import data as tiny
 from benchmark.contracts import FitContext, HashData, HashMethod
+from benchmark.errors import one_line
 
 #: Updates of the fit whose codes are scored, and of those that only have to run.
 FULL_UPDATES, FEW_UPDATES, BATCH = 80, 6, 32
@@ -181,8 +182,3 @@ def _walk(value: object, path: str, seen: set[int], depth: int) -> Iterator[tupl
     elif isinstance(value, HashMethod):
         for name, item in vars(value).items():
             yield from _walk(item, f"{path}.{name}".lstrip("."), seen, depth + 1)
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's type and text on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

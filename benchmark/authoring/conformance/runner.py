@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from benchmark.authoring.conformance.checks import CHECKS
-from benchmark.authoring.conformance.lab import Broken, Check, Finding, Lab, one_line
+from benchmark.authoring.conformance.lab import Broken, Check, Finding, Lab
 from benchmark.contracts import HashMethod
+from benchmark.errors import one_line
 
 State = Literal["pass", "FAIL", "known", "blocked"]
 
