@@ -51,8 +51,9 @@ def hadamard_centres(
 
 
 def bernoulli(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """Fair random signs float32 (rows, columns)."""
-    return torch.randint(0, 2, (rows, columns), generator=generator).float() * 2 - 1
+    """Fair random signs float32 (rows, columns), where the generator draws."""
+    drawn = torch.randint(0, 2, (rows, columns), generator=generator, device=generator.device)
+    return drawn.float() * 2 - 1
 
 
 def bernoulli_centres(classes: int, bits: int, generator: torch.Generator, distance: int = 1) -> Tensor:

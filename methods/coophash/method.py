@@ -158,16 +158,15 @@ class CoopHash(StepwiseMethod):
             return None, None
         own = batch.labels[: p.pairs]
         other, valid = self.pool.negatives(own, ctx.generator("negatives", batch.step))
-        latent = torch.randn(len(own), p.latent, generator=ctx.generator("latent", batch.step))
-        latent = latent.to(ctx.device).repeat(2, 1)
+        draw = ctx.device_generator("latent", batch.step)
+        latent = torch.randn(len(own), p.latent, generator=draw, device=ctx.device).repeat(2, 1)
         labels = torch.cat([own, other])
         # A graph only where the generator learns from this very output.
         with torch.set_grad_enabled(p.adversarial or p.teaches), ctx.autocast():
             initial = self.generator(latent, labels).float()
         images, chain = initial.detach(), None
         if p.revises:
-            noise = torch.Generator(ctx.device).manual_seed(ctx.seed("langevin", batch.step))
-            chain = self.revise(images, labels, noise)
+            chain = self.revise(images, labels, ctx.device_generator("langevin", batch.step))
             images = chain.images
         return Pair(images, initial, labels, valid), chain
 
@@ -208,8 +207,9 @@ class CoopHash(StepwiseMethod):
         ]
         images = torch.cat(parts)
         if self.params.weight_nll and self.params.density_noise:
-            eps = torch.randn(images.shape, generator=self.ctx.generator("density-noise", batch.step))
-            images = images + self.params.density_noise * eps.to(images.device)
+            noise = self.ctx.device_generator("density-noise", batch.step)
+            eps = torch.randn(images.shape, generator=noise, device=images.device)
+            images = images + self.params.density_noise * eps
         with self.ctx.autocast():
             features = self.descriptor.base(self._place(images))
         return torch.split(features.float(), [len(part) for part in parts])

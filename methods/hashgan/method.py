@@ -158,11 +158,11 @@ class HashGAN(StepwiseMethod):
             chosen = torch.randint(len(data.unlabelled), (count,), generator=draw).to(rows.device)
             hidden = self.augmented(data, data.unlabelled[chosen], "hidden-augment", position)
             real = torch.cat([real, hidden])
-        draw = self.ctx.generator("critic-noise", position)
+        draw = self.ctx.device_generator("critic-noise", position)
         if p.dequantise:  # 2 v / 256 - 1 + U(0, 1 / 128) for grey level v
-            noise = torch.rand(real.shape, generator=draw).to(real.device)
+            noise = torch.rand(real.shape, generator=draw, device=real.device)
             real = (real + 1) * (255 / 256) - 1 + noise / 128
-        mix = torch.rand(len(real), generator=draw).to(real.device)
+        mix = torch.rand(len(real), generator=draw, device=real.device)
         with torch.no_grad():
             fake = self._make(labels, count, "critic-latent", position)
         return Duel(real, fake, labels, mix)
@@ -175,9 +175,10 @@ class HashGAN(StepwiseMethod):
     def _make(self, labels: Tensor, unlabelled: int, purpose: str, position: int) -> Tensor:
         """G(z, y) for labels (m, classes), then `unlabelled` images G(z, 0), in one pass."""
         labels = torch.cat([labels, labels.new_zeros(unlabelled, labels.shape[1])])
-        noise = torch.randn(len(labels), self.params.latent, generator=self.ctx.generator(purpose, position))
+        draw = self.ctx.device_generator(purpose, position)
+        noise = torch.randn(len(labels), self.params.latent, generator=draw, device=labels.device)
         with self.ctx.autocast():
-            images: Tensor = self.generator(noise.to(labels.device), labels)
+            images: Tensor = self.generator(noise, labels)
         return images.float()
 
     def _hash(self, batch: Batch) -> dict[str, float]:
