@@ -21,6 +21,7 @@ from benchmark.methods._backbones import Backbone, features_text
 from benchmark.methods._images import augment, to_float
 from benchmark.methods._networks import CalibratedNetwork, HashNetwork
 from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
+from benchmark.methods._scalars import DeviceScalars
 
 #: How many training images the fresh hash layer is calibrated on, and to which deviation of its outputs.
 CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1
@@ -78,6 +79,7 @@ class StepwiseMethod(HashMethod):
     buffers: dict[str, Tensor]
     optimizers: dict[str, torch.optim.Optimizer]
     ctx: FitContext
+    scalars: DeviceScalars
 
     # ---- what authors write ------------------------------------------------------------------
 
@@ -133,9 +135,10 @@ class StepwiseMethod(HashMethod):
         return make_optimizer([group for group in groups if group["params"]], recipe)
 
     def optimize(self, name: str, loss: Tensor) -> None:
-        """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity."""
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss is {loss.item()}")
+        """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity, as
+        soon as it is read (`FitContext.reads`).
+        """
+        self.scalars.check({"loss": loss}, "{names} is not finite at update {step}")
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -148,16 +151,17 @@ class StepwiseMethod(HashMethod):
         self._calibrate(data)
         self.begin(data)
         first = self._resume(ctx.restore())
-        for step in range(first, ctx.updates):
-            ctx.begin_step(step)
-            self._schedule(step / ctx.updates)
-            self.networks.train()
-            scalars = self.step(self._batch(data, step))
-            ctx.log(step, _finite(scalars, step))
-            ctx.evaluate(step + 1)
-            ctx.save(step + 1, self._training_state_at(step + 1))
-            if ctx.should_stop():
-                break
+        with self.scalars.read_at_the_end():
+            for step in range(first, ctx.updates):
+                ctx.begin_step(step)
+                self.scalars.begin(step, ctx.reads(step))
+                self._schedule(step / ctx.updates)
+                self.networks.train()
+                self.scalars.log(self.step(self._batch(data, step)))
+                ctx.evaluate(step + 1)
+                ctx.save(step + 1, functools.partial(self._training_state, step + 1))
+                if ctx.should_stop():
+                    break
 
     def encode(self, images: Tensor) -> Tensor:
         """Outputs of the hash network in evaluation mode, float32 (n, bits)."""
@@ -196,6 +200,7 @@ class StepwiseMethod(HashMethod):
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         self.networks = networks.to(ctx.device, memory_format=memory)
         self.buffers = {}
+        self.scalars = DeviceScalars(ctx.log)
 
     def _calibrate(self, data: HashData) -> None:
         network = self.networks["hash"]
@@ -212,8 +217,7 @@ class StepwiseMethod(HashMethod):
         return images.contiguous(memory_format=torch.channels_last) if self._channels_last() else images
 
     def _batch(self, data: HashData, step: int) -> Batch:
-        index = batch_index(len(data.images), self.ctx.batch_size, step, self.ctx)
-        rows = index.to(data.images.device)
+        rows = batch_index(len(data.images), self.ctx.batch_size, step, self.ctx).to(data.images.device)
         images = self.augmented(data, data.images[rows], "augment", step)
         return Batch(images, data.labels[rows].float(), rows, step, step / self.ctx.updates)
 
@@ -230,8 +234,9 @@ class StepwiseMethod(HashMethod):
                 group.setdefault("base_lr", group["lr"])
                 group["lr"] = group["base_lr"] * factor
 
-    def _training_state_at(self, step: int) -> Any:
-        return lambda: {
+    def _training_state(self, step: int) -> dict[str, Any]:
+        self.scalars.read()  # no state is kept whose losses were not finite
+        return {
             "step": step,
             "networks": self.networks.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -254,7 +259,7 @@ class _Slot(NamedTuple):
 
 
 def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
-    """int64 (min(batch_size, n),): the labelled images of update `step`.
+    """int64 (min(batch_size, n),), on the fit's device: the labelled images of update `step`.
 
     Batches read on through an endless row of per-epoch permutations, so each image is used equally often
     and any step's batch can be computed without the ones before it.
@@ -268,24 +273,12 @@ def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
 
 
 def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
-    return _seeded_permutation(n, ctx.seed("order", epoch))
+    return _seeded_permutation(n, ctx.seed("order", epoch), ctx.device)
 
 
 @functools.lru_cache(maxsize=4)  # every update of an epoch asks for its order
-def _seeded_permutation(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def _finite(scalars: Mapping[str, Tensor | float], step: int) -> dict[str, float]:
-    values = {name: float(torch.as_tensor(value).detach()) for name, value in scalars.items()}
-    bad = [name for name, value in values.items() if not _is_finite(value)]
-    if bad:
-        raise FloatingPointError(f"{', '.join(bad)} became not finite at update {step}")
-    return values
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
+def _seeded_permutation(n: int, seed: int, device: torch.device) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(device)
 
 
 def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

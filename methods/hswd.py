@@ -80,11 +80,11 @@ class HSWD(StepwiseMethod):
         """Q for the outputs of update `step`."""
         n, bits = outputs.shape
         generator = self.ctx.device_generator("signs", step)
-        target = bernoulli(n, bits, generator).to(outputs)
+        target = bernoulli(n, bits, generator, outputs.device).to(outputs)
         if self.params.distance == "hswd":
             return component_wasserstein(outputs, target)
         if self.params.distance == "ot":
             return assignment_wasserstein(outputs, target)
         shape = (bits, self.params.directions)
-        directions = torch.randn(shape, generator=generator, device=generator.device)
+        directions = torch.randn(shape, generator=generator, device=outputs.device)
         return sliced_wasserstein(outputs, target, nn.functional.normalize(directions, dim=0).to(outputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
+from benchmark.fit import context
+from benchmark.fit.context import WatchedContext
+from benchmark.fit.runtime import Runtime
+from benchmark.stepwise import batch_index
+from tests.helpers import one_spec
 
 #: An update draws no more numbers than these on the CPU: shifts and mirrors of a batch, its order, its labels.
 FEW = 4096
@@ -66,7 +72,7 @@ class Draws(TorchDispatchMode):
 def test_noise_is_drawn_on_the_device_from_a_named_seed(method: str, params: dict[str, Any]) -> None:
     cls = registry.method_class(method)
     trained = cls(cls.Params.model_validate(params))
-    ctx = Watched(task(), torch.device("cpu"), batch_size=32, updates=4)
+    ctx = Watched(task(), torch.device("cpu"), batch_size=16, updates=4)
     step, draws = trained.step, Draws()
 
     def watched(batch: Any) -> Any:
@@ -79,7 +85,7 @@ def test_noise_is_drawn_on_the_device_from_a_named_seed(method: str, params: dic
     elsewhere = [count for count, seed in draws.seen if seed not in ctx.on_device]
     assert on_device, "its noise is drawn on the device"
     assert max(elsewhere, default=0) <= FEW
-    assert max(on_device) >= 32 * 16
+    assert max(on_device) >= 16 * 16
 
 
 def test_on_the_cpu_both_generators_draw_the_same() -> None:
@@ -87,3 +93,131 @@ def test_on_the_cpu_both_generators_draw_the_same() -> None:
     one, other = ctx.generator("noise", 3), ctx.device_generator("noise", 3)
     assert torch.equal(torch.randn(50, generator=one), torch.randn(50, generator=other))
     assert not torch.equal(torch.randn(50, generator=one), torch.randn(50, generator=ctx.generator("other")))
+
+
+class Pretended(FitContext):
+    """A GPU that is not there: tensors without values, so that whatever waits for one fails."""
+
+    def reads(self, step: int) -> bool:
+        return False
+
+    def device_generator(self, purpose: str, *parts: int) -> Any:
+        return None
+
+
+class Copies(TorchDispatchMode):
+    """Bytes of every copy from the CPU to another device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ("_to_copy", "copy_"):
+            source = args[1] if name == "copy_" else args[0]
+            if source.device.type == "cpu" and out.device.type != "cpu":
+                self.bytes.append(out.nbytes)
+        return out
+
+
+def placed(data: HashData, device: torch.device) -> HashData:
+    parts = {name: getattr(data, name).to(device) for name in ("images", "labels", "unlabelled")}
+    return dataclasses.replace(data, **parts)
+
+
+@pytest.mark.parametrize(
+    ("method", "copies"), [("hashnet", 1), ("csq", 1), ("hswd", 1), ("coophash", 1), ("hashgan", 20)]
+)
+def test_an_update_waits_for_nothing(method: str, copies: int) -> None:
+    """On a device without values whatever would read one raises; a batch's small draws are all that is copied."""
+    trained, data, device = registry.method_class(method)(), training_set(), torch.device("meta")
+    trained._assemble(Pretended(task(), device, batch_size=32, updates=6))
+    trained.optimizers = trained.build_optimizers()
+    trained.begin(data)
+    if method == "coophash":  # the distinct label sets are found once, before the first update
+        trained.pool.rows, trained.pool.counts = trained.pool.rows.to(device), trained.pool.counts.to(device)
+    data = trained.data = placed(data, device)
+    for step in range(3):
+        trained.scalars.begin(step, at_once=False)
+        trained.networks.train()
+        batch_index(len(data.images), 32, step, trained.ctx)  # an epoch's order is copied once
+        with Copies() as copied:
+            trained.scalars.log(trained.step(trained._batch(data, step)))
+        assert len(copied.bytes) <= copies
+        assert max(copied.bytes) <= FEW
+
+
+def test_a_gpu_is_read_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context.time, "monotonic", lambda: 0.0)
+    ctx = WatchedContext(
+        task(),
+        torch.device("meta"),
+        updates=200,
+        spec=one_spec(),
+        runtime=Runtime(curve_points=1, curve_steps=(131,)),
+    )
+    assert [step for step in range(200) if ctx.reads(step)] == [0, 50, 100, 130, 180, 199]
+    monkeypatch.setattr(context.time, "monotonic", lambda: 1.5)
+    assert ctx.reads(185), "updates that take long are read one by one"
+    ctx.device = torch.device("cpu")
+    assert all(ctx.reads(step) for step in range(200))
+
+
+@dataclass
+class Seldom(FitContext):
+    """Reads after every tenth update, as on a GPU."""
+
+    def reads(self, step: int) -> bool:
+        return step % 10 == 9
+
+
+def test_the_first_bad_update_is_named_when_it_is_read() -> None:
+    trained = registry.method_class("hashnet")()
+    ctx, loss = Seldom(task(), torch.device("cpu"), batch_size=32, updates=30), trained.loss
+    trained.loss = lambda outputs, batch: {
+        name: value * (float("nan") if batch.step >= 13 else 1)
+        for name, value in loss(outputs, batch).items()
+    }
+    with pytest.raises(FloatingPointError, match=r"^loss is not finite at update 13$"):
+        trained.fit(training_set(), ctx)
+    assert [step for step, _ in ctx.scalars] == [*range(13)]
+
+
+def test_what_is_read_late_is_the_same() -> None:
+    seen = []
+    for kind in (FitContext, Seldom):
+        ctx, trained = (
+            kind(task(), torch.device("cpu"), batch_size=32, updates=14),
+            registry.method_class("coophash")(),
+        )
+        trained.fit(training_set(), ctx)
+        seen.append((ctx.scalars, trained.encode(training_set().images)))
+    assert seen[0][0] == seen[1][0]
+    assert len(seen[0][0]) == 14
+    assert torch.equal(seen[0][1], seen[1][1])
+
+
+def test_what_breaks_because_of_a_bad_value_names_that_value() -> None:
+    trained = registry.method_class("hashnet")()
+    ctx, loss = Seldom(task(), torch.device("cpu"), batch_size=32, updates=30), trained.loss
+
+    def broken(outputs: torch.Tensor, batch: Any) -> dict[str, torch.Tensor]:
+        if batch.step == 6:
+            raise RuntimeError("the factorisation did not converge")
+        return {
+            name: value * (float("nan") if batch.step == 5 else 1)
+            for name, value in loss(outputs, batch).items()
+        }
+
+    trained.loss = broken
+    with pytest.raises(FloatingPointError, match=r"at update 5$"):
+        trained.fit(training_set(), ctx)
+
+
+def test_step_counters_of_a_resumed_fit_stay_on_the_cpu() -> None:
+    ctx = WatchedContext(task(), torch.device("meta"), spec=one_spec())
+    storage = torch.UntypedStorage(8)
+    assert ctx._home(storage, "cpu") is storage
+    assert ctx._home(storage, "cuda:0").device.type == "meta"

@@ -146,6 +146,13 @@ class FitContext:
     def begin_step(self, step: int) -> None:
         """Reseed the global generators from (seed, step), so that a resumed fit draws what it would have."""
 
+    def reads(self, step: int) -> bool:
+        """Whether to read what update `step` leaves on the device at once; reading waits for the device.
+
+        Otherwise scalars may be kept there and read, checked and logged in order at the next update that asks.
+        """
+        return True
+
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Record the scalars of one update."""
         self.scalars.append((step, dict(scalars)))
