@@ -124,6 +124,23 @@ class TestContract:
         assert {outcome.value for outcome in found.values()} == {"stopped"}
         assert len(found) == len(began) <= 2
 
+    @pytest.mark.parametrize("job", [_jobs.retire_on_three, _jobs.fail_and_retire_on_three])
+    def test_a_spent_process_gets_no_other_item(self, kind: str, job: Any) -> None:
+        """What ran in the process of item 3 ran before it; the others had processes that were not spent."""
+        notes: list[str] = []
+        order = [*make(kind).run(job, range(8), Watch(note=notes.append))]
+        spent = next(index for index, outcome in enumerate(order) if outcome.item == 3)
+        assert [bool(outcome.failure) for outcome in order].count(True) == (job is not _jobs.retire_on_three)
+        before, after = order[:spent], order[spent + 1 :]
+        assert len(order) == 8
+        if order[spent].value is not None:
+            assert order[spent].value not in {outcome.value for outcome in after}
+        if kind == "serial":
+            assert [outcome.item for outcome in after] == [4, 5, 6, 7]
+            assert {outcome.value for outcome in before} == {os.getpid()}
+            assert os.getpid() not in {outcome.value for outcome in after}
+        assert any("no longer answers" in note for note in notes)
+
 
 WORKERS = ("processes", pytest.param("ray", marks=[ray_only, pytest.mark.slow]))
 

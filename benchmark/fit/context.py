@@ -281,7 +281,7 @@ class WatchedContext(FitContext):
     def _home(self, storage: Any, place: str) -> Any:
         """Where a saved tensor goes: back to the CPU (optimisers count steps there), or to the fit's device."""
         place = place if place == "cpu" else str(self.device)
-        return torch.serialization.default_restore_location(storage, place)
+        return torch.serialization.default_restore_location(storage, place)  # type: ignore[no-untyped-call]
 
 
 def _number(name: object, value: object, step: int) -> float:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import re
+
 import torch
 
 from benchmark.errors import InputError
+from benchmark.store.record import Failure
 
 
 def resolve_device(name: str) -> str:
@@ -24,6 +29,33 @@ def resolve_device(name: str) -> str:
             return f"cuda:{int(number or 0)}"
         raise InputError(f"device {name!r} is not available: {count} CUDA devices here")
     raise InputError(f"unknown device {name!r}; allowed: auto, cpu, cuda, cuda:N, mps")
+
+
+def is_broken(device: str, failure: Failure) -> bool:
+    """Whether a fit's failure has left a CUDA context that fails whatever comes next in this process.
+
+    A device-side assert or an illegal access does; running out of memory does not.
+    """
+    if failure.kind == "out-of-memory":
+        return False
+    if re.search(r"(CUDA|HIP) error:", f"{failure.message}\n{failure.traceback}"):
+        return True
+    if not device.startswith("cuda"):
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except Exception:  # noqa: BLE001 - whatever it says, the device does not answer
+        return True
+    return False
+
+
+def free_cache(device: str) -> None:
+    """Give memory that torch keeps for later back to the device, where other processes may want it."""
+    kind = device.partition(":")[0]
+    if kind in ("cuda", "mps"):
+        gc.collect()
+        with contextlib.suppress(RuntimeError):  # a broken context; its process ends soon
+            getattr(torch, kind).empty_cache()
 
 
 def resolve_precision(name: str, device: str) -> str:

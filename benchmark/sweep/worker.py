@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark import registry
 from benchmark.data.load import LoadedDataset, load
 from benchmark.fit import view_job
-from benchmark.fit.devices import resolve_device
+from benchmark.fit.devices import free_cache, is_broken, resolve_device
 from benchmark.fit.result import Interrupted, Outcome
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
@@ -38,17 +38,24 @@ class Work:
         try:
             if job.stored:
                 where = (store, self.data_root)
-                return view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
-            return run_job(
-                job,
-                data,
-                runtime,
-                workdir=store.folder(job.fit),
-                progress=link.emit,
-                stop=link.stopping,
-            )
+                outcome = view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
+            else:
+                outcome = run_job(
+                    job,
+                    data,
+                    runtime,
+                    workdir=store.folder(job.fit),
+                    progress=link.emit,
+                    stop=link.stopping,
+                )
         except Interrupted:
             return None
+        finally:
+            free_cache(runtime.device)
+        failure = outcome.record.failure
+        if failure is not None and is_broken(runtime.device, failure):
+            link.retire()
+        return outcome
 
     def _data(self, name: str) -> LoadedDataset:
         return self.shipped[name] if name in self.shipped else _load(name, self.data_root)
