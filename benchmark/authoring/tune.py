@@ -25,7 +25,7 @@ from benchmark.data.load import LoadedDataset, load
 from benchmark.data.protocol import Protocol, Split
 from benchmark.errors import InputError, one_line
 from benchmark.files.write import write_file
-from benchmark.fit.devices import resolve_precision
+from benchmark.fit.devices import numerics, resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.randomness import seed_everything
 from benchmark.registry.contained import contained
@@ -178,21 +178,22 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> floa
     method = registry.method_class(name)(registry.method_params(name, dict(params)))
     task = info.task(setting.bits, setting.backbone, bench.weights_file or setting.weights)
     images = len(split.labelled) + len(split.tuning)
+    precision = resolve_precision("auto", bench.device, setting.backbone)
     ctx = _TrialContext(
         task=task,
         device=torch.device(bench.device),
         epochs=setting.epochs,
         batch_size=setting.batch_size,
         updates=setting.epochs * max(1, images // setting.batch_size),
-        precision="bf16" if resolve_precision("auto", bench.device) == "bf16" else "fp32",
+        precision="bf16" if precision == "bf16" else "fp32",
         root_seed=seed_stream("trial", info.split_key or info.name, setting.seed),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
     training = evaluator.training_data(task)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), numerics(precision, bench.device):
         seed_everything(ctx.seed("fit"))
         method.fit(training, ctx)
-    score = float(evaluator.curve_map(method, "val"))
+        score = float(evaluator.curve_map(method, "val"))
     if not math.isfinite(score):
         raise FloatingPointError(f"the score is {score}")
     return score

@@ -48,7 +48,14 @@ from benchmark.errors import InputError, unknown
 @click.option("--batch-size", metavar="N", help="Images per update.  [64]")
 @click.option("--selection", metavar="last|val|peek", help="Which model is scored.  [last]")
 @click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [auto]")
-@click.option("--precision", metavar="auto|fp32|bf16", help="auto: bf16 on CUDA, else fp32.  [auto]")
+@click.option(
+    "--precision",
+    metavar="auto|fp32|tf32|bf16",
+    help="auto: bf16 for large backbones on CUDA, else fp32.  [auto]",
+)
+@click.option(
+    "--deterministic", is_flag=True, default=None, help="On a GPU, only algorithms that repeat bit for bit."
+)
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
@@ -225,6 +232,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
         curve_samples=config.curve_samples,
         inception_weights=_inception(config),
         checkpoint_seconds=config.checkpoint_seconds,
+        deterministic=config.deterministic,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         sweep=saved.stem,
     )

@@ -142,7 +142,8 @@ class Environment(Value):
 
     versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
     differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
-    could use; threads: those that the fit used. device, precision: what it ran on and in. memory_gib: main memory.
+    could use; threads: those that the fit used. device, precision: what it ran on and in; deterministic: whether a
+    GPU's libraries were held to algorithms that repeat bit for bit. memory_gib: main memory.
     """
 
     versions: dict[str, str]
@@ -156,6 +157,7 @@ class Environment(Value):
     device: str
     precision: str
     memory_gib: float
+    deterministic: bool = False
 
 
 class Failure(Value):

@@ -35,6 +35,7 @@ class RunConfig(Sweep):
     curve_samples: int = Field(default=1000, ge=2, le=100_000)
     inception_weights: str = ""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
+    deterministic: bool = False
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
     gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
