@@ -54,7 +54,7 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _gpu_versions() -> dict[str, str]:
-    return {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+    return {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
 
 
 @functools.cache
