@@ -12,9 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
-from benchmark.fit import context
+from benchmark.fit import context, evaluator
 from benchmark.fit.context import WatchedContext
+from benchmark.fit.randomness import isolated_generators
 from benchmark.fit.runtime import Runtime
+from benchmark.metrics import Rules
+from benchmark.metrics.engines import choose_engine
 from benchmark.stepwise import batch_index
 from tests.helpers import one_spec
 
@@ -221,3 +224,51 @@ def test_step_counters_of_a_resumed_fit_stay_on_the_cpu() -> None:
     storage = torch.UntypedStorage(8)
     assert ctx._home(storage, "cpu") is storage
     assert ctx._home(storage, "cuda:0").device.type == "meta"
+
+
+# ---- one device for a fit ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cpu", []), ("cuda:1", ["cuda:1"]), ("meta", [])])
+def test_generators_of_other_gpus_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str, asked: list[str]
+) -> None:
+    seen: list[list[str]] = []
+    plain = torch.random.fork_rng
+
+    def spy(devices: Any = None, **options: Any) -> Any:
+        seen.append([str(one) for one in devices])
+        return plain(devices=[], **options)
+
+    monkeypatch.setattr(torch.random, "fork_rng", spy)
+    with isolated_generators(device):
+        torch.rand(3)
+    assert seen == [asked]
+
+
+def test_only_the_fits_own_device_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_engine("auto", 10**11, "cuda:1") == choose_engine("auto", 10**11) == "torch"
+    assert "torch" not in (choose_engine("auto", 10**11, "cpu"), choose_engine("auto", 10**11, "mps"))
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        evaluator.metrics, "evaluate", lambda *codes, **options: seen.append(options["device"])
+    )
+    codes = {name: torch.zeros(1).numpy() for name in ("query_codes", "database_codes", "query_labels")}
+    with pytest.raises(AttributeError):
+        evaluator.score(codes | {"database_labels": None}, 8, Rules(), device="cuda:1")  # type: ignore[dict-item]
+    assert seen == ["cuda:1"]
+
+
+def test_coophash_calibrates_large_images_in_chunks() -> None:
+    def passes(side: int) -> list[int]:
+        trained = registry.method_class("coophash")()
+        ctx = FitContext(dataclasses.replace(task(), height=side, width=side), torch.device("meta"))
+        trained._assemble(ctx)
+        sizes: list[int] = []
+        trained.descriptor.base.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+        trained.descriptor.calibrate(torch.empty(512, 3, side, side, device="meta"), 0.1)
+        return sizes
+
+    assert passes(32) == [512]
+    assert passes(224) == [64] * 8

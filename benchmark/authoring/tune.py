@@ -27,7 +27,7 @@ from benchmark.errors import InputError, one_line
 from benchmark.files.write import write_file
 from benchmark.fit.devices import numerics, resolve_precision
 from benchmark.fit.evaluator import Evaluator
-from benchmark.fit.randomness import seed_everything
+from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.registry.contained import contained
 from benchmark.spec import Value, digest, seed_stream
 
@@ -190,7 +190,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> floa
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
     training = evaluator.training_data(task)
-    with torch.random.fork_rng(), numerics(precision, bench.device):
+    with isolated_generators(bench.device), numerics(precision, bench.device):
         seed_everything(ctx.seed("fit"))
         method.fit(training, ctx)
         score = float(evaluator.curve_map(method, "val"))

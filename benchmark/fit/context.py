@@ -181,7 +181,7 @@ class WatchedContext(FitContext):
         if desk is None:
             raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        with undisturbed(desk.method):
+        with undisturbed(desk.method, self.device):
             self._look(desk, step, seconds)
         self._evaluating += time.monotonic() - begun
 

@@ -140,6 +140,7 @@ class Evaluator:
             normaliser=self.rules.normaliser,
             no_hit=self.rules.no_hit,
             threshold=0,  # a method's sign is its code
+            device=str(self.device),
             query_ids=query if self.rules.exclude_self else None,
             database_ids=database if self.rules.exclude_self else None,
         )
@@ -156,9 +157,16 @@ def plain_outputs(outputs: object) -> np.ndarray:
 
 
 def score(
-    codes: dict[str, np.ndarray], bits: int, rules: metrics.Rules, view: str = "clean"
+    codes: dict[str, np.ndarray],
+    bits: int,
+    rules: metrics.Rules,
+    view: str = "clean",
+    device: str | None = None,
 ) -> tuple[Score, ...]:
-    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out."""
+    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out.
+
+    device: the fit's, which alone may be used to count.
+    """
     result = metrics.evaluate(
         codes["query_codes"],
         codes["database_codes"],
@@ -168,6 +176,7 @@ def score(
         rules=rules,
         query_ids=codes.get("query_ids"),
         database_ids=codes.get("database_ids"),
+        device=device,
     )
     scores = []
     for key, value in result.values.items():  # `precision@100` carries its own cut-off

@@ -64,7 +64,7 @@ def run_job(
     environment.reset_peak_memory()
     precision = precision_of(spec, runtime)
     with captured_log(text), numerics(precision, runtime.device, runtime.deterministic):
-        with isolated_generators(), contained() as changed:
+        with isolated_generators(runtime.device), contained() as changed:
             measured, artifacts = _guarded(spec, data, runtime, workdir, progress, stop)
         if changed:
             log.warning(
@@ -177,7 +177,7 @@ def _measure(
     codes, encode_seconds = evaluator.codes(method)
     clock.lap("encode")
     progress(Progress("score"))
-    scores = score(codes, spec.bits, evaluator.rules)
+    scores = score(codes, spec.bits, evaluator.rules, device=runtime.device)
     health = metrics.code_health(codes["database_codes"], spec.bits)
     clock.lap("score")
     measured = {

@@ -56,7 +56,7 @@ def revisit(
     if record is None or record.state != "done":
         raise InputError(f"{job.fit.label} ({job.fit.fit_id}) has no finished record to add views to")
     strict = numerics(precision_of(job.fit, runtime), runtime.device, runtime.deterministic)
-    with captured_log(text), strict, isolated_generators(), contained():
+    with captured_log(text), strict, isolated_generators(runtime.device), contained():
         try:
             bench = _bench(record, data, others, runtime, store, data_root)
             views = [parse_view(view.name) for view in job.views]
