@@ -36,7 +36,7 @@ METHODS, EPOCHS = "coophash,hashnet,csq,coophash-hash-only", 100
 SMALL = [(m, "compact", p) for p in ("fp32", "tf32", "bf16") for m in ("hashnet", "coophash", "hashgan")]
 LARGE = [(m, "alexnet", p) for p in ("bf16", "fp32", "tf32") for m in ("hashnet", "coophash", "hashgan")]
 MIDDLE = [(m, "residual", "fp32") for m in METHODS.split(",")]
-_TINY = "--seconds 0.1 --images 64 --batch 8 --every 1".split()
+_TINY = ["--seconds", "0.1", "--images", "64", "--batch", "8", "--every", "1"]
 _SCORED = [(1000, 59_000, False, None), (5000, 117_218, True, 5000), (10_000, 1_000_000, False, None)]
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -61,7 +61,7 @@ class Timed(FitContext):
         return time.perf_counter() - self.began > self.seconds and len(self.marks) > 3
 
     def milliseconds(self, first: int, last: int) -> float:
-        """Median of an update over whole windows between two updates; profiled windows and the next are left out."""
+        """Median of an update over whole windows between two updates; profiled ones and the next are left out."""
         gaps = []
         for step, moment in self.marks.items():
             begun = step - self.every
