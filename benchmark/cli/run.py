@@ -74,6 +74,7 @@ from benchmark.errors import InputError, unknown
 )
 @click.option("--workers", metavar="N", help="Fits at a time (processes, ray).  [one a GPU, else one a core]")
 @click.option("--gpus", metavar="0,1", help="GPUs that the worker processes share.")
+@click.option("--gpu-memory", metavar="MIB", help="What a fit needs on its GPU.  [learnt from records]")
 @click.option("--gpus-per-fit", metavar="SHARE", help="Share of a GPU for a fit (ray): 0.5 puts two on one.")
 @click.option(
     "--ray-address", metavar="ADDRESS", help="A Ray cluster: `auto`, HOST:PORT.  [one started here]"
@@ -201,7 +202,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark.sweep import driver
     from benchmark.sweep import plan as planning
     from benchmark.sweep.display import make_display
-    from benchmark.sweep.executors.choose import choose
+    from benchmark.sweep.executors.choose import choose, learn_gpu_memory
     from benchmark.sweep.saved import save_sweep
 
     store = Store(Path(config.results))
@@ -219,6 +220,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     for name in config.datasets if weights else ():
         info = registry.find("datasets", name, data_root).dataset_info
         registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))
+    learn_gpu_memory(executor, plan.jobs, store)
     for note in plan.notes:  # before anything runs; the summary says them again
         click.echo(f"note: {note}", err=True)
     store.open()

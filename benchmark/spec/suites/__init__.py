@@ -39,6 +39,7 @@ class RunConfig(Sweep):
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
     gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    gpu_memory: float | None = Field(default=None, gt=0, le=10**7)
     gpus_per_fit: float | None = Field(default=None, ge=0, le=64)
     ray_address: str = ""
     time_limit: float | None = Field(default=None, gt=0)
