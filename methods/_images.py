@@ -40,8 +40,13 @@ def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator
     return picked.permute(0, 3, 1, 2).contiguous()
 
 
+def taken(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """Rows of images on the device, also of images that are kept in host memory."""
+    return on_device(images[rows], device) if images.device != device else images[rows]
+
+
 def on_device(drawn: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on the device; a GPU copies it when it comes to it, and nobody waits."""
-    if device.type != "cuda":
+    if device.type != "cuda" or drawn.device.type != "cpu":
         return drawn.to(device)
     return drawn.pin_memory().to(device, non_blocking=True)

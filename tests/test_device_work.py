@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +15,15 @@ from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.fit import context, evaluator
 from benchmark.fit.context import WatchedContext
+from benchmark.fit.devices import has_room
 from benchmark.fit.randomness import isolated_generators
 from benchmark.fit.runtime import Runtime
+from benchmark.fit.setup import open_fit
+from benchmark.methods._batches import Ahead
 from benchmark.metrics import Rules
 from benchmark.metrics.engines import choose_engine
 from benchmark.stepwise import batch_index
-from tests.helpers import one_spec
+from tests.helpers import digits, one_spec
 
 #: An update draws no more numbers than these on the CPU: shifts and mirrors of a batch, its order, its labels.
 FEW = 4096
@@ -272,3 +276,76 @@ def test_coophash_calibrates_large_images_in_chunks() -> None:
 
     assert passes(32) == [512]
     assert passes(224) == [64] * 8
+
+
+# ---- training images that do not fit the device ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["hashnet", "coophash", "hashgan", "cibhash", "bihalf-u", "csq", "dnnh"])
+def test_batches_of_images_in_host_memory_reach_the_device(method: str) -> None:
+    trained, data, device = registry.method_class(method)(), training_set(), torch.device("meta")
+    assert trained.takes_host_images
+    trained._assemble(Pretended(task(), device, batch_size=32, updates=6))
+    trained.optimizers = trained.build_optimizers()
+    data = dataclasses.replace(data, labels=data.labels.to(device))
+    if method == "coophash":
+        trained.begin(training_set())
+        trained.pool.rows, trained.pool.counts = trained.pool.rows.to(device), trained.pool.counts.to(device)
+        trained.unlabelled = data
+    else:
+        trained.begin(data)
+    trained.networks.train()
+    trained.scalars.begin(0, at_once=False)
+    batch = trained._batch(data, 0)
+    assert (batch.images.device, batch.index.device) == (device, device)
+    trained.scalars.log(trained.step(batch))
+
+
+@pytest.mark.parametrize("method", ["hashnet", "coophash"])
+def test_batches_fetched_ahead_are_the_same(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """In a thread while the update before runs, across the ends of epochs; the thread ends with the fit."""
+
+    def codes(ahead: bool) -> torch.Tensor:
+        trained = registry.method_class(method)()
+        monkeypatch.setattr(type(trained), "_fetch_ahead", lambda self, data: ahead)
+        trained.fit(training_set(), FitContext(task(), torch.device("cpu"), batch_size=20, updates=7))
+        assert trained._ahead is None
+        return trained.encode(training_set().images)
+
+    assert torch.equal(codes(ahead=False), codes(ahead=True))
+    assert not [one for one in threading.enumerate() if one.name.startswith("batches")]
+
+
+def test_what_is_made_ahead_is_asked_for_in_any_order_and_fails_where_it_is_asked_for() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        if step == 4:
+            raise ValueError("no such row")
+        return 10 * step
+
+    ahead = Ahead(make, 6)
+    assert [ahead(2), ahead(3)] == [20, 30]
+    with pytest.raises(ValueError, match="no such row"):
+        ahead(4)
+    assert ahead(5) == 50
+    ahead.close()
+    assert sorted(set(made)) == [2, 3, 4, 5]
+
+
+def test_images_stay_in_host_memory_only_where_the_method_takes_them_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = {"bytes": 10**9}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free["bytes"], 0))
+    assert has_room(5 * 10**8, torch.device("cuda:0"))
+    assert not has_room(5 * 10**8 + 1, torch.device("cuda:0"))
+    assert has_room(10**15, torch.device("cpu"))
+    seen: list[bool] = []
+    made = open_fit(one_spec(), digits(), Runtime()).evaluator
+    monkeypatch.setattr(evaluator, "has_room", lambda size, device: seen.append(True))
+    monkeypatch.setattr(type(made), "_host_images", lambda self, rows: torch.zeros(len(rows)))
+    assert made.training_data(task(), host=True).images.dim() == 1
+    assert made.training_data(task()).images.dim() == 4
+    assert len(seen) == 1

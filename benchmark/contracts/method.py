@@ -80,7 +80,8 @@ class HashData:
     """What a method trains on.
 
     images: uint8 (n, channels, height, width), the labelled training images, on the fit's device; float32
-    (n, channels) where the task's inputs are vectors.
+    (n, channels) where the task's inputs are vectors. In host memory only where they do not fit the device and the
+    method says that it takes them so (`takes_host_images`); the same holds for `unlabelled`.
     labels: uint8 (n, classes), one-hot or multi-hot; every row belongs to the image of the same index.
     unlabelled: training images whose labels are hidden, (m, ...) in the same form (m may be 0).
     crop_padding, flip: the augmentation that all methods share.
@@ -186,6 +187,8 @@ class HashMethod(ABC):
     info: ClassVar[MethodInfo]
     Params: ClassVar[type[Params]] = Params
     variants: ClassVar[tuple[Variant, ...]] = ()
+    #: Whether `fit` moves images to the device itself, batch by batch, where all of them together do not fit.
+    takes_host_images: ClassVar[bool] = False
 
     def __init__(self, params: Any = None) -> None:
         """`params`: an instance of this class's `Params`; None takes the defaults."""

@@ -57,6 +57,11 @@ def is_broken(device: str, failure: Failure) -> bool:
     return False
 
 
+def has_room(size: int, device: torch.device) -> bool:
+    """Whether so many bytes may lie on the device through a whole fit: on a GPU up to half of what is free now."""
+    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 2
+
+
 def free_cache(device: str) -> None:
     """Give memory that torch keeps for later back to the device, where other processes may want it."""
     kind = device.partition(":")[0]

@@ -15,6 +15,7 @@ from benchmark import metrics
 from benchmark.contracts import HashData, HashMethod, Task
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
+from benchmark.fit.devices import has_room
 from benchmark.metrics.labels import class_indices
 from benchmark.store.record import Score
 
@@ -62,6 +63,10 @@ class Evaluator:
             found = pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
         return found.float() if found.is_floating_point() else found
 
+    def _host_images(self, rows: np.ndarray) -> Tensor:
+        found = torch.from_numpy(np.array(self.data.images[rows]))
+        return found.float() if found.is_floating_point() else found
+
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""
         return self._as_scored(np.asarray(self.data.labels[rows]))
@@ -73,13 +78,19 @@ class Evaluator:
         """The labels that training is told for training rows, uint8 (n, classes): with the fit's label noise."""
         return self.split.training_labels(self.data.labels, rows)
 
-    def training_data(self, task: Task) -> HashData:
-        """What a method is handed: hidden labels, queries and the database are not in it."""
+    def training_data(self, task: Task, *, host: bool = False) -> HashData:
+        """What a method is handed: hidden labels, queries and the database are not in it.
+
+        host: images that do not fit the device stay in host memory.
+        """
+        rows, hidden = self.split.labelled, self.split.hidden
+        size = (len(rows) + len(hidden)) * self.data.images[:1].nbytes
+        images = self._host_images if host and not has_room(size, self.device) else self.images
         return HashData(
             task=task,
-            images=self.images(self.split.labelled),
-            labels=torch.from_numpy(self.training_labels(self.split.labelled)).to(self.device),
-            unlabelled=self.images(self.split.hidden),
+            images=images(rows),
+            labels=torch.from_numpy(self.training_labels(rows)).to(self.device),
+            unlabelled=images(hidden),
             crop_padding=self.data.info.crop_padding,
             flip=self.data.info.flip,
         )

@@ -164,7 +164,7 @@ def _measure(
     opened = open_fit(spec, data, runtime, workdir, progress, stop)
     method, ctx, evaluator = opened.method, opened.ctx, opened.evaluator
     desk = equip(ctx, method, evaluator, progress, stop)
-    training = evaluator.training_data(ctx.task)
+    training = evaluator.training_data(ctx.task, host=type(method).takes_host_images)
     clock.lap("load")
     try:
         _train(method, training, ctx)

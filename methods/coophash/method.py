@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task
 from benchmark.methods._generators import to_pixels
-from benchmark.methods._images import on_device, to_float
+from benchmark.methods._images import on_device, taken, to_float
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
 from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
 from benchmark.methods.coophash.pairs import Hidden, LabelPool, Pair
@@ -190,7 +190,8 @@ class CoopHash(StepwiseMethod):
         draw, images = self.ctx.generator("hidden", step), self.unlabelled.unlabelled
         rows = on_device(torch.randint(len(images), (self.ctx.batch_size,), generator=draw), images.device)
         candidates = self.pool.candidates(CANDIDATES, draw)
-        return Hidden(self.augmented(self.unlabelled, images[rows], "hidden-augment", step), candidates)
+        raw = taken(images, rows, self.ctx.device)
+        return Hidden(self.augmented(self.unlabelled, raw, "hidden-augment", step), candidates)
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
         """Base features of the batch (b, width), pair (2m, width) and hidden images (u, width), in one pass.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
 from benchmark.methods._generators import to_pixels
-from benchmark.methods._images import on_device
+from benchmark.methods._images import on_device, taken
 from benchmark.methods._networks import HashNetwork
 from benchmark.methods._recipes import Recipe, schedule_factor
 from benchmark.methods._stepwise import Batch, StepwiseMethod, batch_index
@@ -149,14 +149,16 @@ class HashGAN(StepwiseMethod):
         """Real and synthesised images of critic step `position`, counted through all updates."""
         p, data = self.params, self.data
         size = p.gan_batch or self.ctx.batch_size
-        rows = batch_index(len(data.images), size, position, self.ctx).to(data.images.device)
-        labels = data.labels[rows].float()
-        real = self.augmented(data, data.images[rows], "critic-augment", position)
+        rows = batch_index(len(data.images), size, position, self.ctx, data.images.device)
+        labels = data.labels[on_device(rows, data.labels.device)].float()
+        raw = taken(data.images, rows, self.ctx.device)
+        real = self.augmented(data, raw, "critic-augment", position)
         count = self._hidden_count(len(rows))
         if count:
             draw = self.ctx.generator("hidden", position)
             chosen = on_device(torch.randint(len(data.unlabelled), (count,), generator=draw), rows.device)
-            hidden = self.augmented(data, data.unlabelled[chosen], "hidden-augment", position)
+            raw = taken(data.unlabelled, chosen, self.ctx.device)
+            hidden = self.augmented(data, raw, "hidden-augment", position)
             real = torch.cat([real, hidden])
         draw = self.ctx.device_generator("critic-noise", position)
         if p.dequantise:  # 2 v / 256 - 1 + U(0, 1 / 128) for grey level v
