@@ -154,6 +154,7 @@ class StepwiseMethod(HashMethod):
         self._calibrate(data)
         self.begin(data)
         first = self._resume(ctx.restore())
+        held = self._held_layers()
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.scalars.read_at_the_end())
             if self._fetch_ahead(data):
@@ -164,6 +165,8 @@ class StepwiseMethod(HashMethod):
                 self.scalars.begin(step, ctx.reads(step))
                 self._schedule(step / ctx.updates)
                 self.networks.train()
+                for layer in held:
+                    layer.eval()
                 self.scalars.log(self.step(self._batch(data, step)))
                 ctx.evaluate(step + 1)
                 ctx.save(step + 1, functools.partial(self._training_state, step + 1))
@@ -214,6 +217,17 @@ class StepwiseMethod(HashMethod):
         if self._ahead is not None:
             self._ahead.close()
         self._ahead = None
+
+    def _held_layers(self) -> list[nn.Module]:
+        """The normalisation layers of a backbone that does not learn: evaluation mode, also while the rest trains.
+
+        Its features are then those that it was trained for, and no running statistic moves. Dropout stays active,
+        as in the releases.
+        """
+        if self.recipe().backbone_factor != 0:
+            return []
+        bodies = [part for part in self.networks.modules() if isinstance(part, Backbone)]
+        return [layer for body in bodies for layer in body.modules() if hasattr(layer, "running_mean")]
 
     def _calibrate(self, data: HashData) -> None:
         network = self.networks["hash"]
