@@ -104,6 +104,9 @@ def test_a_fit_runs_and_is_recorded_with_them(monkeypatch: pytest.MonkeyPatch, t
     environment = outcome.record.environment
     assert environment is not None
     assert (environment.precision, environment.deterministic) == ("fp32", False)
+    assert "deterministic" not in environment.model_dump(), "said only where it was asked of a GPU"
+    strict = environment.model_copy(update={"deterministic": True})
+    assert Environment.model_validate_json(strict.model_dump_json()) == strict
 
 
 def _made_on(record: Record, **changes: object) -> Record:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec, Value
@@ -158,6 +158,12 @@ class Environment(Value):
     precision: str
     memory_gib: float
     deterministic: bool = False
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `deterministic` where it was not asked for, as records before it."""
+        told: dict[str, Any] = handler(self)
+        return told if self.deterministic else {key: told[key] for key in told if key != "deterministic"}
 
 
 class Failure(Value):
