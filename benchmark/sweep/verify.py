@@ -141,10 +141,11 @@ def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) 
             return Verdict(False, f"{key} have another shape", notes)
         wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
         bits += len(after[key]) * int(after["bits"])
-    what, rest, same = "code bits", "", left_out.get("database_codes", True)
-    if left_out:
-        what = "query code bits"
-        rest = f"; by their digest the database's {'are the same' if same else 'differ'}"
-    if wrong or not same:
-        return Verdict(False, f"{wrong:,} of {bits:,} {what} differ{rest}", notes)
-    return Verdict(True, f"all {bits:,} {what} are the same{rest}", notes)
+    by_digest = [key.removesuffix("_codes") for key in ("query_codes", "database_codes") if key in left_out]
+    differ = [side for side in by_digest if not left_out[f"{side}_codes"]]
+    whose = "query code bits" if by_digest else "code bits"
+    counted = [f"{wrong:,} of {bits:,} {whose} differ" if wrong else f"all {bits:,} {whose} are the same"]
+    digested = [
+        f"by digest, {side} codes {'differ' if side in differ else 'are the same'}" for side in by_digest
+    ]
+    return Verdict(not wrong and not differ, "; ".join(counted[: bool(bits)] + digested), notes)
