@@ -12,12 +12,12 @@ import torch
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
-from benchmark.fit.devices import resolve_device
+from benchmark.fit.devices import device_title, resolve_precision
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import FitSpec, Job
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import is_published, weights_for_task
-from benchmark.store.record import Record
+from benchmark.store.record import Environment, Record
 from benchmark.store.store import Store
 from benchmark.store.thin import same_digests
 from benchmark.sweep.executors import Link
@@ -55,7 +55,10 @@ def verify(
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
     file = weights_for_task(weights_file) if weights_file else ""
-    runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
+    strict = record.environment is not None and record.environment.deterministic
+    runtime = Runtime(
+        device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
+    )
     outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
     if outcome is None:
         return Verdict(False, "the repetition was stopped", notes)
@@ -82,15 +85,47 @@ def _differences(record: Record, device: str) -> tuple[str, ...]:
         notes.append("the method's source has changed since")
     env = record.environment
     if env is not None:
-        if env.device.split(":")[0] != resolve_device(device).split(":")[0]:
-            notes.append(f"it was made on {env.device}, this is {device}")
-        here = environment.describe(device, env.precision, env.threads)
-        for name in ("torch", "numpy", "scikit-learn"):
+        title, precision = (
+            device_title(device),
+            resolve_precision(record.spec.precision, device, record.spec.backbone),
+        )
+        here = environment.describe(title, precision, env.threads)
+        notes += _device_differences(env, here)
+        for name in ("torch", "numpy", "scikit-learn", *(("cuda", "cudnn") if _cuda(env) else ())):
             if env.versions.get(name) != here.versions.get(name):
                 notes.append(f"{name} was {env.versions.get(name)}, here {here.versions.get(name)}")
         if env.cpu != here.cpu:
             notes.append(f"the processor was {env.cpu}, here {here.cpu}")
     return tuple(notes)
+
+
+def _device_differences(env: Environment, here: Environment) -> list[str]:
+    """The device, by its model, and what it computes in."""
+    notes = []
+    if _model(env.device) != _model(here.device):
+        notes.append(f"it was made on {env.device}, this is {here.device}")
+    if env.precision != here.precision:
+        notes.append(f"it was made in {env.precision}, this is {here.precision}")
+    if not _cuda(env):
+        return notes
+    if "cudnn" not in env.versions and env.precision == "fp32":
+        notes.append("its record is older than the choice of TF32, which its convolutions may have used")
+    if not env.deterministic:
+        notes.append(
+            "cuDNN and cuBLAS may have chosen kernels that sum in another order, and some add in no fixed one; "
+            "fits made with --deterministic repeat on the same model of GPU"
+        )
+    return notes
+
+
+def _cuda(env: Environment) -> bool:
+    return env.device.startswith("cuda")
+
+
+def _model(device: str) -> str:
+    """`cuda:1 NVIDIA H100` -> `cuda NVIDIA H100`: which of several equal ones is no matter."""
+    kind, _, name = device.partition(" ")
+    return f"{kind.split(':')[0]} {name}".strip()
 
 
 def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Verdict:
