@@ -46,6 +46,7 @@ class HashGAN(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="generative",
+        look=("purple", "^", "dotted"),
     )
     Params = HashGANParams
     params: HashGANParams
