@@ -148,10 +148,13 @@ class StepwiseMethod(HashMethod):
         self._calibrate(data)
         self.begin(data)
         first = self._resume(ctx.restore())
+        held = self._held_layers()
         for step in range(first, ctx.updates):
             ctx.begin_step(step)
             self._schedule(step / ctx.updates)
             self.networks.train()
+            for layer in held:
+                layer.eval()
             scalars = self.step(self._batch(data, step))
             ctx.log(step, _finite(scalars, step))
             ctx.evaluate(step + 1)
@@ -196,6 +199,17 @@ class StepwiseMethod(HashMethod):
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         self.networks = networks.to(ctx.device, memory_format=memory)
         self.buffers = {}
+
+    def _held_layers(self) -> list[nn.Module]:
+        """The normalisation layers of a backbone that does not learn: evaluation mode, also while the rest trains.
+
+        Its features are then those that it was trained for, and no running statistic moves. Dropout stays active,
+        as in the releases.
+        """
+        if self.recipe().backbone_factor != 0:
+            return []
+        bodies = [part for part in self.networks.modules() if isinstance(part, Backbone)]
+        return [layer for body in bodies for layer in body.modules() if hasattr(layer, "running_mean")]
 
     def _calibrate(self, data: HashData) -> None:
         network = self.networks["hash"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from benchmark.contracts import FitContext, HashData, Task
 from benchmark.methods._backbones import Backbone, build_backbone
 from benchmark.methods._networks import CHUNK
 from benchmark.methods._pairs import cosine
-from benchmark.methods._stepwise import Batch, StepwiseMethod, StepwiseParams
+from benchmark.methods._stepwise import StepwiseMethod, StepwiseParams
 from benchmark.spec import PLAIN
 
 
@@ -25,23 +24,6 @@ class UnsupervisedMethod(StepwiseMethod):
         images = torch.cat([data.images, data.unlabelled])
         blank = torch.zeros(len(images), data.task.classes, dtype=data.labels.dtype, device=images.device)
         super().fit(dataclasses.replace(data, images=images, labels=blank, unlabelled=images[:0]), ctx)
-
-    def step(self, batch: Batch) -> Mapping[str, Tensor | float]:
-        """One update; a frozen backbone keeps the statistics of its normalisation."""
-        self.hold_frozen()
-        return super().step(batch)
-
-    def hold_frozen(self) -> None:
-        """Put normalisation layers of a backbone that does not learn into evaluation mode.
-
-        Its features are then those that it was trained for, and no running statistic moves. Dropout stays active,
-        as in the releases.
-        """
-        if self.recipe().backbone_factor == 0:
-            backbones = (part for part in self.networks.modules() if isinstance(part, Backbone))
-            for layer in (layer for backbone in backbones for layer in backbone.modules()):
-                if hasattr(layer, "running_mean"):
-                    layer.eval()
 
 
 class ReferenceParams(StepwiseParams):

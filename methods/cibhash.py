@@ -71,7 +71,6 @@ class CIBHash(UnsupervisedMethod):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One update on two views of the batch."""
-        self.hold_frozen()
         generator = self.ctx.generator("views", batch.step)
         views = torch.cat([self._view(batch.images, generator) for _ in range(2)])
         with self.ctx.autocast():

@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock
 
 from benchmark import metrics, registry
+from benchmark.authoring import tune
 from benchmark.contracts import VECTORS, DatasetInfo, Task
 from benchmark.errors import InputError
 from benchmark.fit import frozen
@@ -283,6 +284,25 @@ class TestFits:
         states = {cell.label.split()[0]: (cell.state, cell.reason) for cell in plan.cells}
         assert {name for name, (state, _) in states.items() if state == "planned"} == {"hashnet", "itq"}
         assert all("pixels" in reason for state, reason in states.values() if state == "skipped")
+
+    def test_a_search_reads_what_a_fit_reads(self, tmp_path: Path, run_cli: Cli) -> None:
+        reading = ("--backbone", "test_efficientnet", "--frozen", "--input-size", "32", "--head", "mlp:16")
+        flags = ("--bits", "12", "--trials", "2", "--epochs", "1", "--device", "cpu", "--results", tmp_path)
+        code, _, err = run_cli("tune", "hashnet", "--dataset", "digits", *flags, *reading)
+        assert code == 0, err
+        (path,) = (tmp_path / "tuning").glob("*.json")
+        setting = tune.read_study(path).setting
+        assert (setting.frozen, setting.preprocessing.size, setting.head) == (True, 32, "mlp:16")
+        opened = open_fit(one_spec(**SMALL), digits(), Runtime())
+        assert np.array_equal(tune.prepare(setting, None).data.images, opened.evaluator.data.images)
+        plan = ("run", "--methods", "hashnet", *reading[:2], "--tuned", path, "--plan", "--results", tmp_path)
+        for asked, said in (
+            (reading[2:], ""),
+            (reading[2:5], "made for features --frozen --preprocessing size=32 --head mlp:16, not for --fro"),
+            ((), "not for neither --frozen nor --preprocessing nor --head"),
+        ):
+            code, _, err = run_cli(*plan, *asked)
+            assert (code, said in err) == (2 if said else 0, True), err
 
     def test_identity(self, spec: FitSpec) -> None:
         """Records without these fields keep their identity; each of them makes another fit."""

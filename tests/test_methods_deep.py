@@ -31,7 +31,7 @@ from benchmark.methods import (
 )
 from benchmark.methods._backbones import Pixels, build_backbone
 from benchmark.methods._pairs import pair_likelihood, similarity
-from benchmark.methods._stepwise import Recipe, StepwiseMethod
+from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod
 from benchmark.methods._unsupervised import UnsupervisedMethod
 from benchmark.methods.cibhash import CIBHash
 from benchmark.methods.greedyhash_u import GreedyHashU
@@ -458,7 +458,19 @@ class Normalised(Pixels):
         return self.dropout(self.norm(images.flatten(1)))
 
 
-@pytest.mark.parametrize("cls", FROZEN, ids=lambda cls: cls.info.name)
+class AuthorsOwn(StepwiseMethod):
+    """A supervised method of somebody's own whose recipe holds the backbone, with a step of its own."""
+
+    info = registry.method_class("hashnet").info.model_copy(update={"name": "authors-own"})
+    paper_recipe = Recipe(backbone_factor=0)
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        loss = self.networks["hash"](batch.images).square().mean()
+        self.optimize("main", loss)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("cls", [*FROZEN, AuthorsOwn], ids=lambda cls: cls.info.name)
 @pytest.mark.parametrize("recipe", ["paper", "scratch"])
 def test_a_frozen_backbone_keeps_its_statistics(
     cls: type[StepwiseMethod], recipe: str, monkeypatch: pytest.MonkeyPatch

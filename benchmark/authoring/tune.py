@@ -27,9 +27,12 @@ from benchmark.errors import InputError, one_line
 from benchmark.files.write import write_file
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.frozen import frozen_features
 from benchmark.fit.randomness import seed_everything
+from benchmark.fit.runtime import Progress, Runtime
 from benchmark.registry.contained import contained
-from benchmark.spec import Value, digest, seed_stream
+from benchmark.spec import PLAIN, FitSpec, Preprocessing, Sweep, Value, digest, seed_stream
+from benchmark.spec.fit import Head
 
 #: The most and the fewest trials that make sense.
 TRIALS = (2, 200)
@@ -48,6 +51,17 @@ class Setting(Value):
     batch_size: int = Field(ge=2)
     seed: int = Field(ge=0, lt=2**31)
     trials: int = Field(ge=TRIALS[0], le=TRIALS[1])
+    frozen: bool = False
+    preprocessing: Preprocessing = PLAIN
+    head: Head = ""
+
+    def flags(self) -> str:
+        """What decides how a method reads an image, as the flags of `run` say it."""
+        given = (("preprocessing", self.preprocessing.as_text()), ("head", self.head))
+        words = [f"--{name} {text}" for name, text in given if text]
+        return (
+            " ".join(["--frozen"] * self.frozen + words) or "neither --frozen nor --preprocessing nor --head"
+        )
 
 
 class Trial(Value):
@@ -79,7 +93,7 @@ class Study(Value):
 
 @dataclass(frozen=True)
 class Bench:
-    """A setting with its data: what trials run on."""
+    """A setting with its data: what trials run on. data: images, or the features of a frozen backbone."""
 
     setting: Setting
     data: LoadedDataset
@@ -89,17 +103,37 @@ class Bench:
     weights_file: str = ""
 
 
-def prepare(setting: Setting, data_root: Path | None, device: str = "cpu", weights_file: str = "") -> Bench:
-    """Load the data and draw the tuning split, without queries and database.
+def prepare(
+    setting: Setting,
+    data_root: Path | None,
+    device: str = "cpu",
+    weights_file: str = "",
+    progress: Callable[[Progress], None] = lambda event: None,
+) -> Bench:
+    """Load the data, or a frozen backbone's features of them, and draw the tuning split: no queries, no database.
 
     Raises InputError when the data cannot be read or a class has too few images.
     """
     data = load(registry.dataset(setting.dataset, data_root), data_root)
+    if setting.frozen:
+        runtime = Runtime(device=device, weights_file=weights_file)
+        data = frozen_features(data, _as_fit(setting), runtime, _root_seed(data, setting), progress).data
     rule = protocol.resolve(setting.protocol, data.info)
     split = protocol.draw(rule, data.info, data.labels, setting.seed, parts=data.parts, tuning=True)
     nothing = np.array([], dtype=np.int64)
     blind = replace(split, query=nothing, database=nothing)
     return Bench(setting, data, blind, rule, device, weights_file)
+
+
+def _as_fit(setting: Setting) -> FitSpec:
+    """A fit with the features of this setting."""
+    same = {name: getattr(setting, name) for name in Setting.model_fields if name in FitSpec.model_fields}
+    return FitSpec(**same, method="tune", method_version=1, params={}, protocol_version=1, label_fraction=1)
+
+
+def _root_seed(data: LoadedDataset, setting: Setting) -> int:
+    """As of a fit on the same data and seed, so that an untrained backbone is the same one."""
+    return seed_stream("trial", data.info.split_key or data.info.name, setting.seed)
 
 
 def search(name: str, bench: Bench, note: Callable[[str], None] = lambda text: None) -> Tuned:
@@ -176,7 +210,8 @@ class _TrialContext(FitContext):
 def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> float:
     setting, split, info = bench.setting, bench.split, bench.data.info
     method = registry.method_class(name)(registry.method_params(name, dict(params)))
-    task = info.task(setting.bits, setting.backbone, bench.weights_file or setting.weights)
+    weights = bench.weights_file or setting.weights
+    task = info.task(setting.bits, setting.backbone, weights, setting.preprocessing, setting.head)
     images = len(split.labelled) + len(split.tuning)
     ctx = _TrialContext(
         task=task,
@@ -185,7 +220,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> floa
         batch_size=setting.batch_size,
         updates=setting.epochs * max(1, images // setting.batch_size),
         precision="bf16" if resolve_precision("auto", bench.device) == "bf16" else "fp32",
-        root_seed=seed_stream("trial", info.split_key or info.name, setting.seed),
+        root_seed=_root_seed(bench.data, setting),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
     training = evaluator.training_data(task)
@@ -203,7 +238,11 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> floa
 
 def study_path(setting: Setting, results: Path) -> Path:
     """Where a setting's study lies in a results folder."""
-    key = digest(setting.model_dump(mode="json"), 8)
+    identity = setting.model_dump(mode="json")
+    for name in ("frozen", "preprocessing", "head"):  # older studies know none of these
+        if getattr(setting, name) == Setting.model_fields[name].default:
+            del identity[name]
+    key = digest(identity, 8)
     return results / "tuning" / f"{setting.dataset}-{setting.bits}b-{key}.json"
 
 
@@ -234,22 +273,25 @@ def is_current(tuned: Tuned | None) -> bool:
     return tuned.version == entry.info["version"] and entry.is_current(tuned.source_digest)
 
 
-def tuned_params(
-    path: Path, methods: tuple[str, ...], datasets: tuple[str, ...], backbone: str, weights: str
-) -> dict[str, dict[str, Any]]:
-    """The best parameters of `methods` in a study; methods that it does not hold keep their defaults.
+def tuned_params(path: Path, sweep: Sweep, weights: str) -> dict[str, dict[str, Any]]:
+    """The best parameters of a sweep's methods in a study; methods that it does not hold keep their defaults.
 
-    Raises InputError when the study was made for another data set, backbone or weights.
+    weights: the identity of the sweep's weights. Raises InputError when the study was made for another data set,
+    backbone, weights, or way of reading an image.
     """
     study = read_study(path)
     setting = study.setting
+    asked = setting.model_copy(
+        update={"frozen": sweep.frozen, "preprocessing": sweep.preprocessing, "head": sweep.head}
+    )
     for what, given, made in (
-        ("data set", datasets, (setting.dataset,)),
-        ("backbone", (backbone,), (setting.backbone,)),
-        ("weights", (weights,), (setting.weights,)),
+        ("data set", sweep.datasets, setting.dataset),
+        ("backbone", (sweep.backbone,), setting.backbone),
+        ("weights", (weights,), setting.weights),
+        ("features", (asked.flags(),), setting.flags()),
     ):
-        if set(given) - set(made):
+        if set(given) - {made}:
             raise InputError(
-                f"tuning file {str(path)!r} was made for {what} {made[0]}, not for {', '.join(given)}"
+                f"tuning file {str(path)!r} was made for {what} {made}, not for {', '.join(given)}"
             )
-    return {name: dict(study.methods[name].best) for name in methods if name in study.methods}
+    return {name: dict(study.methods[name].best) for name in sweep.methods if name in study.methods}

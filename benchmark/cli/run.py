@@ -130,8 +130,7 @@ def _with_tuned(config: Any, file: Path) -> Any:
     from benchmark.authoring import tune
     from benchmark.spec.weights import weights_identity
 
-    weights = weights_identity(config.weights)
-    found = tune.tuned_params(file, config.methods, config.datasets, config.backbone, weights)
+    found = tune.tuned_params(file, config.sweep, weights_identity(config.weights))
     merged = {
         name: {**found.get(name, {}), **config.params.get(name, {})} for name in {*found, *config.params}
     }

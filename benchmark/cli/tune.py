@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ import click
 @click.option(
     "--weights", metavar="none|imagenet|FILE", default="none", show_default=True, help="As in `run`."
 )
+@click.option("--frozen", is_flag=True, help="As in `run`.")
+@click.option("--input-size", metavar="N", help="As in `run`.")
+@click.option("--preprocessing", metavar="KEY=VALUE,...", help="As in `run`.")
+@click.option("--head", metavar="linear|mlp:N", help="As in `run`.")
 @click.option("--epochs", metavar="N", type=int, help="Passes over the training images.  [the data set's]")
 @click.option("--batch-size", metavar="N", type=int, default=64, show_default=True, help="As in `run`.")
 @click.option("--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of split and fits.")
@@ -56,7 +61,7 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
     todo = [name for name in names if flags["again"] or not tune.is_current(study.methods.get(name))]
     if todo:
         file = "" if is_published(setting.weights) else weights_for_task(flags["weights"])
-        bench = tune.prepare(setting, data_root, resolve_device(flags["device"]), file)
+        bench = tune.prepare(setting, data_root, resolve_device(flags["device"]), file, _shown)
         for name in todo:
             try:
                 found = tune.search(name, bench, lambda text: click.echo(text, err=True))
@@ -78,6 +83,13 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
     return int(bool(lost))
 
 
+def _shown(event: Any) -> None:
+    """The share of a frozen backbone's features that is computed, on one line of a terminal."""
+    if sys.stderr.isatty() and event.steps:
+        end = "\n" if event.step >= event.steps else ""
+        click.echo(f"\r{event.phase} {event.step:,}/{event.steps:,}{end}", err=True, nl=False)
+
+
 def _setting(flags: dict[str, Any]) -> Any:
     from benchmark import registry
     from benchmark.authoring.tune import Setting
@@ -85,8 +97,10 @@ def _setting(flags: dict[str, Any]) -> Any:
     from benchmark.data.load import fingerprint_of
     from benchmark.files import places
     from benchmark.spec import parse
+    from benchmark.spec.suites import normalise
     from benchmark.spec.weights import weights_identity
 
+    reading = {key: flags[key] for key in ("preprocessing", "input_size", "head") if flags[key] is not None}
     data_root = places.data_root(flags["data_root"])
     info = registry.find("datasets", flags["dataset"], data_root).dataset_info
     values = {
@@ -100,5 +114,7 @@ def _setting(flags: dict[str, Any]) -> Any:
         "batch_size": flags["batch_size"],
         "seed": flags["seed"],
         "trials": flags["trials"],
+        "frozen": flags["frozen"],
+        **normalise(reading),
     }
     return data_root, parse(Setting, values, "tune")
