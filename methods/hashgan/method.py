@@ -58,6 +58,7 @@ class HashGAN(StepwiseMethod):
             title="HashGAN, stage 2 alone",
             params={"gan_share": 0.0, "fake_weight": 0.0},
             note="no GAN: every update trains the hash network on real images, with the same losses",
+            look=("sky blue", "D", "densely dashdotted"),
         ),
     )
 
