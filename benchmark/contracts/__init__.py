@@ -3,6 +3,7 @@
 from benchmark.contracts.dataset import (
     PARTS,
     VECTORS,
+    CorruptedFiles,
     DatasetInfo,
     Decoded,
     HashDataset,
@@ -27,6 +28,7 @@ __all__ = [
     "PARTS",
     "VECTORS",
     "Ability",
+    "CorruptedFiles",
     "DatasetInfo",
     "Decoded",
     "FitContext",

@@ -99,8 +99,8 @@ def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
             official += images.official
     size = (data.info.height, data.info.width)
     text = f"{view.name} at severity {view.severity} by the table for {table_of(size)}, on {_part(view)}"
-    if official:
-        text += f"; {official:,} of the images from the published CIFAR-10-C files"
+    if official and data.info.corrupted is not None:
+        text += f"; {official:,} of the images from the published {data.info.corrupted.folder} files"
     facts = _facts(view, data.info.name, len(split.query), len(split.database), text)
     return arrays, facts.model_copy(update={"official": official})
 

@@ -123,9 +123,12 @@ def method_params(name: str, values: dict[str, Any]) -> Params:
 def dataset(name: str, root: Path | None = None) -> HashDataset:
     """A data set by its name: imported and instantiated, or as declared in the data folder `root`."""
     entry = find("datasets", name, root)
-    if entry.declaration:
-        return open_declared(entry)
-    found: HashDataset = _load(entry, HashDataset)()
+    found: HashDataset = open_declared(entry) if entry.declaration else _load(entry, HashDataset)()
+    key = found.info.split_key
+    shared = next((one.info for one in entries("datasets") if one.name == key and not one.error), {})
+    if not found.info.confusions and shared.get("confusions"):  # one noise for all that share their draws
+        confusions = tuple((wrong[0], wrong[1]) for wrong in shared["confusions"])
+        found.info = found.info.model_copy(update={"confusions": confusions})  # type: ignore[misc]
     return found
 
 
