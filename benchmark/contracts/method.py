@@ -38,8 +38,14 @@ Look = tuple[
     Literal["vermillion", "blue", "green", "purple", "sky blue", "orange", "black"],
     Literal["o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p"],
     Literal[
-        *("solid", "dashed", "dashdot", "dotted"),
-        *("densely dashed", "densely dotted", "densely dashdotted", "dashdotdotted"),
+        "solid",
+        "dashed",
+        "dashdot",
+        "dotted",
+        "densely dashed",
+        "densely dotted",
+        "densely dashdotted",
+        "dashdotdotted",
     ],
 ]
 
