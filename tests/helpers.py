@@ -65,8 +65,8 @@ def one_spec(**changes: Any) -> FitSpec:
     """The fit of a sweep with one cell."""
     plan = planning.plan(sweep(**changes), Store(Path("/nonexistent")), None)
     (cell,) = plan.cells
-    assert cell.job is not None
-    return cell.job.fit
+    assert cell.fit is not None
+    return cell.fit
 
 
 def digits() -> LoadedDataset:

@@ -251,7 +251,7 @@ class TestFits:
                 suites.resolve(None, {**flags, "frozen": True}).sweep, Store(tmp_path), None
             ).cells
             assert cell.state == "done"
-            assert sweep_of(record.spec) == sweep_of(cell.job.fit)  # type: ignore[union-attr]
+            assert sweep_of(record.spec) == sweep_of(cell.fit)  # type: ignore[union-attr]
         code, out, err = run_cli(
             "verify", summary.records[0].fit_id, "--results", tmp_path, "--device", "cpu"
         )

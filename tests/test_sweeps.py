@@ -169,22 +169,22 @@ def test_a_fit_that_another_driver_finishes_is_left_to_it(
     store = Store(tmp_path / "runs")
     plan = planning.plan(sweep(**changes), store, None)
     store.open()
-    first = plan.jobs[0]
+    first = plan.to_run[0]
     _, _, elsewhere = execute(tmp_path / "other", **changes)
     other = Claims(store.root)
-    assert other.take(first.fit.fit_id)
+    assert other.take(first.fit_id)
     real, looks = other.take, []
 
     def look(self: Claims, fit_id: str) -> bool:
         taken = bool(real.__func__(self, fit_id))  # type: ignore[attr-defined]
-        if fit_id == first.fit.fit_id and not taken:
+        if fit_id == first.fit_id and not taken:
             looks.append(fit_id)
             if len(looks) == 2:
-                record = elsewhere.get(first.fit)
+                record = elsewhere.get(first)
                 assert record is not None
                 from benchmark.store.record import Artifacts
 
-                store.save(record, Artifacts(codes=elsewhere.codes(first.fit)))
+                store.save(record, Artifacts(codes=elsewhere.codes(first)))
                 other.release(fit_id)
         return taken
 

@@ -322,7 +322,7 @@ def test_unseen_classes_alone_train_class_splits_alone() -> None:
     plan = planning.plan(
         sweep(views=("unseen-classes",), class_splits=(0, 2), **ITQ), Store(Path("/nonexistent")), None
     )
-    assert [cell.job.fit.class_split for cell in plan.cells if cell.job] == [0, 2]
+    assert [cell.fit.class_split for cell in plan.cells if cell.fit] == [0, 2]
 
 
 #: Subjects that two data sets declare make them near or far.

@@ -204,7 +204,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     plan = planning.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
+    if not plan.to_run and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
     weights = "" if is_published(config.weights) else weights_for_task(config.weights)

@@ -17,7 +17,7 @@ from benchmark.contracts import DatasetInfo
 from benchmark.data.corruptions import corrupt
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 
 #: Bytes of corrupted queries that one process keeps: the next fits on the same queries find them here.
 CACHE_BYTES = 512 * 2**20
@@ -36,9 +36,7 @@ class Images:
     official: int = 0
 
 
-def corrupted(
-    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None, *, keep: bool
-) -> Images:
+def corrupted(data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None, *, keep: bool) -> Images:
     """The rows under a corruption. keep: hold the result in memory for the next fit.
 
     Raises InputError for official files that are there and cannot be used.
@@ -76,7 +74,7 @@ def _remember(key: str, images: np.ndarray) -> None:
 
 
 def _published(
-    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None
+    data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """The published file of a corruption, or None, and each row's number among the official test images or -1."""
     which, told = np.full(len(rows), -1), data.info.corrupted

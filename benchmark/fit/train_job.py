@@ -27,7 +27,7 @@ from benchmark.fit.devices import device_title, resolve_precision
 from benchmark.fit.evaluator import health_flags, score
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import OpenFit, open_fit
 from benchmark.fit.tensors import storable
@@ -53,7 +53,7 @@ def run_job(
     workdir: Path | None = None,
     progress: Callable[[Progress], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> FitResult:
     """Train, encode and score one job.
 
     Whatever goes wrong, whatever a plug-in raises and changes of the process, becomes a failed record with its kind
@@ -87,7 +87,7 @@ def run_job(
     except ValidationError as error:  # the method says of itself what a record has no kind for
         failure = InputError(f"what {spec.method} reports cannot be recorded: {explain(error)}")
         record, artifacts = Record(**told, **_failed(spec, failure)), Artifacts()
-    return Outcome(record, replace(artifacts, log=printable(text.getvalue())))
+    return FitResult(record, replace(artifacts, log=printable(text.getvalue())))
 
 
 def _guarded(

@@ -19,14 +19,13 @@ from benchmark.fit import environment
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import Interrupted, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import open_fit
 from benchmark.fit.views import Bench, evaluate_views
 from benchmark.registry.contained import contained
-from benchmark.spec import FitSpec, Job
-from benchmark.spec.views import parse_view
-from benchmark.store.record import Artifacts, Record
+from benchmark.spec import FitSpec, ViewJob
+from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.thin import require_whole
 
@@ -37,7 +36,7 @@ _TOLERANCE = 0.02
 
 
 def revisit(
-    job: Job,
+    job: ViewJob,
     data: LoadedDataset,
     others: Callable[[str], LoadedDataset],
     runtime: Runtime,
@@ -45,10 +44,10 @@ def revisit(
     data_root: Path | None,
     progress: Callable[[Progress], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Evaluate `job.views` of a finished fit. The outcome's record holds the new scores and facts alone.
+) -> ViewResult:
+    """Evaluate the views of a finished fit.
 
-    Whatever goes wrong becomes a failed outcome with one line of reason: the stored record is not touched here.
+    Whatever goes wrong becomes a failure with one line of reason: the stored record is not touched here.
     Raises Interrupted after `stop` turned true.
     """
     record, text = store.get(job.fit), io.StringIO()
@@ -57,25 +56,22 @@ def revisit(
     with captured_log(text), isolated_generators(), contained():
         try:
             bench = _bench(record, data, others, runtime, store, data_root)
-            views = [parse_view(view.name) for view in job.views]
 
             def tell(done: int) -> None:
-                progress(Progress(f"view {min(done + 1, len(views))} of {len(views)}"))
+                progress(Progress(f"view {min(done + 1, len(job.views))} of {len(job.views)}"))
                 if stop():
                     raise Interrupted(job.fit.label)
 
-            measured = evaluate_views(bench, views, tell)
+            measured = evaluate_views(bench, job.views, tell)
         except BaseException as error:
             if is_ours(error, stop):
                 raise
             log.error("views of %s failed: %s", job.fit.label, words(error))
-            failure = describe_failure(error)
-            return Outcome(record.model_copy(update={"state": "failed", "failure": failure}), Artifacts())
+            return ViewResult(record, failure=describe_failure(error))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     commit = environment.describe(runtime.device, "", 0).commit
     facts = tuple(one.model_copy(update={"evaluated": when, "commit": commit}) for one in measured.views)
-    found = record.model_copy(update={"scores": tuple(measured.scores), "views": facts})
-    return Outcome(found, Artifacts(views=measured.arrays))
+    return ViewResult(record, tuple(measured.scores), facts, measured.arrays)
 
 
 def _bench(

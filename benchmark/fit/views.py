@@ -20,7 +20,7 @@ from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
 from benchmark.spec import FitSpec
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 from benchmark.store.record import Score, ViewFacts
 
 #: What is kept of each view; everything else follows from the stored codes.
@@ -66,7 +66,7 @@ class Measured:
 
 
 def evaluate_views(
-    bench: Bench, views: Iterable[ParsedView], tell: Callable[[int], None] = lambda done: None
+    bench: Bench, views: Iterable[View], tell: Callable[[int], None] = lambda done: None
 ) -> Measured:
     """Evaluate each view; `tell` hears the number of views done and may raise to end it.
 
@@ -88,7 +88,7 @@ def evaluate_views(
 # ---- what a view stores: the arrays that differ from codes.npz ------------------------------------------
 
 
-def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
+def _corruption(bench: Bench, view: View) -> tuple[Arrays, ViewFacts]:
     data, split = bench.data, bench.split
     arrays: Arrays = {}
     official = 0
@@ -105,7 +105,7 @@ def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
     return arrays, facts.model_copy(update={"official": official})
 
 
-def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
+def _cross(bench: Bench, view: View) -> tuple[Arrays, ViewFacts]:
     own, other = bench.data, bench.others(view.name)
     classes = shared_classes(own.info, other.info)
     theirs = _own_protocol(other, bench.spec.seed)
@@ -131,7 +131,7 @@ def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
     return arrays, facts.model_copy(update={"classes": tuple(names)})
 
 
-def _unseen(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
+def _unseen(bench: Bench, view: View) -> tuple[Arrays, ViewFacts]:
     data, split = bench.data, bench.split
     if bench.spec.class_split is None:
         raise InputError(f"{bench.spec.label} was trained on every class: it has no unseen ones")
@@ -148,7 +148,7 @@ def _unseen(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
     return arrays, facts.model_copy(update={"classes": names})
 
 
-def _novelty(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
+def _novelty(bench: Bench, view: View) -> tuple[Arrays, ViewFacts]:
     own, other = bench.data, bench.others(view.name)
     rows = _own_protocol(other, bench.spec.seed).query
     arrays = {"foreign_codes": _encode(bench, foreign(other, rows, own.info)), "foreign_ids": rows}
@@ -158,7 +158,7 @@ def _novelty(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
     return arrays, facts.model_copy(update={"similarity": similarity(own.info, other.info)})
 
 
-_MAKERS: dict[str, Callable[[Bench, ParsedView], tuple[Arrays, ViewFacts]]] = {
+_MAKERS: dict[str, Callable[[Bench, View], tuple[Arrays, ViewFacts]]] = {
     "corruption": _corruption,
     "cross": _cross,
     "unseen-classes": _unseen,
@@ -171,11 +171,11 @@ def _own_protocol(other: LoadedDataset, seed: int) -> protocol.Split:
     return protocol.draw(rule, other.info, other.labels, seed, parts=other.parts)
 
 
-def _part(view: ParsedView) -> str:
+def _part(view: View) -> str:
     return {"queries": "the queries", "database": "the database", "both": "queries and database"}[view.target]
 
 
-def _facts(view: ParsedView, source: str, queries: int, database: int, text: str) -> ViewFacts:
+def _facts(view: View, source: str, queries: int, database: int, text: str) -> ViewFacts:
     return ViewFacts(
         view=str(view),
         kind=view.kind,
@@ -225,7 +225,7 @@ def complete(arrays: Arrays, codes: Arrays) -> Arrays:
     return full
 
 
-def _scores(bench: Bench, view: ParsedView, arrays: Arrays, engine: str) -> list[Score]:
+def _scores(bench: Bench, view: View, arrays: Arrays, engine: str) -> list[Score]:
     rules, bits, codes = bench.opened.evaluator.rules, bench.spec.bits, bench.codes
     if view.kind == "novelty":
         ids = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)

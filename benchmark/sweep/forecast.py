@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark import registry
 from benchmark.contracts import DatasetInfo
 from benchmark.data import protocol
-from benchmark.spec import FitSpec, Job
+from benchmark.spec import FitSpec
 from benchmark.store.index import Index
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -70,22 +70,22 @@ def forecast(
     Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
     to the updates), else from a table measured on one CPU core: a GPU is faster by a factor not known here.
     """
-    jobs: dict[str, tuple[Job, bool]] = {}
+    fits: dict[str, tuple[FitSpec, bool]] = {}
     for plan in plans:
         for cell in plan.cells:
-            if cell.job is not None:
-                known_to_run = jobs.get(cell.job.fit.fit_id, (cell.job, False))[1]
+            if cell.fit is not None:
+                known_to_run = fits.get(cell.fit.fit_id, (cell.fit, False))[1]
                 run = cell.state == "absent" or (cell.run and not cell.extend)
-                jobs[cell.job.fit.fit_id] = (cell.job, known_to_run or run)
+                fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
     known = _Known(store, root)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     memory: dict[str, float] = {}
-    for job, run in jobs.values():
-        name, count = job.fit.dataset, images.get(job.fit.dataset, 0)
-        seconds, size, measured = known.expect(job.fit, count) if run else (0.0, 0.0, False)
-        held = known.memory(job.fit, count) if run else 0.0
+    for fit, run in fits.values():
+        name, count = fit.dataset, images.get(fit.dataset, 0)
+        seconds, size, measured = known.expect(fit, count) if run else (0.0, 0.0, False)
+        held = known.memory(fit, count) if run else 0.0
         memory[name] = max(held, memory.get(name, 0.0))
-        rows.setdefault(job.fit.dataset, []).append((run, seconds, size, measured))
+        rows.setdefault(name, []).append((run, seconds, size, measured))
     return [
         Expected(
             name,

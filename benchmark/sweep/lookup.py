@@ -14,7 +14,7 @@ from benchmark.data.load import Glance, glance
 from benchmark.errors import InputError
 from benchmark.registry.contained import contained
 from benchmark.spec import LabelRule, Sweep
-from benchmark.spec.views import ParsedView, expand_views
+from benchmark.spec.views import View, expand_views
 from benchmark.spec.weights import weights_for_task, weights_identity
 from benchmark.sweep.wanted_views import sources_of
 
@@ -38,7 +38,7 @@ class Facts:
     fingerprints: dict[str, str]
     weights: str
     task_weights: str
-    views: tuple[ParsedView, ...]
+    views: tuple[View, ...]
     others: dict[str, DatasetInfo]
     class_splits: tuple[int | None, ...]
     notes: tuple[str, ...] = ()
@@ -188,7 +188,7 @@ def _check_backbone(info: DatasetInfo, sweep: Sweep, weights: str) -> None:
 
 
 def _class_splits(
-    sweep: Sweep, views: tuple[ParsedView, ...], infos: dict[str, DatasetInfo]
+    sweep: Sweep, views: tuple[View, ...], infos: dict[str, DatasetInfo]
 ) -> tuple[int | None, ...]:
     """None for the fits on every class, unless unseen classes are all that is asked for; then the class splits."""
     unseen = [view for view in views if view.kind == "unseen-classes"]

@@ -11,9 +11,9 @@ from typing import Literal
 from benchmark import registry
 from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
-from benchmark.spec import Cell, FitSpec, Job, Sweep
+from benchmark.spec import Cell, FitSpec, Sweep
 from benchmark.spec.command import SHARED
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
 from benchmark.sweep.lookup import Facts, Lookup
@@ -36,11 +36,11 @@ class Planned:
     label: str
     state: State
     reason: str = ""
-    job: Job | None = None
+    fit: FitSpec | None = None
     run: bool = False
     stamp: int | None = None
     fresh: bool = False
-    views: tuple[ParsedView, ...] = ()
+    views: tuple[View, ...] = ()
     extend: bool = False
     damaged: bool = False
 
@@ -54,9 +54,9 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
-    def jobs(self) -> list[Job]:
-        """The jobs that will run."""
-        return [cell.job for cell in self.cells if cell.run and cell.job is not None]
+    def to_run(self) -> list[FitSpec]:
+        """The fits that will run, or get views."""
+        return [cell.fit for cell in self.cells if cell.run and cell.fit is not None]
 
     def counts(self) -> Counter[str]:
         """Cells per state."""
@@ -90,7 +90,7 @@ def plan(
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
         if cell.dataset in known.absent and not reasons[key]:
-            cells.append(Planned(spec.label, "absent", "files missing", Job(fit=spec), views=views))
+            cells.append(Planned(spec.label, "absent", "files missing", spec, views=views))
         else:
             cells.append(_cell(spec, reasons[key], entry, index, retry, views))
     index.keep()
@@ -99,7 +99,7 @@ def plan(
 
 def _wanted_views(
     sweep: Sweep, facts: Facts
-) -> dict[tuple[str, bool], tuple[tuple[ParsedView, ...], tuple[str, ...]]]:
+) -> dict[tuple[str, bool], tuple[tuple[View, ...], tuple[str, ...]]]:
     """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
     return {
         (name, split is not None): views_of_fit(facts.views, facts.datasets[name], split, facts.others)
@@ -150,36 +150,36 @@ def _cell(
     entry: registry.Entry,
     index: Index,
     retry: frozenset[str],
-    views: tuple[ParsedView, ...] = (),
+    views: tuple[View, ...] = (),
 ) -> Planned:
     label = spec.label
     if reason:
         return Planned(label, "skipped", reason)
-    job, row = Job(fit=spec), index.row(spec)
+    row = index.row(spec)
     if row is None:
-        return Planned(label, "planned", job=job, run=True, views=views)
+        return Planned(label, "planned", fit=spec, run=True, views=views)
     if row.problem:
         if not row.damaged:
             raise InputError(row.problem)
         text = f"{row.problem}; it is set aside and the fit runs again"
-        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, damaged=True)
+        return Planned(label, "planned", text, spec, True, row.mtime_ns, False, views, damaged=True)
     again = "all" in retry
     missing = [view for view in views if f"{view}#{view.version}" not in row.has]
     if row.state == "failed":
         fresh = row.kind not in RESUMED
         run = again or "failed" in retry
-        return Planned(label, "failed", row.reason, job, run, row.mtime_ns, fresh, views)
+        return Planned(label, "failed", row.reason, spec, run, row.mtime_ns, fresh, views)
     if not entry.is_current(row.source_digest):
         text = "its method's source changed since"
         if missing:
             text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"
-        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True, views)
+        return Planned(label, "stale", text, spec, again or "stale" in retry, row.mtime_ns, True, views)
     if missing and not again:
         text = f"{count_views(missing)} missing, from stored weights"
-        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, extend=True)
-    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True, views=views)
+        return Planned(label, "planned", text, spec, True, row.mtime_ns, False, views, extend=True)
+    return Planned(label, "done", fit=spec, run=again, stamp=row.mtime_ns, fresh=True, views=views)
 
 
-def count_views(views: Sequence[ParsedView]) -> str:
+def count_views(views: Sequence[View]) -> str:
     """`1 view` or `75 views`."""
     return f"{len(views)} view{'' if len(views) == 1 else 's'}"

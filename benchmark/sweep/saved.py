@@ -24,10 +24,9 @@ def save_sweep(plan_: Plan, store: Store) -> Path:
     name = digest(keys)
     sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan_.cells}
     jobs = [
-        {"fit_id": cell.job.fit.fit_id, "label": cell.label}
-        | ({"views": _views_key(cell)} if cell.views else {})
+        {"fit_id": cell.fit.fit_id, "label": cell.label} | ({"views": _views_key(cell)} if cell.views else {})
         for cell in plan_.cells
-        if cell.job
+        if cell.fit
     ]
     try:
         store.write_text(f"sweeps/{name}.views", json.dumps(sets))  # thousands of fits share a few sets

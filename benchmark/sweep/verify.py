@@ -13,8 +13,9 @@ from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.devices import resolve_device
+from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
-from benchmark.spec import FitSpec, Job
+from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import is_published, weights_for_task
 from benchmark.store.record import Record
@@ -56,8 +57,8 @@ def verify(
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
     file = weights_for_task(weights_file) if weights_file else ""
     runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
-    outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
-    if outcome is None:
+    outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
+    if not isinstance(outcome, FitResult):
         return Verdict(False, "the repetition was stopped", notes)
     if outcome.record.failure is not None:
         failure = outcome.record.failure
@@ -70,9 +71,9 @@ def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_
         raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
     sweep = sweep_of(spec, weights_file)
     (cell,) = plan(sweep, Store(scratch), data_root).cells
-    if cell.job is None:
+    if cell.fit is None:
         raise InputError(f"{spec.label} cannot run here: {cell.reason}")
-    return cell.job.fit
+    return cell.fit
 
 
 def _differences(record: Record, device: str) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ from benchmark import registry
 from benchmark.data.load import LoadedDataset, load
 from benchmark.fit import view_job
 from benchmark.fit.devices import resolve_device
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import Interrupted, Result
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
-from benchmark.spec import Job
+from benchmark.spec import Job, ViewJob
 from benchmark.store.store import Store
 from benchmark.sweep.executors import Link
 
@@ -31,12 +31,12 @@ class Work:
     data_root: Path | None
     shipped: Mapping[str, LoadedDataset] = field(default_factory=dict)
 
-    def __call__(self, job: Job, link: Link) -> Outcome | None:
-        """The job's outcome, or None when it was asked to stop and saved its training state."""
+    def __call__(self, job: Job, link: Link) -> Result | None:
+        """The job's result, or None when it was asked to stop and saved its training state."""
         data, store = self._data(job.fit.dataset), Store(self.results)
         runtime = replace(self.runtime, device=resolve_device(self.runtime.device))
         try:
-            if job.stored:
+            if isinstance(job, ViewJob):
                 where = (store, self.data_root)
                 return view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
             return run_job(
