@@ -216,7 +216,7 @@ def test_a_crash_between_codes_and_record_loses_nothing(
             raise KeyboardInterrupt
         write(target, content)
 
-    monkeypatch.setattr(viewstore, "write_file", dies)
+    monkeypatch.setattr("benchmark.store.store.write_file", dies)
     execute(tmp_path, views=("corruption:fog@1",), **ITQ)
     assert path.read_bytes() == before
     monkeypatch.undo()
@@ -240,7 +240,7 @@ def test_a_crash_while_a_view_is_replaced_leaves_no_old_scores_beside_new_codes(
         if target.name == "views.npz":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(viewstore, "write_file", dies)
+    monkeypatch.setattr("benchmark.store.store.write_file", dies)
     execute(tmp_path, **fog)
     assert [facts["view"] for facts in json.loads(path.read_bytes())["views"]] == ["corruption:fog@1"]
     monkeypatch.undo()

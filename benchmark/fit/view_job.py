@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from benchmark import metrics
 from benchmark.contracts import HashMethod
@@ -91,7 +90,7 @@ def _bench(
             raise InputError(
                 f"the stored codes are of another split: their {side} images are not the protocol's"
             )
-    state = load_weights(store, spec)
+    state = store.weights(spec)
     seed_everything(ctx.seed("fit"))
     try:
         method.load_state(state, ctx)
@@ -100,23 +99,6 @@ def _bench(
         raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
     _check(method, opened.evaluator, codes, spec)
     return Bench(opened, codes, others, data_root)
-
-
-def load_weights(store: Store, spec: FitSpec) -> dict[str, Tensor]:
-    """The stored tensors of a fit, on the CPU. Raises InputError when they are missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = store.folder(spec) / "weights.safetensors"
-    if not path.is_file():
-        raise InputError(f"weights of {spec.label} ({spec.fit_id}) are missing: no file {str(path)!r}")
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-        return tensors
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"weights of {spec.label} ({spec.fit_id}) cannot be read: {str(path)!r}: {error}"
-        ) from error
 
 
 def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray], spec: FitSpec) -> None:

@@ -122,7 +122,7 @@ class _Known:
             info = registry.find("datasets", spec.dataset, self._root).dataset_info
             return (*_assumed(spec, images, info), False)
         seconds = statistics.fmean(_seconds(record, spec) for record in alike)
-        size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
+        size = statistics.fmean(self._store.size(record.spec) for record in alike)
         return seconds, size, True
 
     def memory(self, spec: FitSpec, images: int) -> float:
@@ -147,10 +147,6 @@ def _seconds(record: Record, spec: FitSpec) -> float:
     """The record's time with its training scaled to another number of epochs."""
     ratio = (spec.epochs or 1) / (record.spec.epochs or 1)
     return record.timings.total + record.timings.train * (ratio - 1)
-
-
-def _size(folder: Path) -> float:
-    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def decoded_size(info: DatasetInfo, images: int) -> int:
