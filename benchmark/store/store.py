@@ -95,7 +95,7 @@ class Store:
         return folder
 
     def put(self, record: Record, files: Mapping[str, bytes | None]) -> None:
-        """Write a fit's files (None: one that must not be there) and then its record; no old record outlives them."""
+        """Write a fit's files (None: one that must not be there), then its record; no old record outlives them."""
         folder = self.folder(record.spec)
         content = {**files, "record.json": record_text(record).encode()}
         write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
