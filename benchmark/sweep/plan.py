@@ -21,7 +21,6 @@ from benchmark.sweep.wanted_views import views_of_fit
 
 #: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
 State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
-RETRY = ("failed", "stale", "all")
 
 
 @dataclass(frozen=True)
