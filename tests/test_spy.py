@@ -105,4 +105,4 @@ def test_the_walk_finds_what_is_hidden_in_closures_and_bases() -> None:
 def test_a_context_that_a_method_keeps_does_not_keep_the_data(plugin: Plugin) -> None:
     plugin("spy", method_source("spy", fit="self.ctx = ctx"))
     run_job(TrainJob(one_spec(methods=("spy",))), digits(), Runtime())
-    assert len(context._DESKS) == 0
+    assert len(context._HARNESS_OF) == 0

@@ -21,7 +21,7 @@ from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import open_fit
-from benchmark.fit.views import Bench, evaluate_views
+from benchmark.fit.views import StoredFit, evaluate_views
 from benchmark.registry.contained import contained
 from benchmark.spec import FitSpec, ViewJob
 from benchmark.store.record import Record
@@ -54,14 +54,14 @@ def revisit(
         raise InputError(f"{job.fit.label} ({job.fit.fit_id}) has no finished record to add views to")
     with captured_log(text), isolated_generators(), contained():
         try:
-            bench = _bench(record, data, others, runtime, store, data_root)
+            stored = _stored_fit(record, data, others, runtime, store, data_root)
 
             def tell(done: int) -> None:
                 progress(Progress(f"view {min(done + 1, len(job.views))} of {len(job.views)}"))
                 if stop():
                     raise Interrupted(job.fit.label)
 
-            measured = evaluate_views(bench, job.views, tell)
+            measured = evaluate_views(stored, job.views, tell)
         except BaseException as error:
             if is_ours(error, stop):
                 raise
@@ -73,14 +73,14 @@ def revisit(
     return ViewResult(record, tuple(measured.scores), facts, measured.arrays)
 
 
-def _bench(
+def _stored_fit(
     record: Record,
     data: LoadedDataset,
     others: Callable[[str], LoadedDataset],
     runtime: Runtime,
     store: Store,
     data_root: Path | None,
-) -> Bench:
+) -> StoredFit:
     spec, codes = record.spec, store.codes(record.spec)
     require_whole(codes, spec)
     opened = open_fit(spec, data, runtime)
@@ -98,7 +98,7 @@ def _bench(
         text = " ".join(str(error).split())[:200]
         raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
     _check(method, opened.evaluator, codes, spec)
-    return Bench(opened, codes, others, data_root)
+    return StoredFit(opened, codes, others, data_root)
 
 
 def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray], spec: FitSpec) -> None:

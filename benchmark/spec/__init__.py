@@ -13,7 +13,7 @@ from benchmark.spec.fit import (
 )
 from benchmark.spec.job import Job, TrainJob, ViewJob
 from benchmark.spec.preprocessing import PLAIN, Preprocessing
-from benchmark.spec.sweep import Cell, Sweep, read_toml
+from benchmark.spec.sweep import GridPoint, Sweep, read_toml
 from benchmark.spec.values import (
     NAME_PATTERN,
     M,
@@ -36,9 +36,9 @@ __all__ = [
     "PUBLISHED",
     "SCHEMA",
     "BackboneName",
-    "Cell",
     "CurveMetric",
     "FitSpec",
+    "GridPoint",
     "HiddenImages",
     "Job",
     "LabelRule",

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmark.errors import InputError
-from benchmark.files.arrays import check_claim, read_npy
+from benchmark.files.arrays import check_size, read_npy
 from benchmark.spec import explain
 from benchmark.store.record import RECORD_SCHEMA, Damaged, Record
 
@@ -85,7 +85,7 @@ def read_codes(path: Path) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            check_claim(sum(member.file_size for member in members), f"codes {str(path)!r}", MAX_CODES_BYTES)
+            check_size(sum(member.file_size for member in members), f"codes {str(path)!r}", MAX_CODES_BYTES)
             found = {}
             for member in members:
                 with archive.open(member) as stream:

@@ -11,7 +11,7 @@ from benchmark.fit import environment
 from benchmark.fit.result import FitResult, Result, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, Job, ViewJob
-from benchmark.store.locks import Claims
+from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow import Tracker, catch_up
 from benchmark.store.record import Artifacts, Failure, FailureKind, Record
 from benchmark.store.store import Store
@@ -48,16 +48,16 @@ class Collector:
 
     def __init__(
         self,
-        plan_: Plan,
+        plan: Plan,
         store: Store,
         runtime: Runtime,
         display: Display,
         tracker: Tracker | None,
-        locks: Claims,
+        locks: FitLocks,
     ) -> None:
-        self.plan, self.store, self.runtime = plan_, store, runtime
+        self.plan, self.store, self.runtime = plan, store, runtime
         self.display, self.tracker, self.locks = display, tracker, locks
-        self.cells = {cell.fit.fit_id: cell for cell in plan_.cells if cell.run and cell.fit}
+        self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
         pieces = [(fit_id, False) for fit_id, cell in self.cells.items() if not cell.extend]
         pieces += [(fit_id, True) for fit_id, cell in self.cells.items() if cell.views]
         self.numbers = {piece: number for number, piece in enumerate(pieces, 1)}

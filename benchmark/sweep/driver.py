@@ -12,24 +12,24 @@ from benchmark import registry
 from benchmark.data.load import load
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import Job, TrainJob, ViewJob
-from benchmark.store.locks import Claims
+from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow import Tracker
 from benchmark.store.store import Store
 from benchmark.sweep.collect import Collector, Summary, set_aside, unwritable
 from benchmark.sweep.display import Display
 from benchmark.sweep.executors import LATER, Executor, Later, RayCluster, Serial, Watch
-from benchmark.sweep.plan import Plan, Planned
+from benchmark.sweep.plan import Plan, PlannedFit
 from benchmark.sweep.stop import Stop
 from benchmark.sweep.wanted_views import sources_of
 from benchmark.sweep.worker import Work
 
 #: Seconds between two looks at fits that another driver is running.
 POLL = 1.0
-_Maker = Callable[[str, Planned], Job | None]
+_Maker = Callable[[str, PlannedFit], Job | None]
 
 
 def execute(
-    plan_: Plan,
+    plan: Plan,
     store: Store,
     runtime: Runtime,
     data_root: Path | None,
@@ -43,11 +43,11 @@ def execute(
     states and end the run; the same command continues it. Raises InputError when results cannot be written.
     """
     executor = executor or Serial()
-    locks, stop = Claims(store.root), Stop()
-    collector = Collector(plan_, store, runtime, display, tracker, locks)
-    run = _Run(plan_, store, display, locks, collector)
-    display.sweep_started(len(collector.numbers), plan_.counts()["done"])
-    work = _work(plan_, store, runtime, data_root, isinstance(executor, RayCluster))
+    locks, stop = FitLocks(store.root), Stop()
+    collector = Collector(plan, store, runtime, display, tracker, locks)
+    run = _Run(plan, store, display, locks, collector)
+    display.sweep_started(len(collector.numbers), plan.counts()["done"])
+    work = _work(plan, store, runtime, data_root, isinstance(executor, RayCluster))
     watch = Watch(collector.started, collector.progressed, display.note, stop.event.is_set)
     try:
         with stop.listening(display.note), locks:
@@ -57,7 +57,7 @@ def execute(
                     for outcome in outcomes:
                         collector.take(outcome)
                         locks.release(outcome.item.fit.fit_id)
-            locks.tidy(cell.fit.fit_id for cell in plan_.cells if cell.fit)
+            locks.tidy(cell.fit.fit_id for cell in plan.cells if cell.fit)
             collector.send_again(stop)
     except KeyboardInterrupt:
         stop.name = stop.name or "SIGINT"
@@ -66,13 +66,13 @@ def execute(
     return collector.summary(stop.name)
 
 
-def _work(plan_: Plan, store: Store, runtime: Runtime, data_root: Path | None, ship: bool) -> Work:
+def _work(plan: Plan, store: Store, runtime: Runtime, data_root: Path | None, ship: bool) -> Work:
     """What workers do; `ship` hands them the data sets, for machines that do not see the data folder."""
     root = data_root.resolve() if data_root else None
     if not ship:
         return Work(store.root.resolve(), runtime, root)
-    names = {fit.dataset for fit in plan_.to_run}
-    names |= {name for cell in plan_.cells if cell.run for name in sources_of(cell.views)}
+    names = {fit.dataset for fit in plan.to_run}
+    names |= {name for cell in plan.cells if cell.run for name in sources_of(cell.views)}
     shipped = {name: load(registry.dataset(name, data_root), data_root) for name in sorted(names)}
     return Work(store.root.resolve(), runtime, root, shipped)
 
@@ -81,13 +81,13 @@ class _Run:
     """Which jobs a run has left, and which of them nobody else has."""
 
     def __init__(
-        self, plan_: Plan, store: Store, display: Display, locks: Claims, collector: Collector
+        self, plan: Plan, store: Store, display: Display, locks: FitLocks, collector: Collector
     ) -> None:
         self.store, self.display, self.locks, self.collector = store, display, locks, collector
-        self.cells = {cell.fit.fit_id: cell for cell in plan_.cells if cell.run and cell.fit}
+        self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
         self.told: set[str] = set()
 
-    def stages(self, stop: Stop) -> Iterator[tuple[dict[str, Planned], _Maker]]:
+    def stages(self, stop: Stop) -> Iterator[tuple[dict[str, PlannedFit], _Maker]]:
         """What to run, and how a job is made of it: the fits first, then the views of those that are finished."""
         fits = {fit_id: cell for fit_id, cell in self.cells.items() if not cell.extend}
         if fits or not self.cells:
@@ -96,12 +96,12 @@ class _Run:
         if views and not stop.name:
             yield views, self._to_view
 
-    def locked(self, cells: dict[str, Planned], make: _Maker) -> Iterator[Job | Later]:
+    def locked(self, cells: dict[str, PlannedFit], make: _Maker) -> Iterator[Job | Later]:
         """The jobs that nobody else has, each locked; those of other drivers are looked at again later.
 
         `make` gives a cell's job, or None when there is nothing to do; it is asked again once the lock is held.
         """
-        now, later = deque(cells.items()), deque[tuple[str, Planned]]()
+        now, later = deque(cells.items()), deque[tuple[str, PlannedFit]]()
         next_look = time.monotonic() + POLL
         while now or later:
             if not now:
@@ -129,14 +129,14 @@ class _Run:
                 self.store.restart(job.fit)
             yield job
 
-    def _to_train(self, fit_id: str, cell: Planned) -> Job | None:
+    def _to_train(self, fit_id: str, cell: PlannedFit) -> Job | None:
         stamp = self.store.stamp(cell.fit) if cell.fit else None
         if cell.fit is None or stamp in (None, cell.stamp):
             return TrainJob(cell.fit) if cell.fit else None
         self.collector.done_elsewhere(TrainJob(cell.fit), "finished by another driver")
         return None
 
-    def _to_view(self, fit_id: str, cell: Planned) -> Job | None:
+    def _to_view(self, fit_id: str, cell: PlannedFit) -> Job | None:
         """The views that the record, as it is now, lacks: of this method's source, and of no other."""
         record = self.store.readable(cell.fit) if cell.fit else None
         if record is None or record.state != "done":

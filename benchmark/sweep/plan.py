@@ -11,12 +11,12 @@ from typing import Literal
 from benchmark import registry
 from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
-from benchmark.spec import Cell, FitSpec, Sweep
+from benchmark.spec import FitSpec, GridPoint, Sweep
 from benchmark.spec.command import SHARED
 from benchmark.spec.views import View
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
-from benchmark.sweep.lookup import Facts, Lookup
+from benchmark.sweep.lookup import Lookup, Resolved
 from benchmark.sweep.wanted_views import views_of_fit
 
 #: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
@@ -24,7 +24,7 @@ State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedFit:
     """One cell of the sweep: what it is, what is known of it, and whether it will run.
 
     `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
@@ -49,7 +49,7 @@ class Plan:
     """All cells of a sweep, in the order in which they run."""
 
     sweep: Sweep
-    cells: tuple[Planned, ...]
+    cells: tuple[PlannedFit, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -89,7 +89,7 @@ def plan(
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
         if cell.dataset in known.absent and not reasons[key]:
-            cells.append(Planned(spec.label, "absent", "files missing", spec, views=views))
+            cells.append(PlannedFit(spec.label, "absent", "files missing", spec, views=views))
         else:
             cells.append(_cell(spec, reasons[key], entry, index, retry, views))
     index.keep()
@@ -97,7 +97,7 @@ def plan(
 
 
 def _wanted_views(
-    sweep: Sweep, facts: Facts
+    sweep: Sweep, facts: Resolved
 ) -> dict[tuple[str, bool], tuple[tuple[View, ...], tuple[str, ...]]]:
     """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
     return {
@@ -107,7 +107,7 @@ def _wanted_views(
     }
 
 
-def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
+def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
     """The identity of one cell's fit."""
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
     gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
@@ -150,33 +150,33 @@ def _cell(
     index: Index,
     retry: frozenset[str],
     views: tuple[View, ...] = (),
-) -> Planned:
+) -> PlannedFit:
     label = spec.label
     if reason:
-        return Planned(label, "skipped", reason)
+        return PlannedFit(label, "skipped", reason)
     row = index.row(spec)
     if row is None:
-        return Planned(label, "planned", fit=spec, run=True, views=views)
+        return PlannedFit(label, "planned", fit=spec, run=True, views=views)
     if row.problem:
         if not row.damaged:
             raise InputError(row.problem)
         text = f"{row.problem}; it is set aside and the fit runs again"
-        return Planned(label, "planned", text, spec, True, row.mtime_ns, False, views, damaged=True)
+        return PlannedFit(label, "planned", text, spec, True, row.mtime_ns, False, views, damaged=True)
     again = "all" in retry
     missing = [view for view in views if f"{view}#{view.version}" not in row.has]
     if row.state == "failed":
         fresh = row.kind not in RESUMED
         run = again or "failed" in retry
-        return Planned(label, "failed", row.reason, spec, run, row.mtime_ns, fresh, views)
+        return PlannedFit(label, "failed", row.reason, spec, run, row.mtime_ns, fresh, views)
     if not entry.is_current(row.source_digest):
         text = "its method's source changed since"
         if missing:
             text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"
-        return Planned(label, "stale", text, spec, again or "stale" in retry, row.mtime_ns, True, views)
+        return PlannedFit(label, "stale", text, spec, again or "stale" in retry, row.mtime_ns, True, views)
     if missing and not again:
         text = f"{count_views(missing)} missing, from stored weights"
-        return Planned(label, "planned", text, spec, True, row.mtime_ns, False, views, extend=True)
-    return Planned(label, "done", fit=spec, run=again, stamp=row.mtime_ns, fresh=True, views=views)
+        return PlannedFit(label, "planned", text, spec, True, row.mtime_ns, False, views, extend=True)
+    return PlannedFit(label, "done", fit=spec, run=again, stamp=row.mtime_ns, fresh=True, views=views)
 
 
 def count_views(views: Sequence[View]) -> str:

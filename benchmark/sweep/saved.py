@@ -11,21 +11,21 @@ import tomli_w
 from benchmark.errors import InputError
 from benchmark.spec import digest
 from benchmark.store.store import Store
-from benchmark.sweep.plan import Plan, Planned
+from benchmark.sweep.plan import Plan, PlannedFit
 
 
-def save_sweep(plan_: Plan, store: Store) -> Path:
+def save_sweep(plan: Plan, store: Store) -> Path:
     """Write the resolved sweep (a valid suite file) and its list of fits; returns the suite file's path.
 
     Raises InputError when they cannot be written.
     """
-    keys = plan_.sweep.model_dump(mode="json", exclude_none=True)
+    keys = plan.sweep.model_dump(mode="json", exclude_none=True)
     keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
     name = digest(keys)
-    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan_.cells}
+    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan.cells}
     jobs = [
         {"fit_id": cell.fit.fit_id, "label": cell.label} | ({"views": _views_key(cell)} if cell.views else {})
-        for cell in plan_.cells
+        for cell in plan.cells
         if cell.fit
     ]
     try:
@@ -38,7 +38,7 @@ def save_sweep(plan_: Plan, store: Store) -> Path:
         ) from error
 
 
-def _views_key(cell: Planned) -> str:
+def _views_key(cell: PlannedFit) -> str:
     return digest([str(view) for view in cell.views], 8)
 
 

@@ -27,7 +27,7 @@ from benchmark.sweep.worker import Work
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Repetition:
     """What a repetition found: `same` codes or not, one line of why, and what may explain a difference."""
 
     same: bool
@@ -37,7 +37,7 @@ class Verdict:
 
 def verify(
     store: Store, record: Record, data_root: Path | None, scratch: Path, device: str, weights_file: str = ""
-) -> Verdict:
+) -> Repetition:
     """Run a fit again in `scratch`, as the installed code and data give it, and compare the codes.
 
     Raises InputError when the record holds no codes, or the fit cannot be planned here.
@@ -50,7 +50,7 @@ def verify(
     if spec.fit_id != record.fit_id:
         old, new = record.spec.model_dump(mode="json"), spec.model_dump(mode="json")
         changed = [f"{key} {old[key]!r} is {new[key]!r} here" for key in old if old[key] != new[key]]
-        return Verdict(False, f"this is another fit now: {'; '.join(changed)}")
+        return Repetition(False, f"this is another fit now: {'; '.join(changed)}")
     notes = _differences(record, device)
     if record.environment and record.environment.threads:
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
@@ -59,10 +59,10 @@ def verify(
     runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
     outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
     if not isinstance(outcome, FitResult):
-        return Verdict(False, "the repetition was stopped", notes)
+        return Repetition(False, "the repetition was stopped", notes)
     if outcome.record.failure is not None:
         failure = outcome.record.failure
-        return Verdict(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
+        return Repetition(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
     return _compare(before, outcome.artifacts.codes, notes)
 
 
@@ -94,17 +94,17 @@ def _differences(record: Record, device: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Verdict:
+def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Repetition:
     left_out = same_digests(before, after)
     for key in ("query_ids", "database_ids", "query_labels", "database_labels"):
         if not left_out.get(key, key in before and np.array_equal(before[key], after[key])):
-            return Verdict(False, f"{key} differ: another split", notes)
+            return Repetition(False, f"{key} differ: another split", notes)
     bits = wrong = 0
     for key in ("query_codes", "database_codes"):
         if key in left_out:
             continue
         if key not in before or before[key].shape != after[key].shape:
-            return Verdict(False, f"{key} have another shape", notes)
+            return Repetition(False, f"{key} have another shape", notes)
         wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
         bits += len(after[key]) * int(after["bits"])
     what, rest, same = "code bits", "", left_out.get("database_codes", True)
@@ -112,5 +112,5 @@ def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) 
         what = "query code bits"
         rest = f"; by their digest the database's {'are the same' if same else 'differ'}"
     if wrong or not same:
-        return Verdict(False, f"{wrong:,} of {bits:,} {what} differ{rest}", notes)
-    return Verdict(True, f"all {bits:,} {what} are the same{rest}", notes)
+        return Repetition(False, f"{wrong:,} of {bits:,} {what} differ{rest}", notes)
+    return Repetition(True, f"all {bits:,} {what} are the same{rest}", notes)
