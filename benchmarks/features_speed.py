@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from benchmark import registry
 from benchmark.data.load import load
-from benchmark.fit.context import equip
+from benchmark.fit.context import attach
 from benchmark.fit.randomness import seed_everything
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.setup import open_fit
@@ -53,7 +53,7 @@ def ours(method: str, data) -> float:
     )  # fmt: skip
     opened = open_fit(spec, data, Runtime(curve_points=1))
     ctx, fit = opened.ctx, opened.method
-    equip(ctx, fit, opened.evaluator, lambda event: None, lambda: False)
+    attach(ctx, fit, opened.evaluator, lambda event: None, lambda: False)
     training = opened.evaluator.training_data(ctx.task)
     seed_everything(ctx.seed("fit"))
     ctx.evaluate = lambda step: None  # type: ignore[method-assign]  # scoring is not training

@@ -58,8 +58,8 @@ def many(folder: Path) -> None:
     plan = planning.plan(sweep, store, None)
     print(f"planning {len(plan.cells):,} jobs: {time.monotonic() - began:.2f} s")
     for cell in plan.cells:
-        if cell.job:
-            spec = cell.job.fit
+        if cell.fit:
+            spec = cell.fit
             path = store.folder(spec) / "record.json"
             path.parent.mkdir(parents=True)
             record = template.model_copy(update={"spec": spec, "fit_id": spec.fit_id})

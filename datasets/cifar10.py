@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmark.contracts import DatasetInfo
+from benchmark.contracts import CorruptedFiles, DatasetInfo
 from benchmark.datasets._cifar import CIFAR
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -25,6 +25,11 @@ class CIFAR10(CIFAR):
         flip=True,
         split_key="cifar10",
         images=60_000,
+        subject="objects",
+        # Patrini et al.: Making deep neural networks robust to label noise: a loss correction approach, CVPR 2017:
+        # truck to automobile, bird to airplane, deer to horse, cat and dog to each other.
+        confusions=((9, 1), (2, 0), (4, 7), (3, 5), (5, 3)),
+        corrupted=CorruptedFiles(folder="CIFAR-10-C", part="test_batch", images=10_000),
     )
     stems = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
     python_folder = "cifar-10-batches-py"

@@ -28,6 +28,8 @@ class CIFAR100(CIFAR):
             "classes": CLASSES,
             "default_protocol": "cifar100-100-500",
             "split_key": "cifar100",
+            "confusions": (),
+            "corrupted": None,
             "notes": "fine labels; the 20 coarse ones are not read",
         }
     )

@@ -16,7 +16,7 @@ from benchmark.datasets.cifar10_jpeg import CIFAR10JPEG
 from benchmark.errors import InputError
 
 _ORDER = "labels.txt"
-_FACTS = {"default_protocol": "hashgan-cifar10"}
+_FACTS = {"default_protocol": "hashgan-cifar10", "corrupted": None}
 
 
 class CIFAR10HashGAN(CIFAR10):

@@ -23,6 +23,7 @@ class CIFAR10JPEG(ImageDataset):
         update={
             "name": "cifar10-jpeg",
             "title": "CIFAR-10 (JPEG)",
+            "corrupted": None,
             "notes": "re-compressed as JPEG: numbers are not comparable with those on the original pixels",
         }
     )

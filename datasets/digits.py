@@ -27,6 +27,7 @@ class Digits(HashDataset):
         epochs=45,
         crop_padding=1,
         split_key="digits",
+        subject="handwritten digits",
     )
 
     def sources(self, root: Path | None) -> list[Path]:

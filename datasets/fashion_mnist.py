@@ -22,6 +22,9 @@ class FashionMNIST(MNIST):
             "default_protocol": "balanced-100-500",
             "flip": True,
             "split_key": "fashion-mnist",
+            "subject": "clothes",
+            "near": ("handwritten digits",),
+            "confusions": (),
         }
     )
     folder = "FashionMNIST/raw"

@@ -40,7 +40,7 @@ class ImageNet100(Photographs):
         "imagenet100",
         multi=False,
         notes="the 100 classes are those of the lists, or of the folders in sorted order",
-    )
+    ).model_copy(update={"subject": "objects"})
     places = ("imagenet100", "ImageNet100", "imagenet")
     wanted = (
         "train/<class>/*.JPEG and val/<class>/*.JPEG with 100 classes (or more and a classes.txt that names 100); "

@@ -31,6 +31,8 @@ class MNIST(HashDataset):
         crop_padding=2,
         split_key="mnist",
         images=70_000,
+        subject="handwritten digits",
+        confusions=((2, 7), (3, 8), (7, 1), (5, 6), (6, 5)),  # Patrini et al., CVPR 2017
     )
     #: The folder below the data folder, and torchvision's class, which knows addresses and checksums.
     folder: ClassVar[str] = "MNIST/raw"

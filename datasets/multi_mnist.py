@@ -66,6 +66,7 @@ class MultiMNIST(MultiDigits):
             "source": "made here: two or three MNIST digits (or scikit-learn's, without MNIST) on one canvas",
             "epochs": 15,
             "split_key": "multi-mnist",
+            "subject": "handwritten digits",
             "notes": "made from MNIST where it is in the data folder, else from scikit-learn's digits",
         }
     )

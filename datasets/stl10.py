@@ -33,6 +33,7 @@ class STL10(HashDataset):
         crop_padding=8,
         flip=True,
         split_key="stl10",
+        subject="objects",
         notes="the labelled images; the 100,000 unlabelled ones are not read",
     )
 

@@ -30,6 +30,7 @@ class SVHN(HashDataset):
         epochs=20,
         crop_padding=4,
         split_key="svhn",
+        subject="house numbers",
     )
 
     def sources(self, root: Path | None) -> list[Path]:

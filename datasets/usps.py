@@ -34,6 +34,7 @@ class USPS(HashDataset):
         epochs=20,
         crop_padding=1,
         split_key="usps",
+        subject="handwritten digits",
     )
 
     def sources(self, root: Path | None) -> list[Path]:

@@ -43,6 +43,7 @@ class ADSH(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("vermillion", "p", "densely dotted"),
     )
     Params = ADSHParams
     params: ADSHParams

@@ -34,6 +34,7 @@ class BiHalf(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("black", "P", "dotted"),
     )
     Params = BiHalfParams
     params: BiHalfParams

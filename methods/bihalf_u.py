@@ -35,6 +35,7 @@ class BiHalfU(ReferenceMethod):
         version=2,
         labels=("single", "multi"),
         supervision="unsupervised",
+        look=("blue", "p", "dotted"),
     )
     Params = BiHalfUParams
     params: BiHalfUParams

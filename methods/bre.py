@@ -46,6 +46,7 @@ class BRE(KernelMethod):
         labels=("single", "multi"),
         supervision="pairwise",
         trained_by="closed-form",
+        look=("blue", "v", "dashdotdotted"),
     )
     Params = BREParams
     params: BREParams

@@ -50,6 +50,7 @@ class CIBHash(UnsupervisedMethod):
         version=2,
         labels=("single", "multi"),
         supervision="unsupervised",
+        look=("orange", "v", "dashdot"),
     )
     Params = CIBHashParams
     params: CIBHashParams

@@ -44,6 +44,7 @@ class CNNH(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("purple", "X", "dashed"),
     )
     Params = CNNHParams
     params: CNNHParams

@@ -26,6 +26,7 @@ class CrossEntropy(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("vermillion", ">", "dashdot"),
     )
     paper_recipe: ClassVar[Recipe] = Recipe(optimizer="sgd", lr=1e-3, weight_decay=5e-4, schedule="cosine")
 

@@ -59,6 +59,7 @@ class CSQ(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("sky blue", "v", "densely dashed"),
     )
     Params = CSQParams
     params: CSQParams

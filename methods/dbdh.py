@@ -37,6 +37,7 @@ class DBDH(PairwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("sky blue", "p", "solid"),
     )
     Params = DBDHParams
     params: DBDHParams

@@ -40,6 +40,7 @@ class DCH(PairwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("green", ">", "dashed"),
     )
     Params = DCHParams
     params: DCHParams

@@ -51,6 +51,7 @@ class DFH(PairwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("purple", "D", "solid"),
     )
     Params = DFHParams
     params: DFHParams

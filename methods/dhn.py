@@ -36,6 +36,7 @@ class DHN(PairwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("vermillion", "*", "dashdotdotted"),
     )
     Params = DHNParams
     params: DHNParams

@@ -91,6 +91,7 @@ class DNNH(StepwiseMethod):
         known_failures={
             "constant-bits": "the hinge is met by a few bits; nothing in the loss keeps the others from saturating"
         },
+        look=("sky blue", "*", "dashdot"),
     )
     Params = DNNHParams
     params: DNNHParams

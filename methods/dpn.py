@@ -38,6 +38,7 @@ class DPN(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("orange", "s", "densely dashed"),
     )
     Params = DPNParams
     params: DPNParams

@@ -36,6 +36,7 @@ class DPSH(PairwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("orange", "P", "densely dotted"),
     )
     Params = DPSHParams
     params: DPSHParams

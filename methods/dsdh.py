@@ -50,6 +50,7 @@ class DSDH(PairwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("blue", "o", "densely dashdotted"),
     )
     Params = DSDHParams
     params: DSDHParams

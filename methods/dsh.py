@@ -36,6 +36,7 @@ class DSH(PairwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("blue", "<", "solid"),
     )
     Params = DSHParams
     params: DSHParams

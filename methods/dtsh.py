@@ -40,6 +40,7 @@ class DTSH(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="triplet",
+        look=("green", "s", "dashdotdotted"),
     )
     Params = DTSHParams
     params: DTSHParams

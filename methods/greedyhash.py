@@ -35,6 +35,7 @@ class GreedyHash(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("purple", "p", "dashdot"),
     )
     Params = GreedyHashParams
     params: GreedyHashParams

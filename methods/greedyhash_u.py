@@ -35,6 +35,7 @@ class GreedyHashU(ReferenceMethod):
         version=2,
         labels=("single", "multi"),
         supervision="unsupervised",
+        look=("green", "o", "densely dashed"),
     )
     Params = GreedyHashUParams
     params: GreedyHashUParams

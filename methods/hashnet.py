@@ -46,6 +46,7 @@ class HashNet(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("blue", "s", "dashed"),
     )
     Params = HashNetParams
     params: HashNetParams

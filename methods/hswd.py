@@ -53,6 +53,7 @@ class HSWD(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("vermillion", "X", "densely dashed"),
     )
     Params = HSWDParams
     params: HSWDParams

@@ -40,6 +40,7 @@ class IDHN(PairwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("blue", "*", "densely dotted"),
     )
     Params = IDHNParams
     params: IDHNParams

@@ -34,6 +34,7 @@ class ITQ(ShallowMethod):
         labels=("single", "multi"),
         supervision="unsupervised",
         trained_by="closed-form",
+        look=("green", "D", "dashdot"),
     )
     Params = ITQParams
     params: ITQParams

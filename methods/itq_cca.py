@@ -40,6 +40,7 @@ class ITQCCA(ShallowMethod):
         labels=("single", "multi"),
         supervision="pointwise",
         trained_by="closed-form",
+        look=("green", "P", "solid"),
     )
     Params = ITQCCAParams
     params: ITQCCAParams

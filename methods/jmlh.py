@@ -37,6 +37,7 @@ class JMLH(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("sky blue", "^", "dashed"),
     )
     Params = JMLHParams
     params: JMLHParams

@@ -35,6 +35,7 @@ class KSH(KernelMethod):
         labels=("single", "multi"),
         supervision="pairwise",
         trained_by="closed-form",
+        look=("black", "D", "densely dotted"),
     )
     Params = KSHParams
     params: KSHParams

@@ -37,6 +37,7 @@ class LCDSH(PairwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("orange", "o", "dashed"),
     )
     Params = LCDSHParams
     params: LCDSHParams

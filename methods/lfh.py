@@ -41,6 +41,7 @@ class LFH(ShallowMethod):
         labels=("single", "multi"),
         supervision="pairwise",
         trained_by="closed-form",
+        look=("green", "<", "densely dashdotted"),
     )
     Params = LFHParams
     params: LFHParams

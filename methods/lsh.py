@@ -22,6 +22,7 @@ class LSH(ShallowMethod):
         labels=("single", "multi"),
         supervision="unsupervised",
         trained_by="closed-form",
+        look=("black", "X", "densely dashdotted"),
     )
 
     def learn(self, features: Tensor, data: HashData) -> dict[str, Tensor]:

@@ -65,6 +65,7 @@ class OrthoHash(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pointwise",
+        look=("sky blue", "o", "dotted"),
     )
     Params = OrthoHashParams
     params: OrthoHashParams

@@ -22,6 +22,7 @@ class PCAH(ShallowMethod):
         labels=("single", "multi"),
         supervision="unsupervised",
         trained_by="closed-form",
+        look=("black", ">", "densely dashed"),
     )
 
     @classmethod

@@ -37,6 +37,7 @@ class QSMIH(StepwiseMethod):
         version=2,
         labels=("single", "multi"),
         supervision="pairwise",
+        look=("purple", ">", "dashdotdotted"),
     )
     Params = QSMIHParams
     params: QSMIHParams

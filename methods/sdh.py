@@ -40,6 +40,7 @@ class SDH(KernelMethod):
         labels=("single", "multi"),
         supervision="pointwise",
         trained_by="closed-form",
+        look=("vermillion", "^", "densely dashdotted"),
     )
     Params = SDHParams
     params: SDHParams

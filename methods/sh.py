@@ -30,6 +30,7 @@ class SpectralHashing(ShallowMethod):
         labels=("single", "multi"),
         supervision="unsupervised",
         trained_by="closed-form",
+        look=("orange", "<", "dotted"),
     )
 
     @classmethod

@@ -10,7 +10,7 @@ from unittest import mock
 
 from benchmark import registry
 from benchmark.data.load import LoadedDataset, load
-from benchmark.fit.context import WatchedContext
+from benchmark.fit.context import RunningContext
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import FitSpec, Sweep
 from benchmark.store.record import Record
@@ -65,8 +65,8 @@ def one_spec(**changes: Any) -> FitSpec:
     """The fit of a sweep with one cell."""
     plan = planning.plan(sweep(**changes), Store(Path("/nonexistent")), None)
     (cell,) = plan.cells
-    assert cell.job is not None
-    return cell.job.fit
+    assert cell.fit is not None
+    return cell.fit
 
 
 def digits() -> LoadedDataset:
@@ -88,13 +88,13 @@ def execute(
 @contextmanager
 def stop_after(updates: int) -> Iterator[Callable[[], bool]]:
     """What asks a fit to stop once it has made so many updates. Progress, told now and then, would not do."""
-    made, log = [0], WatchedContext.log
+    made, log = [0], RunningContext.log
 
-    def count(ctx: WatchedContext, step: int, scalars: Mapping[str, float]) -> None:
+    def count(ctx: RunningContext, step: int, scalars: Mapping[str, float]) -> None:
         log(ctx, step, scalars)
         made[0] = step + 1
 
-    with mock.patch.object(WatchedContext, "log", count):
+    with mock.patch.object(RunningContext, "log", count):
         yield lambda: made[0] >= updates
 
 

@@ -1,4 +1,4 @@
-"""Claims: one driver wins, a dead or silent one is replaced, and only its own claims are its to give up."""
+"""FitLocks: one driver wins, a dead or silent one is replaced, and only its own claims are its to give up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.store import locks
-from benchmark.store.locks import Claims
+from benchmark.store.locks import FitLocks
 from tests.programs import PATIENCE, wait_until
 
 FIT = "0123456789abcdef"
@@ -23,8 +23,8 @@ FIT = "0123456789abcdef"
 
 def dead_owner(root: Path) -> None:
     """Leave the claim of a process of this machine that is gone."""
-    script = "import sys, pathlib\nfrom benchmark.store.locks import Claims\n"
-    script += "Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
+    script = "import sys, pathlib\nfrom benchmark.store.locks import FitLocks\n"
+    script += "FitLocks(pathlib.Path(sys.argv[1])).take(sys.argv[2])"
     subprocess.run([sys.executable, "-c", script, str(root), FIT], check=True)
 
 
@@ -49,7 +49,7 @@ def foreign_owner(root: Path) -> Path:
 
 
 def test_one_of_two_wins(tmp_path: Path) -> None:
-    one, two = Claims(tmp_path), Claims(tmp_path)
+    one, two = FitLocks(tmp_path), FitLocks(tmp_path)
     assert one.take(FIT)
     assert not two.take(FIT)
     assert one.owns(FIT)
@@ -63,7 +63,7 @@ def test_one_of_two_wins(tmp_path: Path) -> None:
 
 def test_one_of_many_wins_at_once(tmp_path: Path) -> None:
     for number in range(20):
-        drivers = [Claims(tmp_path) for _ in range(8)]
+        drivers = [FitLocks(tmp_path) for _ in range(8)]
         with ThreadPoolExecutor(8) as pool:
             taken = [*pool.map(lambda driver, n=number: driver.take(f"{n:016x}"), drivers)]  # type: ignore[misc]
         assert sum(taken) == 1
@@ -71,7 +71,7 @@ def test_one_of_many_wins_at_once(tmp_path: Path) -> None:
 
 def test_a_dead_process_of_this_machine_is_replaced_at_once_and_once(tmp_path: Path) -> None:
     dead_owner(tmp_path)
-    drivers = [Claims(tmp_path) for _ in range(8)]
+    drivers = [FitLocks(tmp_path) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         taken = [*pool.map(lambda driver: driver.take(FIT), drivers)]
     assert sum(taken) == 1
@@ -82,7 +82,7 @@ def test_a_silent_driver_elsewhere_is_replaced_after_a_while(
     tmp_path: Path, clock: Callable[[float], None]
 ) -> None:
     path = foreign_owner(tmp_path)
-    driver = Claims(tmp_path, stale=60)
+    driver = FitLocks(tmp_path, stale=60)
     assert not driver.take(FIT), "it may be alive: nothing is known of it yet"
     clock(50)
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))  # its heartbeat
@@ -94,7 +94,7 @@ def test_a_silent_driver_elsewhere_is_replaced_after_a_while(
 
 
 def test_a_claim_is_kept_fresh(tmp_path: Path) -> None:
-    with Claims(tmp_path, beat=0.05) as driver:
+    with FitLocks(tmp_path, beat=0.05) as driver:
         assert driver.take(FIT)
         path = tmp_path / "claims" / f"{FIT}.json"
         os.utime(path, (1, 1))
@@ -103,7 +103,7 @@ def test_a_claim_is_kept_fresh(tmp_path: Path) -> None:
 
 
 def test_a_claim_that_was_taken_over_is_no_longer_ours(tmp_path: Path) -> None:
-    sleeper = Claims(tmp_path)
+    sleeper = FitLocks(tmp_path)
     assert sleeper.take(FIT)
     foreign_owner(tmp_path)
     assert not sleeper.owns(FIT)
@@ -116,7 +116,7 @@ def test_a_damaged_claim_is_stale_in_its_time(
     tmp_path: Path, clock: Callable[[float], None], content: bytes
 ) -> None:
     foreign_owner(tmp_path).write_bytes(content)
-    driver = Claims(tmp_path, stale=60)
+    driver = FitLocks(tmp_path, stale=60)
     assert not driver.take(FIT)
     clock(59)
     assert not driver.take(FIT)
@@ -129,17 +129,17 @@ def test_without_locks_the_last_to_replace_is_believed(
 ) -> None:
     """The worst case: all four find it stale before one has replaced it, and all have before one looks again."""
     dead_owner(tmp_path)
-    together, is_stale = Barrier(4, timeout=PATIENCE), Claims._is_stale
+    together, is_stale = Barrier(4, timeout=PATIENCE), FitLocks._is_stale
 
-    def all_find_it_stale(self: Claims, path: Path, fit_id: str) -> bool:
+    def all_find_it_stale(self: FitLocks, path: Path, fit_id: str) -> bool:
         found = is_stale(self, path, fit_id)
         together.wait()
         return found
 
     monkeypatch.setattr(locks, "fcntl", None)
-    monkeypatch.setattr(Claims, "_is_stale", all_find_it_stale)
+    monkeypatch.setattr(FitLocks, "_is_stale", all_find_it_stale)
     monkeypatch.setattr(locks, "time", SimpleNamespace(sleep=lambda seconds: together.wait()))
-    drivers = [Claims(tmp_path) for _ in range(4)]
+    drivers = [FitLocks(tmp_path) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(lambda driver: driver.take(FIT), drivers)) == 1
 
@@ -150,13 +150,13 @@ def test_a_full_disk_leaves_no_empty_claim(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
-        Claims(tmp_path).take(FIT)
+        FitLocks(tmp_path).take(FIT)
     assert not [*(tmp_path / "claims").glob("*.json")]
 
 
 def test_what_dead_drivers_left_of_finished_fits_goes(tmp_path: Path) -> None:
     dead_owner(tmp_path)
-    living = Claims(tmp_path)
+    living = FitLocks(tmp_path)
     assert living.take("f" * 16)
-    Claims(tmp_path).tidy([FIT, "f" * 16, "e" * 16])
+    FitLocks(tmp_path).tidy([FIT, "f" * 16, "e" * 16])
     assert [path.stem for path in (tmp_path / "claims").glob("*.json")] == ["f" * 16]

@@ -22,8 +22,9 @@ from benchmark.report.pictures import SLACK, png
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.write import MANIFEST, parse_formats
 from benchmark.scoring.readers import load_arrays
+from benchmark.store.formats import read_codes, read_record
 from benchmark.store.record import Artifacts
-from benchmark.store.store import Store, read_codes, read_record
+from benchmark.store.store import Store
 from benchmark.store.thin import DIGESTS, QUERY_AP, digests, is_thin
 from tests.helpers import execute
 from tests.test_report import made as record_of

@@ -22,10 +22,10 @@ from benchmark.fit.curves.frechet import Gaussian, frechet_distance, gaussian_of
 from benchmark.fit.curves.grid import GAP, GREY, WIDE_GAP, grid_png
 from benchmark.fit.curves.reference import grid_labels, reference
 from benchmark.fit.randomness import undisturbed
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
-from benchmark.spec import Job
+from benchmark.spec import TrainJob
 from benchmark.store.record import CurvePoint
 from benchmark.store.store import Store
 from tests.helpers import digits, one_spec, stop_after
@@ -44,14 +44,14 @@ def _quick_classifier() -> Any:
         yield
 
 
-def fit(runtime: Runtime | None = None, **changes: Any) -> Outcome:
+def fit(runtime: Runtime | None = None, **changes: Any) -> FitResult:
     how = {key: changes.pop(key) for key in ("workdir", "progress", "stop") if key in changes}
     chosen = runtime or Runtime(curve_points=2, curve_metrics=EVERYTHING, curve_samples=60)
-    return run_job(Job(fit=one_spec(**{**SMALL, **changes})), digits(), chosen, **how)
+    return run_job(TrainJob(one_spec(**{**SMALL, **changes})), digits(), chosen, **how)
 
 
 @pytest.fixture(scope="module")
-def watched() -> Outcome:
+def watched() -> FitResult:
     outcome = fit()
     assert outcome.record.state == "done", outcome.record.failure
     return outcome
@@ -224,7 +224,7 @@ def test_a_grid_shows_before_above_after_and_a_class_in_each_column() -> None:
 # ---- what a curve holds ---------------------------------------------------------------------------
 
 
-def test_a_curve_of_everything(watched: Outcome) -> None:
+def test_a_curve_of_everything(watched: FitResult) -> None:
     first, last = watched.record.curve
     for point in (first, last):
         assert 0 < point.accuracy <= 1
@@ -241,7 +241,7 @@ def test_a_curve_of_everything(watched: Outcome) -> None:
     assert sizes == {(331, 8 * 32 + 6 * GAP + 3 * WIDE_GAP)}
 
 
-def test_accuracy_is_that_of_the_stored_model(watched: Outcome) -> None:
+def test_accuracy_is_that_of_the_stored_model(watched: FitResult) -> None:
     from benchmark.contracts import FitContext, Task
 
     spec, data = watched.record.spec, digits()
@@ -254,7 +254,7 @@ def test_accuracy_is_that_of_the_stored_model(watched: Outcome) -> None:
     assert watched.record.curve[-1].accuracy == pytest.approx(right, abs=1e-12)
 
 
-def test_looking_does_not_disturb_the_fit(watched: Outcome) -> None:
+def test_looking_does_not_disturb_the_fit(watched: FitResult) -> None:
     quiet = fit(Runtime(curve_points=1, curve_metrics=("map",)))
     assert quiet.record.curve[-1].accuracy is None
     assert quiet.artifacts.samples == {}
@@ -292,7 +292,7 @@ def test_a_rude_method_is_left_as_it_was() -> None:
 
 
 @pytest.mark.processor
-def test_a_resumed_fit_has_the_same_curve(tmp_path: Path, watched: Outcome) -> None:
+def test_a_resumed_fit_has_the_same_curve(tmp_path: Path, watched: FitResult) -> None:
     with stop_after(4) as stop, pytest.raises(Interrupted):
         fit(workdir=tmp_path, stop=stop)
     assert [path.name for path in tmp_path.glob("samples/*")] == ["step-000004.png"]
@@ -305,7 +305,9 @@ def test_a_resumed_fit_has_the_same_curve(tmp_path: Path, watched: Outcome) -> N
         assert (tmp_path / "samples" / name).read_bytes() == content
 
 
-def test_grids_lie_beside_the_record_and_those_of_an_earlier_run_go(tmp_path: Path, watched: Outcome) -> None:
+def test_grids_lie_beside_the_record_and_those_of_an_earlier_run_go(
+    tmp_path: Path, watched: FitResult
+) -> None:
     store = Store(tmp_path)
     folder = store.folder(watched.record.spec)
     (folder / "samples").mkdir(parents=True)

@@ -156,7 +156,7 @@ class TestContent:
         for root, data in ((one, first), (other, second)):  # from the cache, in turn
             assert load(root).fingerprint == data.fingerprint
             assert loading.fingerprint_of(registry.dataset("pets", root), root) == data.fingerprint
-            assert (loading.glance(registry.dataset("pets", root), root).labels == data.labels).all()
+            assert (loading.summarise(registry.dataset("pets", root), root).labels == data.labels).all()
 
     @pytest.mark.parametrize("what", ["labels", "images", "classes"])
     def test_a_file_that_is_exchanged_and_looks_alike(self, tmp_path: Path, what: str) -> None:
@@ -304,7 +304,7 @@ class TestBadImages:
         picture(bad[0], 3, (9, 7))  # one is mended
         with loading.skipping_bad_images(True):
             assert loading.fingerprint_of(registry.dataset("pets", pets), pets) != data.fingerprint
-            assert len(loading.glance(registry.dataset("pets", pets), pets).labels) == IMAGES - 2
+            assert len(loading.summarise(registry.dataset("pets", pets), pets).labels) == IMAGES - 2
             assert load(pets).facts["skipped_images"] == 2
 
     def test_parts_point_at_the_same_images(self) -> None:

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.fit import context, evaluator
-from benchmark.fit.context import WatchedContext
+from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import has_room
 from benchmark.fit.randomness import isolated_generators
 from benchmark.fit.runtime import Runtime
@@ -158,7 +158,7 @@ def test_an_update_waits_for_nothing(method: str, copies: int) -> None:
 
 def test_a_gpu_is_read_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context.time, "monotonic", lambda: 0.0)
-    ctx = WatchedContext(
+    ctx = RunningContext(
         task(),
         torch.device("meta"),
         updates=200,
@@ -224,7 +224,7 @@ def test_what_breaks_because_of_a_bad_value_names_that_value() -> None:
 
 
 def test_step_counters_of_a_resumed_fit_stay_on_the_cpu() -> None:
-    ctx = WatchedContext(task(), torch.device("meta"), spec=one_spec())
+    ctx = RunningContext(task(), torch.device("meta"), spec=one_spec())
     storage = torch.UntypedStorage(8)
     assert ctx._home(storage, "cpu") is storage
     assert ctx._home(storage, "cuda:0").device.type == "meta"

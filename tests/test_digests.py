@@ -86,6 +86,17 @@ class TestBehaviour:
         text = (METHOD if file == "mine.py" else LOSSES).replace(old, new)
         assert not after(package, file, text)
 
+    @pytest.mark.parametrize("call", ["MethodInfo", "contracts.Variant"])
+    def test_how_a_method_is_drawn_does_not_count(self, package: Path, call: str) -> None:
+        declared = METHOD.replace(
+            "    def fit", f'    info = {call}(name="mine", look=("blue",))\n    def fit'
+        )
+        (package / "mine.py").write_text(declared)
+        former = former_digests("pkg.mine")
+        assert after(package, "mine.py", declared.replace(', look=("blue",)', ""))
+        assert former_digests("pkg.mine") == former
+        assert not after(package, "mine.py", declared.replace("mine", "other"))
+
     def test_relative_imports_are_followed(self, package: Path) -> None:
         (package / "mine.py").write_text(METHOD.replace("pkg.losses", ".losses"))
         assert not after(package, "losses.py", LOSSES.replace("text", "other"))

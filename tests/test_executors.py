@@ -372,7 +372,7 @@ def test_what_a_fit_needs_on_a_gpu_is_learnt_from_records(tmp_path: Path) -> Non
     ):
         executor = LocalProcesses(4, gpus=gpus, gpu_memory=given)
         job = Job(fit=record.spec.model_copy(update={"method": method, "bits": 16}))
-        learn_gpu_memory(executor, [job], store)
+        learn_gpu_memory(executor, [job.fit], store)
         assert executor.gpu_memory == learnt
 
 

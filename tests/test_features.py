@@ -251,7 +251,7 @@ class TestFits:
                 suites.resolve(None, {**flags, "frozen": True}).sweep, Store(tmp_path), None
             ).cells
             assert cell.state == "done"
-            assert sweep_of(record.spec) == sweep_of(cell.job.fit)  # type: ignore[union-attr]
+            assert sweep_of(record.spec) == sweep_of(cell.fit)  # type: ignore[union-attr]
         code, out, err = run_cli(
             "verify", summary.records[0].fit_id, "--results", tmp_path, "--device", "cpu"
         )
@@ -264,10 +264,9 @@ class TestFits:
         assert {facts.view for facts in record.views} == {"corruption:gaussian_noise@1"}
         opened = open_fit(record.spec, digits(), Runtime())
         from benchmark.data.view_images import corrupted
-        from benchmark.fit.view_job import load_weights
         from benchmark.spec.views import parse_view
 
-        opened.method.load_state(load_weights(store, record.spec), opened.ctx)
+        opened.method.load_state(store.weights(record.spec), opened.ctx)
         images = corrupted(
             digits(), opened.split.query, parse_view("corruption:gaussian_noise@1"), None, keep=False
         )

@@ -133,10 +133,9 @@ def test_states_are_stored_or_refused_by_name(plugin: Plugin, tmp_path: Path, st
         assert bad.state == "failed"
         assert STATES[state] in bad.failure.message  # type: ignore[union-attr]
         return
-    from benchmark.fit.view_job import load_weights
 
     assert bad.state == "done"
-    loaded = load_weights(store, bad.spec)
+    loaded = store.weights(bad.spec)
     wanted = eval(state, {"torch": torch, "self": type("S", (), {"bits": 16})})  # noqa: S307 - our own text
     assert set(loaded) == set(wanted)
     assert all(torch.equal(loaded[name], wanted[name].detach()) for name in wanted)

@@ -17,7 +17,7 @@ from benchmark.errors import InputError
 from benchmark.fit.evaluator import score
 from benchmark.spec import LabelRule, suites
 from benchmark.spec.custom_protocol import read_custom
-from benchmark.store.store import read_record
+from benchmark.store.formats import read_record
 
 ROOT = Path(__file__).parents[1]
 INFO = registry.find("datasets", "digits").dataset_info

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmark.errors import InputError
+from benchmark.store.formats import _UPGRADES, MAX_RECORD_BYTES, read_record
 from benchmark.store.record import Artifacts, Failure, Record, Score
-from benchmark.store.store import _UPGRADES, MAX_RECORD_BYTES, Store, read_record
+from benchmark.store.store import Store
 from tests.test_spec import SPEC
 
 RECORD = Record(

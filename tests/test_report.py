@@ -21,7 +21,7 @@ from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import known
 from benchmark.report.figures.panels import draw_lines
-from benchmark.report.figures.style import COLUMN, drawing, legend_below, place, style
+from benchmark.report.figures.style import COLUMN, drawing, legend_below, style
 from benchmark.report.groups import group_records
 from benchmark.report.tables.cells import Cell, Sheet
 from benchmark.report.tables.markup import latex, to_csv, to_latex, to_markdown
@@ -262,7 +262,7 @@ def test_a_method_keeps_its_colour() -> None:
     assert style("coophash") != style("hashnet")
     assert style("some-new-method") == style("some-new-method")
     looks = {tuple(map(str, style(entry.name).values())) for entry in registry.entries("methods")}
-    assert len(looks) == len({place(entry.name) for entry in registry.entries("methods")})
+    assert len(looks) == len(registry.entries("methods"))
 
 
 def test_methods_are_told_apart_without_colours() -> None:

@@ -20,7 +20,7 @@ from benchmark.report.context import Context
 from benchmark.report.draw import draw_all
 from benchmark.report.figures import font
 from benchmark.report.figures.font import COPY, ORIGINAL, family
-from benchmark.report.figures.style import drawing, encode
+from benchmark.report.figures.style import COLOURS, drawing, encode, style
 from benchmark.report.page.points import points
 from benchmark.report.tables.cells import Figure
 from benchmark.store.record import Artifacts, CurvePoint, Record, Timings
@@ -56,6 +56,13 @@ def line(text: str) -> Figure:
         return figure
 
     return Figure(name=text, title=text, caption=text, draw=draw)
+
+
+def test_a_method_is_drawn_as_it_declares() -> None:
+    assert registry.find("methods", "hashnet").info["look"] == ["blue", "s", "dashed"]
+    assert style("hashnet") == {"color": COLOURS[1], "marker": "s", "linestyle": "--"}
+    older = style("hashnet (version 1)")
+    assert (older["color"], older["fillstyle"]) == (COLOURS[1], "none")
 
 
 @pytest.mark.parametrize("artifact", ["cost", "curves", "ablation"])

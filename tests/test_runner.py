@@ -131,8 +131,8 @@ def test_weights_are_identified_by_content(tmp_path: Path) -> None:
 
     def fit_id(weights: Path) -> str:
         plan = planning.plan(sweep(backbone="resnet18", weights=str(weights)), Store(tmp_path), None)
-        assert plan.cells[0].job is not None
-        return plan.cells[0].job.fit.fit_id
+        assert plan.cells[0].fit is not None
+        return plan.cells[0].fit.fit_id
 
     assert fit_id(one) == fit_id(two)
     two.write_bytes(b"other")

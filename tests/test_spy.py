@@ -16,7 +16,7 @@ from benchmark.data import protocol
 from benchmark.fit import context
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
-from benchmark.spec import Job, LabelRule
+from benchmark.spec import LabelRule, TrainJob
 from tests.helpers import digits, method_source, one_spec
 
 #: Where the walk ends: modules, classes and functions' globals hold everything of the process.
@@ -70,7 +70,7 @@ def test_a_spy_finds_neither_queries_nor_hidden_labels(
     FOUND.clear()
     data = digits()
     spec = one_spec(methods=("spy",), **changes)
-    outcome = run_job(Job(fit=spec), data, Runtime())
+    outcome = run_job(TrainJob(spec), data, Runtime())
     assert outcome.record.state == "done", outcome.record.failure
     (arrays,) = FOUND
     split = protocol.draw(protocol.PROTOCOLS["digits-20-50"], data.info, data.labels, 0, rule)
@@ -104,5 +104,5 @@ def test_the_walk_finds_what_is_hidden_in_closures_and_bases() -> None:
 
 def test_a_context_that_a_method_keeps_does_not_keep_the_data(plugin: Plugin) -> None:
     plugin("spy", method_source("spy", fit="self.ctx = ctx"))
-    run_job(Job(fit=one_spec(methods=("spy",))), digits(), Runtime())
-    assert len(context._DESKS) == 0
+    run_job(TrainJob(one_spec(methods=("spy",))), digits(), Runtime())
+    assert len(context._HARNESS_OF) == 0

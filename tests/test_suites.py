@@ -105,9 +105,8 @@ def test_the_forecast_says_what_a_decomposition_needs(
     many = [plan(sweep(datasets=("large",), methods=("hashnet",)), store, tmp_path)]
     assert forecast(many, store, {"large": 6}, tmp_path)[0].memory == 0
     rule = "custom-q10-t100000-random-all-but-query-kall"
-    spec = plans[0].cells[0].job.fit.model_copy(update={"protocol": rule})  # type: ignore[union-attr]
-    job = plans[0].cells[0].job.model_copy(update={"fit": spec})  # type: ignore[union-attr]
-    grown = dataclasses.replace(plans[0], cells=(dataclasses.replace(plans[0].cells[0], job=job),))
+    spec = plans[0].cells[0].fit.model_copy(update={"protocol": rule})  # type: ignore[union-attr]
+    grown = dataclasses.replace(plans[0], cells=(dataclasses.replace(plans[0].cells[0], fit=spec),))
     (large,) = forecast([grown], store, {"large": 200_000}, tmp_path)
     assert large.memory == 16 * 100_000 * dimensions + 32 * dimensions**2
     assert large.seconds > 3600

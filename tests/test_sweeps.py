@@ -163,32 +163,32 @@ def test_a_fit_that_another_driver_finishes_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other driver holds the claim for a while, saves, and gives it up."""
-    from benchmark.store.locks import Claims
+    from benchmark.store.locks import FitLocks
 
     changes = {"methods": ("lsh",), "bits": (8, 16)}
     store = Store(tmp_path / "runs")
     plan = planning.plan(sweep(**changes), store, None)
     store.open()
-    first = plan.jobs[0]
+    first = plan.to_run[0]
     _, _, elsewhere = execute(tmp_path / "other", **changes)
-    other = Claims(store.root)
-    assert other.take(first.fit.fit_id)
+    other = FitLocks(store.root)
+    assert other.take(first.fit_id)
     real, looks = other.take, []
 
-    def look(self: Claims, fit_id: str) -> bool:
+    def look(self: FitLocks, fit_id: str) -> bool:
         taken = bool(real.__func__(self, fit_id))  # type: ignore[attr-defined]
-        if fit_id == first.fit.fit_id and not taken:
+        if fit_id == first.fit_id and not taken:
             looks.append(fit_id)
             if len(looks) == 2:
-                record = elsewhere.get(first.fit)
+                record = elsewhere.get(first)
                 assert record is not None
                 from benchmark.store.record import Artifacts
 
-                store.save(record, Artifacts(codes=elsewhere.codes(first.fit)))
+                store.save(record, Artifacts(codes=elsewhere.codes(first)))
                 other.release(fit_id)
         return taken
 
-    monkeypatch.setattr(Claims, "take", look)
+    monkeypatch.setattr(FitLocks, "take", look)
     monkeypatch.setattr(sweep_driver, "POLL", 0.05)
     summary = sweep_driver.execute(plan, store, Runtime(), None, Lines(every=1e9))
     assert (summary.ran, summary.elsewhere, len(summary.records)) == (1, 1, 2)
@@ -219,12 +219,12 @@ def test_a_full_disk_is_one_line_and_no_half_record(tmp_path: Path, run_cli: Cli
 
 
 def test_a_claim_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.store.locks import Claims
+    from benchmark.store.locks import FitLocks
 
-    def full(self: Claims, fit_id: str) -> bool:
+    def full(self: FitLocks, fit_id: str) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Claims, "take", full)
+    monkeypatch.setattr(FitLocks, "take", full)
     with pytest.raises(InputError, match="No space left on device; make room"):
         execute(tmp_path, methods=("lsh",), bits=(8,))
     assert not [*tmp_path.rglob("record.json")]

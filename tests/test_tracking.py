@@ -14,7 +14,7 @@ import sqlalchemy
 from benchmark.errors import InputError
 from benchmark.fit.runtime import Runtime
 from benchmark.store import mlflow, mlflow_address, mlflow_fields
-from benchmark.store.locks import Claims
+from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow import Tracker, sync
 from benchmark.store.mlflow_address import default_uri
 from benchmark.store.store import Store
@@ -162,7 +162,7 @@ def test_a_later_run_sends_what_a_dead_driver_had_not(
     run(store, None, bits=(8,))  # as if killed after the records and before MLflow
     run(store, None, bits=(16,))
     record = next(store.records())
-    other = Claims(store.root)
+    other = FitLocks(store.root)
     assert other.take(record.fit_id)  # another driver is about to send this one
     monkeypatch.setattr(mlflow, "_MOMENT", 0.0)
     assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 1

@@ -11,10 +11,10 @@ import torch
 
 from benchmark import metrics, registry
 from benchmark.data import protocol
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
-from benchmark.spec import Job, LabelRule
+from benchmark.spec import LabelRule, TrainJob
 from tests.helpers import digits, method_source, one_spec, stop_after
 
 pytestmark = pytest.mark.processor
@@ -22,17 +22,17 @@ pytestmark = pytest.mark.processor
 Plugin = Callable[..., Path]
 
 
-def trial(runtime: Runtime | None = None, **changes: Any) -> Outcome:
+def trial(runtime: Runtime | None = None, **changes: Any) -> FitResult:
     options = {key: changes.pop(key) for key in ("workdir", "progress", "stop") if key in changes}
-    return run_job(Job(fit=one_spec(**changes)), digits(), runtime or Runtime(curve_points=2), **options)
+    return run_job(TrainJob(one_spec(**changes)), digits(), runtime or Runtime(curve_points=2), **options)
 
 
 @pytest.fixture(scope="module")
-def hashnet() -> Outcome:
+def hashnet() -> FitResult:
     return trial()
 
 
-def test_a_quick_fit_learns_and_says_what_it_is(hashnet: Outcome) -> None:
+def test_a_quick_fit_learns_and_says_what_it_is(hashnet: FitResult) -> None:
     record = hashnet.record
     assert record.state == "done"
     assert record.score() > 0.6  # random ranking gives 0.10
@@ -51,7 +51,7 @@ def test_a_quick_fit_learns_and_says_what_it_is(hashnet: Outcome) -> None:
     assert len(hashnet.artifacts.curve) == 28
 
 
-def test_the_score_is_that_of_the_stored_codes(hashnet: Outcome) -> None:
+def test_the_score_is_that_of_the_stored_codes(hashnet: FitResult) -> None:
     """Independent of the harness: mAP by a plain loop over the packed codes, ties by scikit-learn's groups
     would differ, so compare to the exact expectation over random tie orders.
     """
@@ -73,7 +73,7 @@ def test_the_score_is_that_of_the_stored_codes(hashnet: Outcome) -> None:
     assert exact == pytest.approx(np.mean(means), abs=3e-3)
 
 
-def test_two_runs_with_one_seed_agree_bit_for_bit(hashnet: Outcome) -> None:
+def test_two_runs_with_one_seed_agree_bit_for_bit(hashnet: FitResult) -> None:
     torch.manual_seed(1)
     np.random.seed(2)
     random.seed(3)
@@ -196,7 +196,7 @@ def test_validation_never_touches_the_queries() -> None:
     assert (outcome.record.protocol.tuning, outcome.record.protocol.labelled) == (50, 450)
 
 
-def test_peeking_is_flagged_and_never_below_its_own_last_model(hashnet: Outcome) -> None:
+def test_peeking_is_flagged_and_never_below_its_own_last_model(hashnet: FitResult) -> None:
     last, peek = hashnet, trial(selection="peek")
     assert peek.record.protocol is not None
     assert "PEEKING" in peek.record.protocol.selection_text
@@ -228,7 +228,7 @@ def test_a_damaged_or_foreign_checkpoint_costs_time_only(tmp_path: Path) -> None
     assert trial(epochs=1, workdir=tmp_path).record.updates == 7
 
 
-def test_a_reloaded_method_encodes_the_same(hashnet: Outcome, tmp_path: Path) -> None:
+def test_a_reloaded_method_encodes_the_same(hashnet: FitResult, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     from benchmark.contracts import FitContext, Task

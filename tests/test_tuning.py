@@ -93,7 +93,7 @@ def test_a_failed_trial_is_recorded_and_the_best_of_the_others_wins(monkeypatch:
         return score
 
     monkeypatch.setattr(tune, "_train_and_score", fake)
-    bench = tune.Bench(setting(), None, None, None)  # type: ignore[arg-type]
+    bench = tune.TuningData(setting(), None, None, None)  # type: ignore[arg-type]
     found = tune.search("hashnet", bench)
     assert found.best == {"lr": 0.0001}  # ties go to the earlier trial
     assert [trial.score for trial in found.trials] == [0.5, None, 0.5]

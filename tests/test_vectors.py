@@ -452,3 +452,20 @@ def test_blocks_cover_every_row_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         keys = FORMS[name](folder, x, y)
         add(folder, keys)
         assert (registry.dataset("mine", folder).decode(folder).images == x).all()
+
+
+def test_vectors_that_share_draws_share_published_confusions(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(40, dtype=np.float32))
+    np.save(tmp_path / "y.npy", np.arange(40) % 10)
+    for name, more in (("shared-vectors", {"split_key": "cifar10"}), ("own-vectors", {})):
+        add(tmp_path, {"features": "x.npy", "labels": "y.npy", **more}, name)
+    published = registry.dataset("cifar10").info.confusions
+    assert dict(published) == {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
+    assert registry.dataset("shared-vectors", tmp_path).info.confusions == published
+    assert registry.dataset("own-vectors", tmp_path).info.confusions == ()
+    assert registry.dataset("cifar10-jpeg").info.confusions == published
+    assert (
+        registry.dataset("cifar100").info.confusions
+        == registry.dataset("fashion-mnist").info.confusions
+        == ()
+    )

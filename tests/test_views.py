@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import signal
 from collections.abc import Callable
@@ -11,7 +13,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmark.data.protocol.shared_classes import shared_classes
+from benchmark import registry
+from benchmark.contracts import CorruptedFiles
+from benchmark.data import view_images
+from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.errors import InputError
 from benchmark.files.write import write_file
 from benchmark.metrics import mean_average_precision, unpack_codes
@@ -211,7 +216,7 @@ def test_a_crash_between_codes_and_record_loses_nothing(
             raise KeyboardInterrupt
         write(target, content)
 
-    monkeypatch.setattr(viewstore, "write_file", dies)
+    monkeypatch.setattr("benchmark.store.store.write_file", dies)
     execute(tmp_path, views=("corruption:fog@1",), **ITQ)
     assert path.read_bytes() == before
     monkeypatch.undo()
@@ -235,7 +240,7 @@ def test_a_crash_while_a_view_is_replaced_leaves_no_old_scores_beside_new_codes(
         if target.name == "views.npz":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(viewstore, "write_file", dies)
+    monkeypatch.setattr("benchmark.store.store.write_file", dies)
     execute(tmp_path, **fog)
     assert [facts["view"] for facts in json.loads(path.read_bytes())["views"]] == ["corruption:fog@1"]
     monkeypatch.undo()
@@ -317,4 +322,51 @@ def test_unseen_classes_alone_train_class_splits_alone() -> None:
     plan = planning.plan(
         sweep(views=("unseen-classes",), class_splits=(0, 2), **ITQ), Store(Path("/nonexistent")), None
     )
-    assert [cell.job.fit.class_split for cell in plan.cells if cell.job] == [0, 2]
+    assert [cell.fit.class_split for cell in plan.cells if cell.fit] == [0, 2]
+
+
+#: Subjects that two data sets declare make them near or far.
+WRITTEN = {"digits", "mnist", "usps", "multi-mnist"}
+OBJECTS = {"cifar10", "cifar10-jpeg", "stl10", "imagenet100", "cifar100"}
+
+
+def test_near_and_far_come_from_what_data_sets_declare() -> None:
+    infos = {entry.name: entry.dataset_info for entry in registry.entries("datasets")}
+    for own, other in itertools.combinations([*WRITTEN, *OBJECTS, "fashion-mnist", "svhn"], 2):
+        found = similarity(infos[own], infos[other])
+        assert found == similarity(infos[other], infos[own])
+        if found != "shared classes":
+            alike = {own, other} <= OBJECTS or {own, other} <= {*WRITTEN, "fashion-mnist"}
+            assert found == ("near" if alike else "far"), (own, other)
+    assert similarity(infos["cifar10"], infos["stl10"]) == "shared classes"
+    assert similarity(infos["cifar10"], infos["nuswide-81"]) == ""  # declares no subject
+    mine = infos["svhn"].model_copy(
+        update={"classes": ("a", "b"), "subject": "sketches", "near": ("objects",)}
+    )
+    assert similarity(mine, infos["cifar10"]) == similarity(infos["cifar10"], mine) == "near"
+
+
+def test_published_corruptions_are_those_that_the_data_set_declares(tmp_path: Path) -> None:
+    data = digits()
+    told = CorruptedFiles(folder="digits-c", part="digits", images=4)
+    info = data.info.model_copy(update={"corrupted": told})
+    declared = dataclasses.replace(
+        data, info=info, names=np.array([f"digits/{i}" for i in range(len(data.images))])
+    )
+    folder = tmp_path / "digits-c"
+    folder.mkdir()
+    published = np.arange(5 * 4, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (1, 16, 16, 1), dtype=np.uint8
+    )
+    np.save(folder / "fog.npy", published)
+    np.save(folder / "labels.npy", np.tile(data.labels[:4].argmax(axis=1), 5))
+    view, rows = parse_view("corruption:fog@3"), np.array([3, 1])
+    found = view_images.corrupted(declared, rows, view, tmp_path, keep=False)
+    assert found.official == 2
+    assert found.part(0, 2)[:, 0, 0, 0].tolist() == [11, 9]  # the third block of four
+    assert view_images.corrupted(data, rows, view, tmp_path, keep=False).official == 0
+    np.save(folder / "labels.npy", np.zeros(20, dtype=int))
+    with pytest.raises(InputError, match=r"does not label digits .* in their order"):
+        view_images.corrupted(declared, rows, view, tmp_path, keep=False)
+    corrupted = {e.name: e.info["corrupted"] for e in registry.entries("datasets") if e.info["corrupted"]}
+    assert corrupted == {"cifar10": {"folder": "CIFAR-10-C", "part": "test_batch", "images": 10_000}}

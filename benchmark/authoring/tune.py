@@ -92,7 +92,7 @@ class Study(Value):
 
 
 @dataclass(frozen=True)
-class Bench:
+class TuningData:
     """A setting with its data: what trials run on. data: images, or the features of a frozen backbone."""
 
     setting: Setting
@@ -109,7 +109,7 @@ def prepare(
     device: str = "cpu",
     weights_file: str = "",
     progress: Callable[[Progress], None] = lambda event: None,
-) -> Bench:
+) -> TuningData:
     """Load the data, or a frozen backbone's features of them, and draw the tuning split: no queries, no database.
 
     Raises InputError when the data cannot be read or a class has too few images.
@@ -122,7 +122,7 @@ def prepare(
     split = protocol.draw(rule, data.info, data.labels, setting.seed, parts=data.parts, tuning=True)
     nothing = np.array([], dtype=np.int64)
     blind = replace(split, query=nothing, database=nothing)
-    return Bench(setting, data, blind, rule, device, weights_file)
+    return TuningData(setting, data, blind, rule, device, weights_file)
 
 
 def _as_fit(setting: Setting) -> FitSpec:
@@ -136,7 +136,7 @@ def _root_seed(data: LoadedDataset, setting: Setting) -> int:
     return seed_stream("trial", data.info.split_key or data.info.name, setting.seed)
 
 
-def search(name: str, bench: Bench, note: Callable[[str], None] = lambda text: None) -> Tuned:
+def search(name: str, bench: TuningData, note: Callable[[str], None] = lambda text: None) -> Tuned:
     """Run a method's trials and keep the best; ties go to the earlier trial.
 
     Raises InputError when every trial failed.
@@ -186,7 +186,7 @@ def candidates(name: str, count: int) -> list[dict[str, Any]]:
     return [{key: column[number] for key, column in columns.items()} for number in range(count)]
 
 
-def run_trial(name: str, params: Mapping[str, Any], bench: Bench) -> Trial:
+def run_trial(name: str, params: Mapping[str, Any], bench: TuningData) -> Trial:
     """Train once and score on the tuning images; a failure becomes a trial without a score."""
     begun = time.monotonic()
     try:
@@ -207,7 +207,7 @@ class _TrialContext(FitContext):
         seed_everything(self.seed("step", step))
 
 
-def _train_and_score(name: str, params: Mapping[str, Any], bench: Bench) -> float:
+def _train_and_score(name: str, params: Mapping[str, Any], bench: TuningData) -> float:
     setting, split, info = bench.setting, bench.split, bench.data.info
     method = registry.method_class(name)(registry.method_params(name, dict(params)))
     weights = bench.weights_file or setting.weights

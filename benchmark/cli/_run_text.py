@@ -70,7 +70,7 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
     from benchmark.sweep.forecast import decoded_size, forecast
     from benchmark.sweep.gpu_speed import GPU
 
-    names = {cell.job.fit.dataset for plan in plans for cell in plan.cells if cell.job is not None}
+    names = {cell.fit.dataset for plan in plans for cell in plan.cells if cell.fit is not None}
     images = {name: known.images(name) for name in names}
     rows = forecast(plans, store, images, known.root, gpu=gpu)
     table = f"by what was measured on {GPU}" if gpu else "by a table of one CPU core"
@@ -117,7 +117,7 @@ def print_plan(plan: Any) -> None:
         click.echo(f"note: {note}")
     views = sum(len(cell.views) for cell in plan.cells if cell.run)
     click.echo(
-        f"{len(plan.cells)} fits: {_counts(plan)}; {len(plan.jobs)} would run"
+        f"{len(plan.cells)} fits: {_counts(plan)}; {len(plan.to_run)} would run"
         + (f", {plan.counts()['absent']} more once their files are there" if plan.counts()["absent"] else "")
         + (f", {views:,} views to evaluate at most" if views else "")
     )

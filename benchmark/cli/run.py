@@ -212,14 +212,14 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     plan = planning.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    if not plan.jobs and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
+    if not plan.to_run and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
     weights = "" if is_published(config.weights) else weights_for_task(config.weights)
     for name in config.datasets if weights else ():
         info = registry.find("datasets", name, data_root).dataset_info
         registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))
-    learn_gpu_memory(executor, plan.jobs, store)
+    learn_gpu_memory(executor, plan.to_run, store)
     for note in plan.notes:  # before anything runs; the summary says them again
         click.echo(f"note: {note}", err=True)
     store.open()

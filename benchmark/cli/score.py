@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from benchmark.scoring.session import Outcome, Request
+    from benchmark.scoring.session import Request, ScoredCodes
     from benchmark.scoring.uncertainty import Paired
 
 
@@ -130,8 +130,8 @@ def _request(
 
 
 def _show(
-    outcome: Outcome,
-    second: tuple[Outcome, dict[str, Paired]] | None,
+    outcome: ScoredCodes,
+    second: tuple[ScoredCodes, dict[str, Paired]] | None,
     as_json: bool,
     out: Path | None,
     per_query: Path | None,

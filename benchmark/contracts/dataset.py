@@ -27,6 +27,18 @@ Inputs = Literal["images", "vectors"]
 VECTORS = "vectors"
 
 
+class CorruptedFiles(Value):
+    """Published corrupted versions of a data set's test images, in the layout of CIFAR-10-C.
+
+    folder: below the data folder; it holds `labels.npy` and `<corruption>.npy`, uint8 (5 x images, height, width,
+    channels), all images at severity 1 first. part, images: the test images are named `<part>/0`, `<part>/1`, ...
+    """
+
+    folder: str = Field(min_length=1)
+    part: str
+    images: int = Field(ge=1)
+
+
 class DatasetInfo(Value):
     """Facts about a data set.
 
@@ -35,6 +47,11 @@ class DatasetInfo(Value):
     `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
     names the draws, so that two encodings of one image collection share their splits. `images` is how many
     images the released collection gives, for forecasts where its files are not at hand.
+
+    `subject` says in a word or two what the images show, and `near` names other subjects like it: by them a
+    novelty view calls two data sets near or far. `confusions` are published pairs (class index, the class that it
+    is mistaken for) for class-conditional label noise; data sets that share draws share them. `corrupted` are
+    published files that corruption views take in place of the project's own corruptions.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -57,6 +74,10 @@ class DatasetInfo(Value):
         default=None, ge=1, description="mAP cut-off that the set's own lists were published with"
     )
     notes: str = ""
+    subject: str = ""
+    near: tuple[str, ...] = ()
+    confusions: tuple[tuple[int, int], ...] = ()
+    corrupted: CorruptedFiles | None = None
 
     @model_validator(mode="after")
     def _sizes(self) -> DatasetInfo:

@@ -33,6 +33,23 @@ LabelKind = Literal["single", "multi"]
 Ability = Literal["hashing", "classification", "generation", "revision"]
 
 
+#: How a report draws a method: colour (Okabe and Ito's palette), marker and line, by matplotlib's names.
+Look = tuple[
+    Literal["vermillion", "blue", "green", "purple", "sky blue", "orange", "black"],
+    Literal["o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p"],
+    Literal[
+        "solid",
+        "dashed",
+        "dashdot",
+        "dotted",
+        "densely dashed",
+        "densely dotted",
+        "densely dashdotted",
+        "dashdotdotted",
+    ],
+]
+
+
 class Params(Value):
     """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
 
@@ -46,12 +63,14 @@ class Variant(Value):
     """A declared variant of a method: another name for the same class with some parameters preset.
 
     title: for tables. params: the preset parameters by name. note: what a reader of its numbers should know.
+    look: how reports draw it; left out, they draw it by its name.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     title: str
     params: dict[str, Any]
     note: str = ""
+    look: Look | None = None
 
 
 class MethodInfo(Value):
@@ -60,6 +79,7 @@ class MethodInfo(Value):
     `version` is raised whenever the same parameters would give other codes. `trained_by` is `updates` for
     gradient training under the shared budget, `closed-form` for methods without one (their identity then
     leaves epochs and batch size out). `known_failures` maps a conformance check to the reason it fails.
+    `look` is how reports draw the method, such as `("blue", "s", "dashed")`; left out, they draw it by its name.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -73,6 +93,7 @@ class MethodInfo(Value):
     trained_by: Literal["updates", "closed-form"] = "updates"
     known_failures: dict[str, str] = Field(default_factory=dict)
     notes: str = ""
+    look: Look | None = None
 
 
 @dataclass(frozen=True)

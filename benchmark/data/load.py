@@ -73,7 +73,7 @@ def ensure(dataset: HashDataset, root: Path | None, *, given: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Glance:
+class DatasetSummary:
     """What a plan needs of a data set: `labels` uint8 (n, classes), the rest as in `LoadedDataset`."""
 
     fingerprint: str
@@ -81,7 +81,7 @@ class Glance:
     parts: Mapping[str, np.ndarray] | None
 
 
-def glance(dataset: HashDataset, root: Path | None) -> Glance:
+def summarise(dataset: HashDataset, root: Path | None) -> DatasetSummary:
     """Fingerprint, labels and fixed parts; reads pixels only when the set was never decoded here.
 
     Raises InputError when files are missing or unreadable.
@@ -92,16 +92,16 @@ def glance(dataset: HashDataset, root: Path | None) -> Glance:
             continue
         try:
             labels: np.ndarray = np.load(folder / "labels.npy", allow_pickle=False)
-            return Glance(meta.fingerprint, labels, cache.read_parts(folder))
+            return DatasetSummary(meta.fingerprint, labels, cache.read_parts(folder))
         except (OSError, ValueError, EOFError):
             continue
     data = load(dataset, root)
-    return Glance(data.fingerprint, data.labels, data.parts)
+    return DatasetSummary(data.fingerprint, data.labels, data.parts)
 
 
 def fingerprint_of(dataset: HashDataset, root: Path | None) -> str:
     """The fingerprint alone."""
-    return glance(dataset, root).fingerprint
+    return summarise(dataset, root).fingerprint
 
 
 def load(dataset: HashDataset, root: Path | None) -> LoadedDataset:

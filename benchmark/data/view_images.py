@@ -20,15 +20,11 @@ from benchmark.data.corruptions import corrupt
 from benchmark.data.decode import stamp
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 
 #: Bytes of corrupted queries that one process keeps where `view_cache` cannot.
 CACHE_BYTES = 512 * 2**20
 _cache: OrderedDict[str, np.ndarray] = OrderedDict()
-
-#: Folder and shape of the published CIFAR-10-C: 10,000 test images at severity 1, then at 2, ...
-OFFICIAL = "CIFAR-10-C"
-_OFFICIAL_SHAPE = (50_000, 32, 32, 3)
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Images:
 
 
 def corrupted(
-    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None, *, keep: bool
+    data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None, *, keep: bool
 ) -> Images:
     """The rows under a corruption. keep: hold the result for the next fit, on disk or else in memory.
 
@@ -58,7 +54,7 @@ def corrupted(
         result = corrupt(images, view.name, severity, rows[start:stop], data.info.name)
         if published is not None:
             inside = which[start:stop] >= 0
-            places = 10_000 * (severity - 1) + which[start:stop][inside]
+            places = len(published) // 5 * (severity - 1) + which[start:stop][inside]
             found = np.ascontiguousarray(published[places].transpose(0, 3, 1, 2))
             result[torch.from_numpy(inside)] = torch.from_numpy(found)
         return result
@@ -81,7 +77,7 @@ def corrupted(
     return Images(rows, lambda start, stop: torch.from_numpy(np.array(whole()[start:stop])), official)
 
 
-def _name(data: LoadedDataset, rows: np.ndarray, view: ParsedView, published: np.ndarray | None) -> str:
+def _name(data: LoadedDataset, rows: np.ndarray, view: View, published: np.ndarray | None) -> str:
     """What the images of a corruption depend on: the same for queries alone and for both sides."""
     official = "" if not isinstance(published, np.memmap) else stamp(Path(str(published.filename)))
     text = f"{data.fingerprint} {data.info.name} {view.name} {view.severity} {view.version} {official}"
@@ -98,23 +94,24 @@ def _remember(key: str, images: np.ndarray) -> None:
 
 
 def _published(
-    data: LoadedDataset, rows: np.ndarray, view: ParsedView, root: Path | None
+    data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """The published file of a corruption, or None, and each row's number among the official test images or -1."""
-    which = np.full(len(rows), -1)
-    path = root / OFFICIAL / f"{view.name}.npy" if root is not None else None
-    if data.info.name != "cifar10" or path is None or not path.is_file():
+    which, told = np.full(len(rows), -1), data.info.corrupted
+    path = root / told.folder / f"{view.name}.npy" if root is not None and told is not None else None
+    if told is None or path is None or not path.is_file():
         return None, which
     for index, name in enumerate(data.names[rows]):
-        batch, _, number = str(name).partition("/")
-        if batch == "test_batch":
+        part, _, number = str(name).partition("/")
+        if part == told.part:
             which[index] = int(number)
-    images = _array(path, _OFFICIAL_SHAPE)
-    labels = _array(path.with_name("labels.npy"), _OFFICIAL_SHAPE[:1])
+    info, total = data.info, 5 * told.images
+    images = _array(path, (total, info.height, info.width, info.channels))
+    labels = _array(path.with_name("labels.npy"), (total,))
     own, theirs = data.labels[rows].argmax(axis=1), labels[np.maximum(which, 0)]
     if (own != theirs)[which >= 0].any():
         file = str(path.with_name("labels.npy"))
-        raise InputError(f"{file!r} does not label CIFAR-10's test images in their order")
+        raise InputError(f"{file!r} does not label {info.title}'s test images in their order")
     return images, which
 
 

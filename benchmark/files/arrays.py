@@ -14,7 +14,7 @@ from benchmark.errors import InputError
 LIMIT = 8 << 30  # bytes that the arrays of one file may claim
 
 
-def check_claim(claimed: int, what: str, limit: int = LIMIT) -> None:
+def check_size(claimed: int, what: str, limit: int = LIMIT) -> None:
     """Raise InputError where an array claims more bytes than the limit."""
     if claimed > limit:
         raise InputError(f"{what} claims {claimed / 1e9:.1f} GB, over the limit of {limit / 1e9:.1f} GB")
@@ -33,7 +33,7 @@ def read_npy(stream: IO[bytes], size: int, what: str, limit: int = LIMIT) -> NDA
     """One array in numpy's format from a stream of `size` bytes; InputError for anything else."""
     shape, fortran, dtype = read_header(stream, what)
     claimed = math.prod(shape) * dtype.itemsize
-    check_claim(claimed, what, limit)
+    check_size(claimed, what, limit)
     left = size - stream.tell()
     if claimed > left:
         raise InputError(f"{what} is truncated: its header claims {claimed} bytes, {left} are there")

@@ -33,8 +33,8 @@ READ_EVERY, READ_SECONDS = 50, 1.0
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The harness's own side of a running fit, which `equip` keeps apart from the context that a method is handed:
+class Harness:
+    """The harness's own side of a running fit, which `attach` keeps apart from the context that a method is handed:
     queries, database and hidden labels are reached from the evaluator.
     """
 
@@ -51,29 +51,29 @@ class Desk:
         return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
 
 
-_DESKS: weakref.WeakKeyDictionary[WatchedContext, Desk] = weakref.WeakKeyDictionary()
+_HARNESS_OF: weakref.WeakKeyDictionary[RunningContext, Harness] = weakref.WeakKeyDictionary()
 
 
-def equip(
-    ctx: WatchedContext,
+def attach(
+    ctx: RunningContext,
     method: HashMethod,
     evaluator: Evaluator,
     progress: Callable[[Progress], None],
     stop: Callable[[], bool],
-) -> Desk:
+) -> Harness:
     """Give a context what it evaluates with, before training begins."""
-    _DESKS[ctx] = Desk(method, evaluator, ctx.runtime, progress, stop)
-    return _DESKS[ctx]
+    _HARNESS_OF[ctx] = Harness(method, evaluator, ctx.runtime, progress, stop)
+    return _HARNESS_OF[ctx]
 
 
-def dismiss(ctx: WatchedContext) -> None:
+def detach(ctx: RunningContext) -> None:
     """Take it away after training: a method that keeps its context must not keep the data set in memory."""
-    _DESKS.pop(ctx, None)
+    _HARNESS_OF.pop(ctx, None)
 
 
 @dataclass(eq=False)
-class WatchedContext(FitContext):
-    """The context of a real fit; see `equip`. No attribute of it leads to queries, database or hidden labels.
+class RunningContext(FitContext):
+    """The context of a real fit; see `attach`. No attribute of it leads to queries, database or hidden labels.
 
     Training seconds leave evaluations out and count the earlier runs of a continued fit in.
     """
@@ -97,7 +97,7 @@ class WatchedContext(FitContext):
     def fit_spec(self) -> FitSpec:
         """The fit's specification. Raises TypeError when the context was built without one."""
         if self.spec is None:
-            raise TypeError("a WatchedContext needs a spec")
+            raise TypeError("a RunningContext needs a spec")
         return self.spec
 
     def start(self) -> None:
@@ -167,9 +167,9 @@ class WatchedContext(FitContext):
 
         What is not there yet is left for the end.
         """
-        state, desk = None, _DESKS.get(self)
+        state, harness = None, _HARNESS_OF.get(self)
         with contextlib.suppress(Exception):
-            state = desk.method.state() if desk is not None else None
+            state = harness.method.state() if harness is not None else None
         if state is not None:
             storable(state, whole=False)
 
@@ -177,19 +177,19 @@ class WatchedContext(FitContext):
         """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
         if step not in self._evaluation_steps():
             return
-        desk = _DESKS.get(self)
-        if desk is None:
-            raise TypeError("a WatchedContext needs a method and an evaluator before it evaluates")
+        harness = _HARNESS_OF.get(self)
+        if harness is None:
+            raise TypeError("a RunningContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        with undisturbed(desk.method, self.device):
-            self._look(desk, step, seconds)
+        with undisturbed(harness.method, self.device):
+            self._look(harness, step, seconds)
         self._evaluating += time.monotonic() - begun
 
-    def _look(self, desk: Desk, step: int, seconds: float) -> None:
+    def _look(self, harness: Harness, step: int, seconds: float) -> None:
         """Add a point to the curve, and a grid of samples when one is asked for."""
-        method, selection = desk.method, self.fit_spec.selection
-        value = desk.evaluator.curve_map(method, selection)
-        found = desk.probes.measure(method)
+        method, selection = harness.method, self.fit_spec.selection
+        value = harness.evaluator.curve_map(method, selection)
+        found = harness.probes.measure(method)
         part: Literal["query", "tuning"] = "tuning" if selection == "val" else "query"
         self.curve.append(
             CurvePoint(step=step, seconds=round(seconds, 3), map=value, part=part, **found.values)
@@ -223,8 +223,8 @@ class WatchedContext(FitContext):
 
     def should_stop(self) -> bool:
         """Whether the driver was asked to stop."""
-        desk = _DESKS.get(self)
-        return desk is not None and desk.stop()
+        harness = _HARNESS_OF.get(self)
+        return harness is not None and harness.stop()
 
     # ---- checkpoints -------------------------------------------------------------------------
 
@@ -291,7 +291,7 @@ def _number(name: object, value: object, step: int) -> float:
     raise TypeError(f"ctx.log at update {step}: {name!r} is {' '.join(repr(value).split())[:60]}, no number")
 
 
-def _tell(ctx: WatchedContext, event: Progress) -> None:
-    desk = _DESKS.get(ctx)
-    if desk is not None:
-        desk.progress(event)
+def _tell(ctx: RunningContext, event: Progress) -> None:
+    harness = _HARNESS_OF.get(ctx)
+    if harness is not None:
+        harness.progress(event)

@@ -16,7 +16,7 @@ from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
 from benchmark.errors import printable
-from benchmark.fit.context import WatchedContext
+from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import Features, frozen_features
@@ -38,7 +38,7 @@ class OpenFit:
     split: Split
     evaluator: Evaluator
     method: HashMethod
-    ctx: WatchedContext
+    ctx: RunningContext
     features: Features | None = None
 
     def given(self, images: Tensor) -> Tensor:
@@ -106,11 +106,11 @@ def make_method(spec: FitSpec) -> HashMethod:
 
 def _context(
     spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None, root_seed: int
-) -> WatchedContext:
+) -> RunningContext:
     """The harness's side of a fit: its task, device, budget and seeds."""
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
     weights = runtime.weights_file or spec.weights
-    return WatchedContext(
+    return RunningContext(
         task=data.info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head),
         device=torch.device(runtime.device),
         epochs=epochs,

@@ -22,12 +22,12 @@ from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
 from benchmark.errors import InputError, printable, words
 from benchmark.fit import environment
-from benchmark.fit.context import WatchedContext, dismiss, equip
+from benchmark.fit.context import RunningContext, attach, detach
 from benchmark.fit.devices import device_title, numerics
 from benchmark.fit.evaluator import health_flags, score
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import OpenFit, open_fit, precision_of
 from benchmark.fit.tensors import storable
@@ -53,7 +53,7 @@ def run_job(
     workdir: Path | None = None,
     progress: Callable[[Progress], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
+) -> FitResult:
     """Train, encode and score one job.
 
     Whatever goes wrong, whatever a plug-in raises and changes of the process, becomes a failed record with its kind
@@ -89,7 +89,7 @@ def run_job(
     except ValidationError as error:  # the method says of itself what a record has no kind for
         failure = InputError(f"what {spec.method} reports cannot be recorded: {explain(error)}")
         record, artifacts = Record(**told, **_failed(spec, failure)), Artifacts()
-    return Outcome(record, replace(artifacts, log=printable(text.getvalue())))
+    return FitResult(record, replace(artifacts, log=printable(text.getvalue())))
 
 
 def _guarded(
@@ -113,7 +113,7 @@ def _guarded(
 class _Broken(Exception):
     """Training ended in `error`; its curve so far and, when every value is finite, its state are kept."""
 
-    def __init__(self, error: BaseException, method: HashMethod, ctx: WatchedContext) -> None:
+    def __init__(self, error: BaseException, method: HashMethod, ctx: RunningContext) -> None:
         super().__init__(words(error))
         self.error, self.curve = error, tuple(ctx.curve)
         rows: list[dict[str, float]] = []
@@ -123,7 +123,7 @@ class _Broken(Exception):
         self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=samples)
 
 
-def _curve(ctx: WatchedContext) -> list[dict[str, float]]:
+def _curve(ctx: RunningContext) -> list[dict[str, float]]:
     """The rows of `curve.csv`. Raises TypeError where the method has put something else among them."""
     rows = []
     try:
@@ -163,7 +163,7 @@ def _measure(
     clock = _Clock()
     opened = open_fit(spec, data, runtime, workdir, progress, stop)
     method, ctx, evaluator = opened.method, opened.ctx, opened.evaluator
-    desk = equip(ctx, method, evaluator, progress, stop)
+    harness = attach(ctx, method, evaluator, progress, stop)
     training = evaluator.training_data(ctx.task, host=type(method).takes_host_images)
     clock.lap("load")
     try:
@@ -186,7 +186,7 @@ def _measure(
         "curve": tuple(ctx.curve),
         "health": health,
         "flags": health_flags(health, spec.bits, len(data.info.classes), codes["database_codes"]),
-        "facts": {**opened.facts(), **(desk.probes.facts(method) if ctx.curve else {})},
+        "facts": {**opened.facts(), **(harness.probes.facts(method) if ctx.curve else {})},
         "protocol": _protocol_facts(opened),
         "updates": ctx.updates if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
@@ -199,7 +199,7 @@ def _measure(
     )
 
 
-def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
+def _train(method: HashMethod, training: HashData, ctx: RunningContext) -> None:
     """Fit within the budget and leave the selected model in `method`."""
     seed_everything(ctx.seed("fit"))
     if ctx.device.type == "cuda":
@@ -210,7 +210,7 @@ def _train(method: HashMethod, training: HashData, ctx: WatchedContext) -> None:
         if ctx.should_stop():
             raise Interrupted(ctx.fit_spec.label)
     finally:
-        dismiss(ctx)
+        detach(ctx)
     ctx.trained_seconds = ctx.train_seconds()
     if ctx.best is not None:
         method.load_state(ctx.best[2], ctx)
@@ -252,7 +252,7 @@ class _Clock:
         self.laps[name], self.last = now - self.last, now
 
 
-def _timings(clock: _Clock, ctx: WatchedContext, split: Split, encode: float) -> Timings:
+def _timings(clock: _Clock, ctx: RunningContext, split: Split, encode: float) -> Timings:
     """Training time leaves out the evaluations along the way; encoding time is spent inside `encode`."""
     train, gradient = ctx.trained_seconds, ctx.fit_spec.epochs is not None
     images = ctx.updates * min(ctx.batch_size, len(split.labelled))

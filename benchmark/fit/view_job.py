@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from benchmark import metrics
 from benchmark.contracts import HashMethod
@@ -20,14 +19,13 @@ from benchmark.fit.devices import numerics
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import Interrupted, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.fit.setup import open_fit, precision_of
-from benchmark.fit.views import Bench, evaluate_views
+from benchmark.fit.views import StoredFit, evaluate_views
 from benchmark.registry.contained import contained
-from benchmark.spec import FitSpec, Job
-from benchmark.spec.views import parse_view
-from benchmark.store.record import Artifacts, Record
+from benchmark.spec import FitSpec, ViewJob
+from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.thin import require_whole
 
@@ -38,7 +36,7 @@ _TOLERANCE = 0.02
 
 
 def revisit(
-    job: Job,
+    job: ViewJob,
     data: LoadedDataset,
     others: Callable[[str], LoadedDataset],
     runtime: Runtime,
@@ -46,10 +44,10 @@ def revisit(
     data_root: Path | None,
     progress: Callable[[Progress], None] = lambda event: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Evaluate `job.views` of a finished fit. The outcome's record holds the new scores and facts alone.
+) -> ViewResult:
+    """Evaluate the views of a finished fit.
 
-    Whatever goes wrong becomes a failed outcome with one line of reason: the stored record is not touched here.
+    Whatever goes wrong becomes a failure with one line of reason: the stored record is not touched here.
     Raises Interrupted after `stop` turned true.
     """
     record, text = store.get(job.fit), io.StringIO()
@@ -58,36 +56,33 @@ def revisit(
     strict = numerics(precision_of(job.fit, runtime), runtime.device, runtime.deterministic)
     with captured_log(text), strict, isolated_generators(runtime.device), contained():
         try:
-            bench = _bench(record, data, others, runtime, store, data_root)
-            views = [parse_view(view.name) for view in job.views]
+            stored = _stored_fit(record, data, others, runtime, store, data_root)
 
             def tell(done: int) -> None:
-                progress(Progress(f"view {min(done + 1, len(views))} of {len(views)}"))
+                progress(Progress(f"view {min(done + 1, len(job.views))} of {len(job.views)}"))
                 if stop():
                     raise Interrupted(job.fit.label)
 
-            measured = evaluate_views(bench, views, tell)
+            measured = evaluate_views(stored, job.views, tell)
         except BaseException as error:
             if is_ours(error, stop):
                 raise
             log.error("views of %s failed: %s", job.fit.label, words(error))
-            failure = describe_failure(error)
-            return Outcome(record.model_copy(update={"state": "failed", "failure": failure}), Artifacts())
+            return ViewResult(record, failure=describe_failure(error))
     when = datetime.now(UTC).isoformat(timespec="seconds")
     commit = environment.describe(runtime.device, "", 0).commit
     facts = tuple(one.model_copy(update={"evaluated": when, "commit": commit}) for one in measured.views)
-    found = record.model_copy(update={"scores": tuple(measured.scores), "views": facts})
-    return Outcome(found, Artifacts(views=measured.arrays))
+    return ViewResult(record, tuple(measured.scores), facts, measured.arrays)
 
 
-def _bench(
+def _stored_fit(
     record: Record,
     data: LoadedDataset,
     others: Callable[[str], LoadedDataset],
     runtime: Runtime,
     store: Store,
     data_root: Path | None,
-) -> Bench:
+) -> StoredFit:
     spec, codes = record.spec, store.codes(record.spec)
     require_whole(codes, spec)
     opened = open_fit(spec, data, runtime)
@@ -97,7 +92,7 @@ def _bench(
             raise InputError(
                 f"the stored codes are of another split: their {side} images are not the protocol's"
             )
-    state = load_weights(store, spec)
+    state = store.weights(spec)
     seed_everything(ctx.seed("fit"))
     try:
         method.load_state(state, ctx)
@@ -105,24 +100,7 @@ def _bench(
         text = " ".join(str(error).split())[:200]
         raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
     _check(method, opened.evaluator, codes, spec)
-    return Bench(opened, codes, others, data_root)
-
-
-def load_weights(store: Store, spec: FitSpec) -> dict[str, Tensor]:
-    """The stored tensors of a fit, on the CPU. Raises InputError when they are missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = store.folder(spec) / "weights.safetensors"
-    if not path.is_file():
-        raise InputError(f"weights of {spec.label} ({spec.fit_id}) are missing: no file {str(path)!r}")
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-        return tensors
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"weights of {spec.label} ({spec.fit_id}) cannot be read: {str(path)!r}: {error}"
-        ) from error
+    return StoredFit(opened, codes, others, data_root)
 
 
 def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray], spec: FitSpec) -> None:

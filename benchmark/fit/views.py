@@ -20,7 +20,7 @@ from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
 from benchmark.spec import FitSpec
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 from benchmark.store.record import Score, ViewFacts
 
 #: What is kept of each view; everything else follows from the stored codes.
@@ -32,7 +32,7 @@ Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Bench:
+class StoredFit:
     """What every view of one fit reads: the trained method, its stored codes, other data sets by name."""
 
     opened: OpenFit
@@ -57,7 +57,7 @@ class Bench:
 
 
 @dataclass
-class Measured:
+class EvaluatedViews:
     """What came out: scores, one fact sheet a view, and the arrays of `views.npz`."""
 
     scores: list[Score] = field(default_factory=list)
@@ -66,19 +66,19 @@ class Measured:
 
 
 def evaluate_views(
-    bench: Bench, views: Iterable[ParsedView], tell: Callable[[int], None] = lambda done: None
-) -> Measured:
+    stored: StoredFit, views: Iterable[View], tell: Callable[[int], None] = lambda done: None
+) -> EvaluatedViews:
     """Evaluate each view; `tell` hears the number of views done and may raise to end it.
 
     Raises InputError when a view's data cannot be had, FloatingPointError for outputs that are not finite.
     """
-    wanted, measured = list(views), Measured()
-    pairs = len(wanted) * len(bench.codes["query_codes"]) * len(bench.codes["database_codes"])
+    wanted, measured = list(views), EvaluatedViews()
+    pairs = len(wanted) * len(stored.codes["query_codes"]) * len(stored.codes["database_codes"])
     engine = "numba" if pairs > _COMPILE else "auto"
     for number, view in enumerate(wanted):
         tell(number)
-        arrays, facts = _MAKERS[view.kind](bench, view)
-        measured.scores += _scores(bench, view, arrays, engine)
+        arrays, facts = _MAKERS[view.kind](stored, view)
+        measured.scores += _scores(stored, view, arrays, engine)
         measured.views.append(facts)
         measured.arrays |= {f"{view.slug}.{name}": array for name, array in arrays.items()}
     tell(len(wanted))
@@ -88,38 +88,38 @@ def evaluate_views(
 # ---- what a view stores: the arrays that differ from codes.npz ------------------------------------------
 
 
-def _corruption(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    data, split = bench.data, bench.split
+def _corruption(stored: StoredFit, view: View) -> tuple[Arrays, ViewFacts]:
+    data, split = stored.data, stored.split
     arrays: Arrays = {}
     official = 0
     for side, rows in (("query", split.query), ("database", split.database)):
         if view.target in ("both", {"query": "queries"}.get(side, side)):
-            images = corrupted(data, rows, view, bench.data_root, keep=side == "query")
-            arrays[f"{side}_codes"] = _encode(bench, images)
+            images = corrupted(data, rows, view, stored.data_root, keep=side == "query")
+            arrays[f"{side}_codes"] = _encode(stored, images)
             official += images.official
     size = (data.info.height, data.info.width)
     text = f"{view.name} at severity {view.severity} by the table for {table_of(size)}, on {_part(view)}"
-    if official:
-        text += f"; {official:,} of the images from the published CIFAR-10-C files"
+    if official and data.info.corrupted is not None:
+        text += f"; {official:,} of the images from the published {data.info.corrupted.folder} files"
     facts = _facts(view, data.info.name, len(split.query), len(split.database), text)
     return arrays, facts.model_copy(update={"official": official})
 
 
-def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    own, other = bench.data, bench.others(view.name)
+def _cross(stored: StoredFit, view: View) -> tuple[Arrays, ViewFacts]:
+    own, other = stored.data, stored.others(view.name)
     classes = shared_classes(own.info, other.info)
-    theirs = _own_protocol(other, bench.spec.seed)
+    theirs = _own_protocol(other, stored.spec.seed)
     arrays: Arrays = {}
     for side, rows in (("query", theirs.query), ("database", theirs.database)):
         target = {"query": "queries"}.get(side, side)
         if view.target in ("both", target):
             rows = rows[np.isin(other.labels[rows].argmax(axis=1), list(classes))]
-            arrays[f"{side}_codes"] = _encode(bench, foreign(other, rows, own.info))
+            arrays[f"{side}_codes"] = _encode(stored, foreign(other, rows, own.info))
             mapped = [classes[int(number)] for number in other.labels[rows].argmax(axis=1)]
             arrays[f"{side}_labels"] = np.asarray(mapped, dtype=index_type(len(own.info.classes)))
             arrays[f"{side}_ids"] = rows
         else:
-            inside = np.isin(bench.codes[f"{side}_labels"], list(classes.values()))
+            inside = np.isin(stored.codes[f"{side}_labels"], list(classes.values()))
             arrays[f"{side}_places"] = np.flatnonzero(inside)
     names = [own.info.classes[number] for number in sorted(classes.values())]
     text = f"{_part(view)} of {view.name} by its default protocol, converted to {own.info.name}'s size and "
@@ -131,34 +131,34 @@ def _cross(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
     return arrays, facts.model_copy(update={"classes": tuple(names)})
 
 
-def _unseen(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    data, split = bench.data, bench.split
-    if bench.spec.class_split is None:
-        raise InputError(f"{bench.spec.label} was trained on every class: it has no unseen ones")
-    unseen = protocol.unseen_classes(data.info, bench.spec.class_split)
+def _unseen(stored: StoredFit, view: View) -> tuple[Arrays, ViewFacts]:
+    data, split = stored.data, stored.split
+    if stored.spec.class_split is None:
+        raise InputError(f"{stored.spec.label} was trained on every class: it has no unseen ones")
+    unseen = protocol.unseen_classes(data.info, stored.spec.class_split)
     arrays = {}
     for side, rows in (("query", split.query), ("database", split.database)):
         kept = protocol.rows_of(rows, data.labels, unseen)
         arrays[f"{side}_places"] = np.flatnonzero(np.isin(rows, kept))
     if not all(len(places) for places in arrays.values()):
-        raise InputError(f"{bench.spec.label}: no query or no database image has unseen classes only")
+        raise InputError(f"{stored.spec.label}: no query or no database image has unseen classes only")
     names = tuple(data.info.classes[number] for number in unseen)
     text = f"queries and database of the {len(names)} classes that were not trained on"
     facts = _facts(view, data.info.name, len(arrays["query_places"]), len(arrays["database_places"]), text)
     return arrays, facts.model_copy(update={"classes": names})
 
 
-def _novelty(bench: Bench, view: ParsedView) -> tuple[Arrays, ViewFacts]:
-    own, other = bench.data, bench.others(view.name)
-    rows = _own_protocol(other, bench.spec.seed).query
-    arrays = {"foreign_codes": _encode(bench, foreign(other, rows, own.info)), "foreign_ids": rows}
-    mine, database = len(bench.codes["query_codes"]), len(bench.codes["database_codes"])
+def _novelty(stored: StoredFit, view: View) -> tuple[Arrays, ViewFacts]:
+    own, other = stored.data, stored.others(view.name)
+    rows = _own_protocol(other, stored.spec.seed).query
+    arrays = {"foreign_codes": _encode(stored, foreign(other, rows, own.info)), "foreign_ids": rows}
+    mine, database = len(stored.codes["query_codes"]), len(stored.codes["database_codes"])
     text = f"{mine:,} own queries against {len(rows):,} queries of {view.name} by its default protocol"
     facts = _facts(view, other.info.name, mine + len(rows), database, text)
     return arrays, facts.model_copy(update={"similarity": similarity(own.info, other.info)})
 
 
-_MAKERS: dict[str, Callable[[Bench, ParsedView], tuple[Arrays, ViewFacts]]] = {
+_MAKERS: dict[str, Callable[[StoredFit, View], tuple[Arrays, ViewFacts]]] = {
     "corruption": _corruption,
     "cross": _cross,
     "unseen-classes": _unseen,
@@ -171,11 +171,11 @@ def _own_protocol(other: LoadedDataset, seed: int) -> protocol.Split:
     return protocol.draw(rule, other.info, other.labels, seed, parts=other.parts)
 
 
-def _part(view: ParsedView) -> str:
+def _part(view: View) -> str:
     return {"queries": "the queries", "database": "the database", "both": "queries and database"}[view.target]
 
 
-def _facts(view: ParsedView, source: str, queries: int, database: int, text: str) -> ViewFacts:
+def _facts(view: View, source: str, queries: int, database: int, text: str) -> ViewFacts:
     return ViewFacts(
         view=str(view),
         kind=view.kind,
@@ -191,12 +191,12 @@ def _facts(view: ParsedView, source: str, queries: int, database: int, text: str
     )
 
 
-def _encode(bench: Bench, images: Images) -> np.ndarray:
+def _encode(stored: StoredFit, images: Images) -> np.ndarray:
     """Packed codes of one side."""
-    out, evaluator, method = [], bench.opened.evaluator, bench.opened.method
+    out, evaluator, method = [], stored.opened.evaluator, stored.opened.method
     for start in range(0, len(images.rows), ENCODE_BATCH):
         batch = images.part(start, min(start + ENCODE_BATCH, len(images.rows))).to(evaluator.device)
-        outputs = plain_outputs(method.encode(bench.opened.given(batch)))
+        outputs = plain_outputs(method.encode(stored.opened.given(batch)))
         if outputs.shape != (len(batch), evaluator.bits):
             raise ValueError(f"encode returned {outputs.shape}, not {(len(batch), evaluator.bits)}")
         if not np.isfinite(outputs).all():
@@ -225,8 +225,8 @@ def complete(arrays: Arrays, codes: Arrays) -> Arrays:
     return full
 
 
-def _scores(bench: Bench, view: ParsedView, arrays: Arrays, engine: str) -> list[Score]:
-    rules, bits, codes = bench.opened.evaluator.rules, bench.spec.bits, bench.codes
+def _scores(stored: StoredFit, view: View, arrays: Arrays, engine: str) -> list[Score]:
+    rules, bits, codes = stored.opened.evaluator.rules, stored.spec.bits, stored.codes
     if view.kind == "novelty":
         ids = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
         own = nearest_distances(codes["query_codes"], codes["database_codes"], *ids)
@@ -247,7 +247,7 @@ def _scores(bench: Bench, view: ParsedView, arrays: Arrays, engine: str) -> list
         query_ids=full["query_ids"] if rules.exclude_self else None,
         database_ids=full["database_ids"] if rules.exclude_self else None,
         engine=engine,
-        device=str(bench.opened.evaluator.device),
+        device=str(stored.opened.evaluator.device),
     )
     scores = []
     for key, value in result.values.items():

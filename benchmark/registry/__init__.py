@@ -11,6 +11,7 @@ import functools
 import importlib
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,19 @@ def entries(kind: Kind, root: Path | None = None) -> list[Entry]:
     """
     found = [entry for entry in catalogue() if entry.kind == kind]
     if kind == "datasets":
-        found += declared(root, [entry.name for entry in found])
+        found = _sharing([*found, *declared(root, [entry.name for entry in found])])
     return sorted(found, key=lambda entry: (entry.name, bool(entry.error)))
+
+
+def _sharing(found: list[Entry]) -> list[Entry]:
+    """Data sets that share another one's draws share its published confusions: one noise for all of them."""
+    published = {one.name: told for one in found if not one.error and (told := one.info.get("confusions"))}
+    return [
+        replace(one, info={**one.info, "confusions": published[key]})
+        if (key := one.info.get("split_key")) in published and not one.info["confusions"]
+        else one
+        for one in found
+    ]
 
 
 def names(kind: Kind, root: Path | None = None) -> list[str]:
@@ -123,9 +135,10 @@ def method_params(name: str, values: dict[str, Any]) -> Params:
 def dataset(name: str, root: Path | None = None) -> HashDataset:
     """A data set by its name: imported and instantiated, or as declared in the data folder `root`."""
     entry = find("datasets", name, root)
-    if entry.declaration:
-        return open_declared(entry)
-    found: HashDataset = _load(entry, HashDataset)()
+    found: HashDataset = open_declared(entry) if entry.declaration else _load(entry, HashDataset)()
+    confusions = entry.dataset_info.confusions
+    if confusions != found.info.confusions:
+        found.info = found.info.model_copy(update={"confusions": confusions})  # type: ignore[misc]
     return found
 
 

@@ -2,8 +2,8 @@
 
 The rule: SHA-256 over the syntax trees of the plug-in's file (or package) and of every file of its own package
 that it imports. Comments, docstrings and layout are left out, and so are the places of imports and the addresses
-of those from this project: they change no number. Which names are imported, and as what, counts. The digest is the
-same in every version of Python.
+of those from this project, and a `look` that a `MethodInfo` or `Variant` declares: they change no number. Which
+names are imported, and as what, counts. The digest is the same in every version of Python.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ def _read(source: str, package: str) -> _Source:
             ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:]
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("MethodInfo", "Variant"):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "look"]
     former, statements = ast.dump(tree), _Imports(package)
     bare = statements.visit(tree)
     return _Source(f"{sorted(statements.found)} {_text(bare)}", former, imports)

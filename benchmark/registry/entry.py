@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmark.contracts import DatasetInfo, HashDataset, HashMethod, MethodInfo
+from benchmark.contracts import DatasetInfo, HashDataset, HashMethod
 
 Kind = Literal["methods", "datasets"]
 KINDS: tuple[Kind, ...] = ("methods", "datasets")
@@ -41,11 +41,6 @@ class Entry:
     def is_current(self, digest: str) -> bool:
         """Whether a record with this digest was made by the code that is here now."""
         return digest == self.digest or digest in self.former
-
-    @property
-    def method_info(self) -> MethodInfo:
-        """The entry's facts as a method."""
-        return MethodInfo.model_validate(self.info)
 
     @property
     def dataset_info(self) -> DatasetInfo:

@@ -90,7 +90,7 @@ def _describe(kind: Kind, cls: type, module: ModuleType, origin: str) -> list[En
     found = []
     for variant in (None, *cls.variants):  # type: ignore[attr-defined]
         preset = dict(variant.params) if variant else {}
-        own = facts | ({"name": variant.name, "title": variant.title} if variant else {})
+        own = facts | (variant.model_dump(mode="json", include={"name", "title", "look"}) if variant else {})
         try:
             defaults = cls.Params(**preset).model_dump(mode="json")  # type: ignore[attr-defined]
             canonical_json(defaults)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.write import write_file, write_files
+from benchmark.files.write import write_file
 from benchmark.report.artifact import choose
 from benchmark.report.context import Context
 from benchmark.report.pictures import png
 from benchmark.report.statistics.compare import MEAN_TOLERANCE
 from benchmark.store.record import SAMPLES, Record
-from benchmark.store.store import Store, record_text
+from benchmark.store.store import Store
 from benchmark.store.thin import is_thin, thin
 
 #: Codes against a database of up to so many images are a few kilobytes and stay whole.
@@ -62,16 +62,14 @@ def compact(results: Path, out: Path, only: str | None = None) -> Compacted:
     found = Compacted(len(records), sum("database_codes" in one for one in codes.values()))
     target.open()
     for record in records:
-        folder, into = store.folder(record.spec), target.folder(record.spec)
-        content = _files(folder, record, codes[record.fit_id], whole_curves)
-        names = (*content, "views.npz")
-        for name in names:
-            path = folder / name
-            found.before[_kind(name)] += path.stat().st_size if path.is_file() else 0
-            found.after[_kind(name)] += len(content.get(name) or b"")
-        write_files({into / name: content.get(name) for name in names}, into / "record.json")
+        content = _files(store, record, codes[record.fit_id], whole_curves)
+        for name in ("record.json", *content):
+            found.before[_kind(name)] += len(store.content(record.spec, name) or b"")
+        target.put(record, content)
+        for name in ("record.json", *content):
+            found.after[_kind(name)] += len(target.content(record.spec, name) or b"")
     if out.resolve() != results.resolve():
-        for path in (path for pattern in _BESIDE for path in sorted(results.glob(pattern))):
+        for path in store.beside():
             write_file(out / path.relative_to(results), path.read_bytes())
     return found
 
@@ -82,7 +80,7 @@ def _kind(name: str) -> str:
 
 def _codes(ctx: Context, record: Record, needed: bool) -> dict[str, np.ndarray]:
     """What is kept of a fit's codes; nothing for one without."""
-    if not (ctx.store.folder(record.spec) / "codes.npz").is_file():
+    if ctx.store.content(record.spec, "codes.npz") is None:
         return {}
     codes = ctx.store.codes(record.spec)
     scored, score = ctx.queries.of(record), record.score()
@@ -99,16 +97,16 @@ def _codes(ctx: Context, record: Record, needed: bool) -> dict[str, np.ndarray]:
 
 
 def _files(
-    folder: Path, record: Record, codes: Mapping[str, np.ndarray], whole_curves: bool
-) -> dict[str, bytes]:
-    """Name -> content of a fit's files."""
-    content = {"record.json": record_text(record).encode()}
+    store: Store, record: Record, codes: Mapping[str, np.ndarray], whole_curves: bool
+) -> dict[str, bytes | None]:
+    """Name -> content of a fit's files beside the record; those of views are left out."""
+    content: dict[str, bytes | None] = {"views.npz": None}
     if codes:
         content["codes.npz"] = _packed(codes)
-    curve = folder / "curve.csv"
-    if curve.is_file():
-        content["curve.csv"] = curve.read_bytes() if whole_curves else _thinned(curve.read_bytes())
-    for grid in sorted(path for path in folder.glob(f"{SAMPLES}/*") if path.is_file()):
+    curve = store.content(record.spec, "curve.csv")
+    if curve is not None:
+        content["curve.csv"] = curve if whole_curves else _thinned(curve)
+    for grid in store.samples(record.spec):
         content[f"{SAMPLES}/{grid.name}"] = _repacked(grid.read_bytes())
     return content
 

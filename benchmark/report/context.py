@@ -98,12 +98,12 @@ class Context:
                 wanted = tuple(sorted(set(group.seeds) - have))
                 if wanted:
                     lacking.setdefault(wanted, []).append(bits)
-            for seeds, bits_ in lacking.items():
-                lengths, shown = (", ".join(map(str, numbers)) for numbers in (bits_, seeds))
+            for seeds, bit_counts in lacking.items():
+                lengths, shown = (", ".join(map(str, numbers)) for numbers in (bit_counts, seeds))
                 what = f"{group.title}: {name} at {lengths} bits, seeds {shown}"
                 like = records[0].spec
                 extra = _assignments(records[0])
-                command = self.command(like, methods=[like.method], bits=bits_, seeds=seeds, extra=extra)
+                command = self.command(like, methods=[like.method], bits=bit_counts, seeds=seeds, extra=extra)
                 gaps.append(Gap(what, command))
         return gaps
 

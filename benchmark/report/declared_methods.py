@@ -6,7 +6,7 @@ A committed report says what it took, so that it can be made again after a metho
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
@@ -42,6 +42,12 @@ def snapshot(methods: Iterable[str]) -> dict[str, Any]:
     families = {one.base or name for name in methods if (one := known(name)) is not None}
     family = sorted({*families, *(name for base in families for name in variants_of(base))})
     return {name: asdict(one) for name in family if (one := known(name)) is not None}
+
+
+@functools.cache
+def looks() -> dict[str, Sequence[str]]:
+    """Method -> colour, marker and line, of those that declare them."""
+    return {entry.name: entry.info["look"] for entry in registry.entries("methods") if entry.info.get("look")}
 
 
 @contextmanager

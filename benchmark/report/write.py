@@ -19,7 +19,7 @@ from benchmark.report.context import Context
 from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
 from benchmark.report.page import page_html
-from benchmark.report.tables.cells import Drawn, Figure, Sheet
+from benchmark.report.tables.cells import Drawn, Figure
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.tables.parquet import cells_parquet, records_parquet
 from benchmark.store.store import Store
@@ -214,8 +214,3 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path], format
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def named_sheets(sections: Iterable[Section]) -> list[tuple[str, Sheet]]:
-    """(artifact, sheet) of every sheet."""
-    return [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]

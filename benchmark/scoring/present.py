@@ -14,7 +14,7 @@ from benchmark.files.text_table import table
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
-from benchmark.scoring.session import Outcome
+from benchmark.scoring.session import ScoredCodes
 from benchmark.scoring.uncertainty import Paired
 
 
@@ -39,7 +39,9 @@ def mean_of(values: Floats | InputError) -> float:
 
 
 def as_text(
-    outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None, width: int | None = None
+    outcome: ScoredCodes,
+    against: tuple[ScoredCodes, dict[str, Paired]] | None = None,
+    width: int | None = None,
 ) -> str:
     """The tables that `score` prints, no wider than `width` characters where that is given."""
     scored, codes = outcome.evaluation, outcome.codes
@@ -63,7 +65,7 @@ def as_text(
     return "\n\n".join(parts)
 
 
-def _score_table(outcome: Outcome, width: int | None) -> str:
+def _score_table(outcome: ScoredCodes, width: int | None) -> str:
     values, k = outcome.evaluation.values, outcome.evaluation.rules.k
     if not outcome.intervals:
         rows = [[_label(key, k), _number(key, values[key])] for key in values]
@@ -78,7 +80,7 @@ def _score_table(outcome: Outcome, width: int | None) -> str:
     return table(["metric", "value", title], rows, width) + "\n" + caption
 
 
-def _convention_table(outcome: Outcome, width: int | None) -> str:
+def _convention_table(outcome: ScoredCodes, width: int | None) -> str:
     k = outcome.request.rules.k
     rows, alike = [], _comparable(outcome)
     for name, values in outcome.conventions.items():
@@ -98,7 +100,7 @@ def _convention_table(outcome: Outcome, width: int | None) -> str:
     return text + (caption if outcome.tie_orders else "")
 
 
-def _orders(name: str, outcome: Outcome) -> list[str]:
+def _orders(name: str, outcome: ScoredCodes) -> list[str]:
     """A column of its own where some convention leaves ties open."""
     if name not in outcome.tie_orders:
         return [""] if outcome.tie_orders else []
@@ -106,16 +108,18 @@ def _orders(name: str, outcome: Outcome) -> list[str]:
     return [f"{mean} [{low}, {high}]"]
 
 
-def _comparable(outcome: Outcome) -> list[str]:
+def _comparable(outcome: ScoredCodes) -> list[str]:
     """The conventions that count in the spread."""
     return comparable(outcome.conventions, outcome.request.rules.k, outcome.evaluation.database)
 
 
-def _spread(outcome: Outcome) -> float:
+def _spread(outcome: ScoredCodes) -> float:
     return spread(mean_of(outcome.conventions[name]) for name in _comparable(outcome))
 
 
-def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired], width: int | None) -> str:
+def _paired_table(
+    first: ScoredCodes, second: ScoredCodes, tests: dict[str, Paired], width: int | None
+) -> str:
     rows = []
     for key, test in tests.items():
         rows.append(
@@ -142,7 +146,9 @@ def _paired_table(first: Outcome, second: Outcome, tests: dict[str, Paired], wid
     return f"A = {first.codes.name}\nB = {second.codes.name}\n" + table(head, rows, width) + "\n" + caption
 
 
-def as_dict(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> dict[str, Any]:
+def as_dict(
+    outcome: ScoredCodes, against: tuple[ScoredCodes, dict[str, Paired]] | None = None
+) -> dict[str, Any]:
     """Everything but the per-query values, JSON-ready (NaN becomes None)."""
     scored = outcome.evaluation.as_dict()
     result: dict[str, Any] = {"file": outcome.codes.name, **scored}
@@ -173,7 +179,7 @@ def _known(value: float) -> float | None:
     return None if value != value else value
 
 
-def _convention(name: str, outcome: Outcome) -> dict[str, Any]:
+def _convention(name: str, outcome: ScoredCodes) -> dict[str, Any]:
     convention, values = CONVENTIONS[name], outcome.conventions[name]
     reason = str(values) if isinstance(values, InputError) else None
     facts: dict[str, Any] = {"name": name, "map": _known(mean_of(values)), "k": _cutoff(name, outcome)}
@@ -184,11 +190,11 @@ def _convention(name: str, outcome: Outcome) -> dict[str, Any]:
     return {**facts, "source": convention.source, "unavailable": reason}
 
 
-def _cutoff(name: str, outcome: Outcome) -> int | None:
+def _cutoff(name: str, outcome: ScoredCodes) -> int | None:
     return outcome.request.rules.k if CONVENTIONS[name].takes_k else None
 
 
-def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None = None) -> str:
+def as_csv(outcome: ScoredCodes, against: tuple[ScoredCodes, dict[str, Paired]] | None = None) -> str:
     """One row per number: kind, name, value, interval, p-value, and the rules it holds under."""
     rules = outcome.evaluation.rules.as_dict()
     facts = [
@@ -223,7 +229,7 @@ def as_csv(outcome: Outcome, against: tuple[Outcome, dict[str, Paired]] | None =
     return text.getvalue()
 
 
-def per_query_csv(outcome: Outcome) -> str:
+def per_query_csv(outcome: ScoredCodes) -> str:
     """One row per query: its id (or position) and every score; empty where the rules skip it."""
     columns = outcome.evaluation.per_query
     ids = outcome.codes.ids[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import InputError, unknown
-from benchmark.files.arrays import LIMIT, check_claim, short
+from benchmark.files.arrays import LIMIT, check_size, short
 from benchmark.scoring.arrays import open_npy, open_npz
 from benchmark.scoring.keys import ROLES, SIDES, assign, role_of, role_of_file, side_of_file
 from benchmark.scoring.matlab import open_hdf5, open_mat
@@ -118,7 +118,7 @@ def _read_file(
             warnings.simplefilter("ignore")
             members = _OPENERS[path.suffix.lower()](path, limit, stack)
             roles = _roles(members, path, stated, named)
-            check_claim(sum(member.size for member in roles.values()), path.name, limit)
+            check_size(sum(member.size for member in roles.values()), path.name, limit)
             for member in roles.values():
                 if member.refused:
                     raise InputError(f"{path.name}: {member.key!r} {member.refused}")

@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScoredCodes:
     """What was computed. `intervals` and `conventions` are empty unless asked for.
 
     conventions: as their repositories' own calls give it here. tie_orders: what those with an unstable sort can
@@ -56,7 +56,7 @@ class Outcome:
     tie_orders: dict[str, TieOrders] = field(default_factory=dict)
 
 
-def score(codes: CodeSet, request: Request) -> Outcome:
+def score(codes: CodeSet, request: Request) -> ScoredCodes:
     """Score one `CodeSet`; InputError for whatever does not fit."""
     if request.resamples:
         check_resampling(request.resamples, request.confidence)
@@ -92,7 +92,7 @@ def score(codes: CodeSet, request: Request) -> Outcome:
         orders = tie_orders(request.conventions, codes, request.rules, request.seed)
     sets = {side: code_health(one, codes.bits) for side, one in zip(("query", "database"), packed)}
     kept = {side: {key: facts[key] for key in health} for side, facts in sets.items() if health}
-    return Outcome(codes, request, evaluation, kept, intervals, conventions, orders)
+    return ScoredCodes(codes, request, evaluation, kept, intervals, conventions, orders)
 
 
 def _split(metrics: Sequence[str] | None) -> tuple[list[str] | None, list[str]]:
@@ -105,7 +105,7 @@ def _split(metrics: Sequence[str] | None) -> tuple[list[str] | None, list[str]]:
     return [name for name in metrics if name not in HEALTH], [name for name in metrics if name in HEALTH]
 
 
-def compare(first: Outcome, second: Outcome) -> dict[str, Paired]:
+def compare(first: ScoredCodes, second: ScoredCodes) -> dict[str, Paired]:
     """Paired comparison of every shared score; InputError unless both sets hold the same queries."""
     one, other = first.codes, second.codes
     for what, left, right in (("labels", one.labels[0], other.labels[0]), ("ids", one.ids[0], other.ids[0])):

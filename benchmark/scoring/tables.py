@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.arrays import check_claim
+from benchmark.files.arrays import check_size
 from benchmark.scoring.keys import SIDES, kind_of, side_of
 from benchmark.scoring.member import Member, members_of
 
@@ -44,7 +44,7 @@ def open_table(path: Path, limit: int) -> list[Member]:
 
 def _rows(path: Path, limit: int) -> list[tuple[int, list[str]]]:
     """(line number, cells) of every row that is not empty, all of one length."""
-    check_claim(path.stat().st_size, path.name, limit)
+    check_size(path.stat().st_size, path.name, limit)
     rows: list[tuple[int, list[str]]] = []
     with path.open(encoding="utf-8-sig", newline="") as text:
         first = text.readline()
@@ -92,7 +92,7 @@ def _group(name: str) -> tuple[str, str]:
 
 def open_jsonl(path: Path, limit: int) -> list[Member]:
     """The fields of a JSON Lines file, an object an item, as columns."""
-    check_claim(path.stat().st_size, path.name, limit)
+    check_size(path.stat().st_size, path.name, limit)
     items: list[dict[str, Any]] = []
     lines: list[int] = []
     with path.open(encoding="utf-8-sig") as text:
@@ -115,7 +115,7 @@ def open_jsonl(path: Path, limit: int) -> list[Member]:
 
 def open_json(path: Path, limit: int) -> list[Member]:
     """The arrays of a `.json` file: nested objects of lists."""
-    check_claim(path.stat().st_size, path.name, limit)
+    check_size(path.stat().st_size, path.name, limit)
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(content, dict):
         raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.arrays import check_claim
+from benchmark.files.arrays import check_size
 from benchmark.scoring.member import Member, members_of
 
 
@@ -19,9 +19,9 @@ def open_pt(path: Path, limit: int) -> list[Member]:
     """The arrays of a `.pt` or `.pth` file; InputError where it holds anything that would have to be executed."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            check_claim(sum(info.file_size for info in archive.infolist()), path.name, limit)
+            check_size(sum(info.file_size for info in archive.infolist()), path.name, limit)
     else:
-        check_claim(path.stat().st_size, path.name, limit)
+        check_size(path.stat().st_size, path.name, limit)
     import torch
 
     try:

@@ -2,20 +2,18 @@
 
 from benchmark.spec.fit import (
     SCHEMA,
-    VIEW_PATTERN,
     BackboneName,
     CurveMetric,
     FitSpec,
     HiddenImages,
-    Job,
     LabelRule,
     NoiseKind,
     Precision,
     Selection,
-    View,
 )
+from benchmark.spec.job import Job, TrainJob, ViewJob
 from benchmark.spec.preprocessing import PLAIN, Preprocessing
-from benchmark.spec.sweep import Cell, Sweep, read_toml
+from benchmark.spec.sweep import GridPoint, Sweep, read_toml
 from benchmark.spec.values import (
     NAME_PATTERN,
     M,
@@ -28,6 +26,7 @@ from benchmark.spec.values import (
     parse,
     seed_stream,
 )
+from benchmark.spec.views import View
 from benchmark.spec.weights import BY_ORDER, PUBLISHED, is_published
 
 __all__ = [
@@ -36,11 +35,10 @@ __all__ = [
     "PLAIN",
     "PUBLISHED",
     "SCHEMA",
-    "VIEW_PATTERN",
     "BackboneName",
-    "Cell",
     "CurveMetric",
     "FitSpec",
+    "GridPoint",
     "HiddenImages",
     "Job",
     "LabelRule",
@@ -52,8 +50,10 @@ __all__ = [
     "Scalar",
     "Selection",
     "Sweep",
+    "TrainJob",
     "Value",
     "View",
+    "ViewJob",
     "canonical_json",
     "digest",
     "explain",

@@ -1,4 +1,4 @@
-"""A fit and its identity, its labels, a job and its views.
+"""A fit and its identity, and its labels.
 
 Everything here is a value: free of paths, devices and clocks. Two machines that resolve the same sweep get the
 same `fit_id`s.
@@ -27,15 +27,6 @@ BackboneName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 
 #: What stands between features and bits: one layer, or a hidden one of N units and a ReLU before it.
 Head = Annotated[str, Field(pattern=r"^(|linear|mlp:[1-9][0-9]{0,4})$")]
-
-#: Canonical names of single views, which `spec.views` parses: a kind, perhaps a member, a severity, a part.
-VIEW_PATTERN = r"^[a-z0-9][a-z0-9-]*(:[a-z0-9][a-z0-9_.-]*)?(@[0-9]+)?(/(database|both))?$"
-
-
-class View(Value):
-    """One way to evaluate a trained model; `clean` is the plain query/database protocol."""
-
-    name: str = Field(default="clean", pattern=VIEW_PATTERN, max_length=100)
 
 
 class LabelRule(Value):
@@ -165,11 +156,3 @@ _LATER_FIELDS: dict[str, Any] = {
     "preprocessing": {},
     "head": "",
 }
-
-
-class Job(Value):
-    """One unit of work: a fit to train and score, or with `stored`, the views to evaluate a finished one under."""
-
-    fit: FitSpec
-    views: tuple[View, ...] = (View(),)
-    stored: bool = False

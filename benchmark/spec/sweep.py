@@ -18,7 +18,7 @@ from benchmark.spec.values import Name, Value
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridPoint:
     """One cell of a sweep's grid."""
 
     dataset: str
@@ -91,11 +91,11 @@ class Sweep(Value):
         for share, noise in itertools.product(shares, self.label_noise):
             yield LabelRule(noise=noise, noise_kind=self.noise_kind, hidden=self.hidden_images, **share)
 
-    def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[Cell]:
+    def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[GridPoint]:
         """Yield the grid's cells, data set outermost so that it loads once."""
         grid = (self.datasets, self.methods, self.bits, self.label_rules(), class_splits, self.seeds)
         for values in itertools.product(*grid):
-            yield Cell(*values)
+            yield GridPoint(*values)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

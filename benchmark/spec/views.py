@@ -65,7 +65,7 @@ LISTING: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class ParsedView:
+class View:
     """One view, parsed.
 
     kind: one of KINDS. name: the corruption, or the other data set of `cross` and `novelty`; else empty.
@@ -105,7 +105,7 @@ class ParsedView:
         return ""
 
 
-def parse_view(text: str) -> ParsedView:
+def parse_view(text: str) -> View:
     """One view by its name; what stands for several (`corruption:all`) is refused.
 
     Raises InputError naming the view and what is allowed.
@@ -118,7 +118,7 @@ def parse_view(text: str) -> ParsedView:
     return found[0]
 
 
-def expand_views(names: Iterable[str]) -> tuple[ParsedView, ...]:
+def expand_views(names: Iterable[str]) -> tuple[View, ...]:
     """Every view that the names stand for, in their order and once each.
 
     Data sets are names here: whether they exist is for whoever has the registry. Raises InputError naming the
@@ -127,7 +127,7 @@ def expand_views(names: Iterable[str]) -> tuple[ParsedView, ...]:
     return tuple(dict.fromkeys(view for name in names for view in _expand(name.strip())))
 
 
-def _expand(text: str) -> tuple[ParsedView, ...]:
+def _expand(text: str) -> tuple[View, ...]:
     form = _FORM.fullmatch(text[:100])
     if form is None or form["kind"] not in KINDS:
         raise unknown("view", text[:100], LISTING)
@@ -136,7 +136,7 @@ def _expand(text: str) -> tuple[ParsedView, ...]:
     if kind in ("clean", "unseen-classes"):
         if form[0] != kind:
             raise InputError(f"view {text!r}: {kind!r} stands alone")
-        return (ParsedView(kind),)
+        return (View(kind),)
     if not name:
         raise InputError(f"view {text!r} lacks a name: {_wanted(kind)}")
     if kind == "corruption":
@@ -147,7 +147,7 @@ def _expand(text: str) -> tuple[ParsedView, ...]:
         raise InputError(f"view {text!r}: {name!r} is no data set's name; {_wanted(kind)}")
     if kind == "novelty" and target:
         raise InputError(f"view {text!r}: novelty compares queries; it takes no /{target}")
-    return (ParsedView(kind, name, None, target or "queries"),)
+    return (View(kind, name, None, target or "queries"),)
 
 
 def _wanted(kind: str) -> str:
@@ -156,14 +156,12 @@ def _wanted(kind: str) -> str:
     return f"{kind}:DATASET, with DATASET as `list datasets` shows it"
 
 
-def _corruptions(name: str, severities: tuple[int, ...], target: Target) -> tuple[ParsedView, ...]:
+def _corruptions(name: str, severities: tuple[int, ...], target: Target) -> tuple[View, ...]:
     name = _SHORT.get(name, name)
     if name not in CORRUPTIONS and name not in _GROUPS:
         raise unknown("corruption", name, [*_GROUPS, *CORRUPTIONS])
     members = _GROUPS.get(name, (name,))
-    return tuple(
-        ParsedView("corruption", member, level, target) for member in members for level in severities
-    )
+    return tuple(View("corruption", member, level, target) for member in members for level in severities)
 
 
 def _tail(text: str, tail: str) -> tuple[tuple[int, ...], Target | None]:

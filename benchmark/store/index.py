@@ -10,14 +10,14 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec
+from benchmark.store.formats import read_record
 from benchmark.store.record import Damaged, Record
-from benchmark.store.store import CHECKPOINT, Store, read_record
+from benchmark.store.store import CHECKPOINT, Store
 
 _FILE = ".index.json"
 _MAX_BYTES = 512 * 2**20
@@ -71,7 +71,7 @@ class Index:
 
     def rows(self) -> list[Row]:
         """Every record's row, in path order; keeps the index up to date on disk."""
-        found = {name: row for name in sorted(self._folders()) if (row := self._row(name)) is not None}
+        found = {name: row for name in sorted(self._store.folders()) if (row := self._row(name)) is not None}
         self._changed += len(self._rows) - len(found)
         self._rows = found
         self.keep()
@@ -88,7 +88,9 @@ class Index:
 
     def unfinished(self) -> list[str]:
         """Folders of fits that were begun and hold a training state but no record."""
-        begun = [name for name in self._folders() if os.path.exists(f"{self._root}/{name}/{CHECKPOINT}")]
+        begun = [
+            name for name in self._store.folders() if os.path.exists(f"{self._root}/{name}/{CHECKPOINT}")
+        ]
         return sorted(name for name in begun if not os.path.exists(f"{self._root}/{name}/record.json"))
 
     def _row(self, name: str) -> Row | None:
@@ -108,22 +110,6 @@ class Index:
             row = Row(facts.st_mtime_ns, facts.st_size, problem=str(error), damaged=damaged)
         self._rows[name] = row
         return row
-
-    def _folders(self) -> Iterator[str]:
-        """`dataset/method/fit` of every fit's folder: two letters of its name tell it from other folders."""
-        for dataset in _subfolders(self._root):
-            for method in _subfolders(f"{self._root}/{dataset}"):
-                for fit in _subfolders(f"{self._root}/{dataset}/{method}"):
-                    if "b-" in fit and "-s" in fit:
-                        yield f"{dataset}/{method}/{fit}"
-
-
-def _subfolders(folder: str) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
 
 
 def _describe(record: Record, facts: os.stat_result) -> Row:

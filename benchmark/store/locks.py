@@ -41,7 +41,7 @@ class _Seen:
     since: float
 
 
-class Claims:
+class FitLocks:
     """The claims of one driver on one results folder. A context manager: a thread renews them inside it."""
 
     def __init__(self, root: Path, *, beat: float = BEAT, stale: float = STALE) -> None:
@@ -53,7 +53,7 @@ class Claims:
         self._guard, self._end = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Claims:
+    def __enter__(self) -> FitLocks:
         self._end.clear()
         self._thread = threading.Thread(target=self._renew, name="claims", daemon=True)
         self._thread.start()

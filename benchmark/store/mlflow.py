@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.spec import digest
 from benchmark.store import mlflow_address
-from benchmark.store.locks import Claims
+from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow_address import check_uri, public
 from benchmark.store.mlflow_fields import MAX_PARAMS, metrics_of, params_of, stamp_of, tags_of
 from benchmark.store.record import SAMPLES, Record
@@ -256,7 +256,7 @@ def _short(error: Exception) -> str:
 def catch_up(
     tracker: Tracker,
     records: Iterable[Record],
-    claims: Claims,
+    claims: FitLocks,
     stop: Callable[[], bool] = lambda: False,
     note: Callable[[str], None] = lambda text: None,
 ) -> bool:
@@ -293,7 +293,7 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
     if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
     records = [*store.records()]
-    with Claims(store.root) as claims:
+    with FitLocks(store.root) as claims:
         catch_up(tracker, tracker.missing(records, ask=True), claims)
     missing = [record for record in records if not tracker.is_sent(record)]
     for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):

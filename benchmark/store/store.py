@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
-import lzma
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import ValidationError
 
 from benchmark.errors import InputError
-from benchmark.files.arrays import check_claim, read_npy
 from benchmark.files.write import write_file, write_files
-from benchmark.spec import FitSpec, explain
-from benchmark.store.record import RECORD_SCHEMA, SAMPLES, Artifacts, Damaged, Record
+from benchmark.spec import FitSpec
+from benchmark.store.formats import (
+    read_codes,
+    read_curve,
+    read_record,
+    read_weights,
+    record_text,
+    small_text,
+)
+from benchmark.store.record import SAMPLES, Artifacts, Record
 
-#: `_UPGRADES[n]` turns a raw record of layout n into layout n + 1.
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-
-#: A record is a few kilobytes; anything larger is not one.
-MAX_RECORD_BYTES = 4 * 2**20
-_USUAL_BYTES = 64 * 2**10
-MAX_CURVE_BYTES = 256 * 2**20
-MAX_CODES_BYTES = 2 * 2**30
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: The training state inside a fit's folder, and the failures after which it is kept: a retry continues there.
 CHECKPOINT = "checkpoint.pt"
 RESUMED = ("timeout", "lost")
 
 #: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
-_FIT_FOLDERS = "*/*/*b-*-s*-????????????????"
+_FIT_FOLDER = re.compile(r".*b-.*-s.*-.{16}")
+#: Files of the whole folder.
+_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json")
 
 
 class Store:
@@ -83,8 +82,7 @@ class Store:
         """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
         folder = self.folder(record.spec)
         files = artifacts.files()
-        content = {**files, "record.json": record_text(record).encode()}
-        write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
+        self.put(record, files)
         leftovers = [*folder.glob(".*.tmp")]  # of this fit's killed runs
         if record.failure is None or record.failure.kind not in RESUMED:
             leftovers.append(folder / CHECKPOINT)
@@ -95,6 +93,17 @@ class Store:
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return folder
+
+    def put(self, record: Record, files: Mapping[str, bytes | None]) -> None:
+        """Write a fit's files (None: one that must not be there), then its record; no old record outlives them."""
+        folder = self.folder(record.spec)
+        content = {**files, "record.json": record_text(record).encode()}
+        write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
+
+    def amend(self, record: Record, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Replace some of a fit's files and then its record, each by rename: the old record stays until then."""
+        for name, content in {**files, "record.json": record_text(record).encode()}.items():
+            write_file(self.folder(record.spec) / name, content)
 
     def set_aside(self, spec: FitSpec) -> str:
         """Rename a damaged record, so that the fit can be made again. Returns its new name."""
@@ -132,13 +141,17 @@ class Store:
             except InputError as error:
                 yield str(error)
 
-    def unfinished(self) -> list[Path]:
-        """Folders of fits that were begun and hold a checkpoint but no record."""
-        return sorted(
-            path.parent
-            for path in self.root.glob(f"{_FIT_FOLDERS}/{CHECKPOINT}")
-            if not (path.parent / "record.json").exists()
-        )
+    def folders(self) -> Iterator[str]:
+        """`dataset/method/fit` of every fit's folder, in no order; other folders hold no records."""
+        for dataset in _subfolders(self.root):
+            for method in _subfolders(self.root / dataset):
+                for fit in _subfolders(self.root / dataset / method):
+                    if _FIT_FOLDER.fullmatch(fit):
+                        yield f"{dataset}/{method}/{fit}"
+
+    def beside(self) -> list[Path]:
+        """The files beside the fits: saved sweeps, and what `describe` wrote."""
+        return [path for pattern in _BESIDE for path in sorted(self.root.glob(pattern))]
 
     def codes(self, spec: FitSpec) -> dict[str, np.ndarray]:
         """The stored codes of a fit. Raises InputError when they are missing or unreadable."""
@@ -146,23 +159,29 @@ class Store:
 
     def curve(self, spec: FitSpec) -> list[dict[str, float]]:
         """The rows of a fit's training curve (`step` and the logged scalars); empty when there is none."""
-        path = self.folder(spec) / "curve.csv"
-        try:
-            if path.stat().st_size > MAX_CURVE_BYTES:
-                raise ValueError(f"it is larger than {MAX_CURVE_BYTES >> 20} MiB")
-            with path.open(newline="") as file:
-                return [
-                    {key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)
-                ]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError, csv.Error) as error:
-            raise InputError(f"curve of {spec.label} ({spec.fit_id}) cannot be read: {error}") from error
+        return read_curve(self.folder(spec) / "curve.csv", f"{spec.label} ({spec.fit_id})")
+
+    def weights(self, spec: FitSpec) -> dict[str, Tensor]:
+        """The stored tensors of a fit, on the CPU. Raises InputError when they are missing or damaged."""
+        return read_weights(self.folder(spec) / "weights.safetensors", f"{spec.label} ({spec.fit_id})")
+
+    def samples(self, spec: FitSpec) -> list[Path]:
+        """The grids of generated images that a fit left, oldest first."""
+        return sorted(path for path in self.folder(spec).glob(f"{SAMPLES}/*") if path.is_file())
+
+    def size(self, spec: FitSpec) -> int:
+        """Bytes of everything that a fit has on disk."""
+        return sum(path.stat().st_size for path in self.folder(spec).rglob("*") if path.is_file())
+
+    def content(self, spec: FitSpec, name: str) -> bytes | None:
+        """The bytes of one of a fit's files; None when it is not there."""
+        path = self.folder(spec) / name
+        return path.read_bytes() if path.is_file() else None
 
     def ledger(self, spec: FitSpec) -> dict[str, str]:
         """Which trackers have this fit's record: digest of the tracking URI -> stamp of the record."""
         try:
-            raw = json.loads(_small(self.folder(spec) / "tracked.json"))
+            raw = json.loads(small_text(self.folder(spec) / "tracked.json"))
             return {str(key): str(value) for key, value in raw.items()}
         except (OSError, ValueError, AttributeError, RecursionError):
             return {}
@@ -193,94 +212,16 @@ class Store:
             return None
 
     def _paths(self) -> list[Path]:
-        return sorted(self.root.glob(f"{_FIT_FOLDERS}/record.json"))
+        found = (self.root / name / "record.json" for name in self.folders())
+        return sorted(path for path in found if path.is_file())
 
 
-def record_text(record: Record) -> str:
-    """A record as JSON, one field a line: half the bytes of an indented one, and changes still show by field."""
-    fields = json.loads(record.model_dump_json())
-    lines = (
-        f"{json.dumps(name)}:{json.dumps(value, separators=(',', ':'))}" for name, value in fields.items()
-    )
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def read_record(path: Path | str) -> Record:
-    """Read and validate one record, upgrading older layouts. Raises InputError naming the file."""
+def _subfolders(folder: Path) -> list[str]:
     try:
-        text = _small(path)
-        record = _parse_current(text) or _parse_any(text, path)
-    except ValidationError as error:
-        raise Damaged(f"record {str(path)!r} is invalid: {explain(error)}") from None
-    except OSError as error:
-        raise InputError(f"record {str(path)!r} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise Damaged(f"record {str(path)!r} cannot be read: {error}") from None
-    if record.fit_id != record.spec.fit_id:
-        raise Damaged(f"record {str(path)!r} names fit {record.fit_id} but describes {record.spec.fit_id}")
-    return record
-
-
-def _parse_current(text: str) -> Record | None:
-    """A record of the current layout in one step; None for anything else, which `_parse_any` judges."""
-    try:
-        record = Record.model_validate_json(text)
-    except ValidationError:
-        return None
-    return record if record.record_schema == RECORD_SCHEMA else None
-
-
-def _parse_any(text: str, path: Path | str) -> Record:
-    raw = json.loads(text)
-    if not isinstance(raw, dict) or not isinstance(raw.get("record_schema"), int):
-        raise Damaged(f"{str(path)!r} is no record of this benchmark")
-    if raw["record_schema"] > RECORD_SCHEMA:
-        newest = f"({raw['record_schema']}, here up to {RECORD_SCHEMA})"
-        raise InputError(f"record {str(path)!r} is of a newer layout {newest}")
-    for number in range(raw["record_schema"], RECORD_SCHEMA):
-        raw = _UPGRADES[number](raw)
-    return Record.model_validate(raw)
-
-
-def read_codes(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a `codes.npz`. Raises InputError for a missing, broken, oversized or pickled one."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            check_claim(sum(member.file_size for member in members), f"codes {str(path)!r}", MAX_CODES_BYTES)
-            found = {}
-            for member in members:
-                with archive.open(member) as stream:
-                    what = f"codes {str(path)!r}: {member.filename!r}"
-                    array = read_npy(stream, member.file_size, what, MAX_CODES_BYTES)
-                found[member.filename.removesuffix(".npy")] = array
-            return found
-    except InputError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        RuntimeError,
-        zlib.error,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise InputError(f"codes {str(path)!r} cannot be read: {error}") from None
-
-
-def _small(path: Path | str) -> str:
-    """The text of a file no larger than a record may be."""
-    content = b""
-    with open(path, "rb", buffering=0) as file:
-        # Room for a usual record: a buffer for the largest one would cost more than reading and checking it.
-        while block := file.read(_USUAL_BYTES):
-            content += block
-            if len(content) > MAX_RECORD_BYTES:
-                raise Damaged(f"{str(path)!r} is larger than {MAX_RECORD_BYTES >> 20} MiB")
-    return content.decode()
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def find(store: Store, prefix: str) -> Record:

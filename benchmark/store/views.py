@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.files.write import write_file
 from benchmark.spec import FitSpec
+from benchmark.store.formats import read_codes
 from benchmark.store.record import Artifacts, Record, Score, ViewFacts
-from benchmark.store.store import Store, read_codes, record_text
+from benchmark.store.store import Store
 
 _FILE = "views.npz"
 
@@ -66,19 +65,12 @@ def extend(
         update={"scores": (*other_scores, *scores), "views": (*other_views, *views)},
     )
     content = Artifacts(views={**kept, **arrays}).files()[_FILE]
-    folder = store.folder(record.spec)
     if len(other_views) < len(now.views):  # else a kill between the files left old scores beside new codes
-        _write(folder, without)
-    if content is not None:
-        write_file(folder / _FILE, content)
-    _write(folder, merged)
-    for leftover in folder.glob(".*.tmp"):  # of runs that were killed here
+        store.amend(without)
+    store.amend(merged, {} if content is None else {_FILE: content})
+    for leftover in store.folder(record.spec).glob(".*.tmp"):  # of runs that were killed here
         leftover.unlink(missing_ok=True)
     return merged
-
-
-def _write(folder: Path, record: Record) -> None:
-    write_file(folder / "record.json", record_text(record).encode())
 
 
 def _stored(store: Store, spec: FitSpec) -> dict[str, dict[str, np.ndarray]]:

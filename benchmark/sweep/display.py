@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from rich.console import Console
@@ -20,8 +21,8 @@ from rich.table import Column
 from rich.text import Text
 
 from benchmark.fit.runtime import Progress as Event
-from benchmark.spec import Job
-from benchmark.store.record import Record
+from benchmark.spec import Job, ViewJob
+from benchmark.store.record import Record, Score
 
 #: Characters below which a terminal has no room for live bars, and below which they go without the bar itself.
 NARROW, SHORT = 60, 120
@@ -173,13 +174,14 @@ class Lines:
 
 def title(job: Job) -> str:
     """The fit's name, and how many views of it."""
-    count = f"{len(job.views)} view{'' if len(job.views) == 1 else 's'}"
-    return f"{job.fit.label}: {count}" if job.stored else job.fit.label
+    if not isinstance(job, ViewJob):
+        return job.fit.label
+    return f"{job.fit.label}: {len(job.views)} view{'' if len(job.views) == 1 else 's'}"
 
 
-def mean_map(found: Record) -> str:
+def mean_map(scores: Iterable[Score]) -> str:
     """The mean mAP over the scores of new views, as the end of a line."""
-    values = [score.value for score in found.scores if score.metric == "map"]
+    values = [score.value for score in scores if score.metric == "map"]
     return f", mean mAP {sum(values) / len(values):.4f}" if values else ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark import registry
 from benchmark.contracts import DatasetInfo
 from benchmark.data import protocol
-from benchmark.spec import FitSpec, Job
+from benchmark.spec import FitSpec
 from benchmark.store.index import Index
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -77,22 +77,22 @@ def forecast(
     Seconds are of one worker, from this folder's records of the same method, data set, backbone and kind of device
     (training time scaled to the updates), else from what was measured: on one CPU core, or with `gpu` on one GPU.
     """
-    jobs: dict[str, tuple[Job, bool]] = {}
+    fits: dict[str, tuple[FitSpec, bool]] = {}
     for plan in plans:
         for cell in plan.cells:
-            if cell.job is not None:
-                known_to_run = jobs.get(cell.job.fit.fit_id, (cell.job, False))[1]
+            if cell.fit is not None:
+                known_to_run = fits.get(cell.fit.fit_id, (cell.fit, False))[1]
                 run = cell.state == "absent" or (cell.run and not cell.extend)
-                jobs[cell.job.fit.fit_id] = (cell.job, known_to_run or run)
+                fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
     known = _Known(store, root, gpu)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     memory: dict[str, float] = {}
-    for job, run in jobs.values():
-        name, count = job.fit.dataset, images.get(job.fit.dataset, 0)
-        seconds, size, measured = known.expect(job.fit, count) if run else (0.0, 0.0, False)
-        held = known.memory(job.fit, count) if run else 0.0
+    for fit, run in fits.values():
+        name, count = fit.dataset, images.get(fit.dataset, 0)
+        seconds, size, measured = known.expect(fit, count) if run else (0.0, 0.0, False)
+        held = known.memory(fit, count) if run else 0.0
         memory[name] = max(held, memory.get(name, 0.0))
-        rows.setdefault(job.fit.dataset, []).append((run, seconds, size, measured))
+        rows.setdefault(name, []).append((run, seconds, size, measured))
     return [
         Expected(
             name,
@@ -133,7 +133,7 @@ class _Known:
                 seconds = solved + seconds_on_gpu(spec, images, training, info)
             return seconds, size, False
         seconds = statistics.fmean(_seconds(record, spec) for record in alike)
-        size = statistics.fmean(_size(self._store.folder(record.spec)) for record in alike)
+        size = statistics.fmean(self._store.size(record.spec) for record in alike)
         return seconds, size, True
 
     def _alike(self, spec: FitSpec) -> list[Record]:
@@ -172,10 +172,6 @@ def _seconds(record: Record, spec: FitSpec) -> float:
     """The record's time with its training scaled to another number of epochs."""
     ratio = (spec.epochs or 1) / (record.spec.epochs or 1)
     return record.timings.total + record.timings.train * (ratio - 1)
-
-
-def _size(folder: Path) -> float:
-    return float(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
 
 
 def decoded_size(info: DatasetInfo, images: int) -> int:

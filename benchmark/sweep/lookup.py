@@ -10,11 +10,11 @@ from typing import Any
 from benchmark import registry
 from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.data import protocol
-from benchmark.data.load import Glance, glance
+from benchmark.data.load import DatasetSummary, summarise
 from benchmark.errors import InputError
 from benchmark.registry.contained import contained
 from benchmark.spec import LabelRule, Sweep
-from benchmark.spec.views import ParsedView, expand_views
+from benchmark.spec.views import View, expand_views
 from benchmark.spec.weights import weights_for_task, weights_identity
 from benchmark.sweep.wanted_views import sources_of
 
@@ -23,7 +23,7 @@ NO_FINGERPRINT = "0" * 16
 
 
 @dataclass(frozen=True)
-class Facts:
+class Resolved:
     """What the names of a sweep stand for; every map is keyed by such a name.
 
     given: what methods are given of each data set, which is not its images where the backbone is frozen.
@@ -38,7 +38,7 @@ class Facts:
     fingerprints: dict[str, str]
     weights: str
     task_weights: str
-    views: tuple[ParsedView, ...]
+    views: tuple[View, ...]
     others: dict[str, DatasetInfo]
     class_splits: tuple[int | None, ...]
     notes: tuple[str, ...] = ()
@@ -55,10 +55,10 @@ class Lookup:
         self.root = data_root
         self.absent: dict[str, str] = {}
         self._without_data = without_data
-        self._glances: dict[str, Glance] = {}
+        self._summaries: dict[str, DatasetSummary] = {}
         self._drawn: set[tuple[object, ...]] = set()
 
-    def facts(self, sweep: Sweep) -> Facts:
+    def facts(self, sweep: Sweep) -> Resolved:
         """Check every name, parameter, protocol and data folder of a sweep. Raises InputError for a bad one."""
         _check_assignments(sweep)
         methods = {name: registry.find("methods", name) for name in sweep.methods}
@@ -78,7 +78,7 @@ class Lookup:
         others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
         splits = _class_splits(sweep, views, infos)
         notes = tuple(note for name, rule in protocols.items() for note in self._unasked(name, rule, sweep))
-        return Facts(
+        return Resolved(
             methods,
             params,
             infos,
@@ -107,16 +107,16 @@ class Lookup:
         found = self._glance(name)
         return (self.info(name).images or 0) if found is None else len(found.labels)
 
-    def _glance(self, name: str) -> Glance | None:
-        if name not in self._glances and name not in self.absent:
+    def _glance(self, name: str) -> DatasetSummary | None:
+        if name not in self._summaries and name not in self.absent:
             try:
                 with contained():
-                    self._glances[name] = glance(registry.dataset(name, self.root), self.root)
+                    self._summaries[name] = summarise(registry.dataset(name, self.root), self.root)
             except InputError as error:
                 if not self._without_data:
                     raise
                 self.absent[name] = str(error)
-        return self._glances.get(name)
+        return self._summaries.get(name)
 
     def _check_draws(self, name: str, rule: protocol.Protocol, sweep: Sweep) -> None:
         """Try every label share once: whether a class has enough images does not depend on the seed."""
@@ -188,7 +188,7 @@ def _check_backbone(info: DatasetInfo, sweep: Sweep, weights: str) -> None:
 
 
 def _class_splits(
-    sweep: Sweep, views: tuple[ParsedView, ...], infos: dict[str, DatasetInfo]
+    sweep: Sweep, views: tuple[View, ...], infos: dict[str, DatasetInfo]
 ) -> tuple[int | None, ...]:
     """None for the fits on every class, unless unseen classes are all that is asked for; then the class splits."""
     unseen = [view for view in views if view.kind == "unseen-classes"]

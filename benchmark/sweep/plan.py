@@ -11,21 +11,20 @@ from typing import Literal
 from benchmark import registry
 from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
-from benchmark.spec import Cell, FitSpec, Job, Sweep
+from benchmark.spec import FitSpec, GridPoint, Sweep
 from benchmark.spec.command import SHARED
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
-from benchmark.sweep.lookup import Facts, Lookup
+from benchmark.sweep.lookup import Lookup, Resolved
 from benchmark.sweep.wanted_views import views_of_fit
 
 #: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
 State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
-RETRY = ("failed", "stale", "all")
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedFit:
     """One cell of the sweep: what it is, what is known of it, and whether it will run.
 
     `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
@@ -36,11 +35,11 @@ class Planned:
     label: str
     state: State
     reason: str = ""
-    job: Job | None = None
+    fit: FitSpec | None = None
     run: bool = False
     stamp: int | None = None
     fresh: bool = False
-    views: tuple[ParsedView, ...] = ()
+    views: tuple[View, ...] = ()
     extend: bool = False
     damaged: bool = False
 
@@ -50,13 +49,13 @@ class Plan:
     """All cells of a sweep, in the order in which they run."""
 
     sweep: Sweep
-    cells: tuple[Planned, ...]
+    cells: tuple[PlannedFit, ...]
     notes: tuple[str, ...] = ()
 
     @property
-    def jobs(self) -> list[Job]:
-        """The jobs that will run."""
-        return [cell.job for cell in self.cells if cell.run and cell.job is not None]
+    def to_run(self) -> list[FitSpec]:
+        """The fits that will run, or get views."""
+        return [cell.fit for cell in self.cells if cell.run and cell.fit is not None]
 
     def counts(self) -> Counter[str]:
         """Cells per state."""
@@ -90,7 +89,7 @@ def plan(
         views, left_out = wanted[cell.dataset, cell.class_split is not None]
         notes |= dict.fromkeys(left_out)
         if cell.dataset in known.absent and not reasons[key]:
-            cells.append(Planned(spec.label, "absent", "files missing", Job(fit=spec), views=views))
+            cells.append(PlannedFit(spec.label, "absent", "files missing", spec, views=views))
         else:
             cells.append(_cell(spec, reasons[key], entry, index, retry, views))
     index.keep()
@@ -98,8 +97,8 @@ def plan(
 
 
 def _wanted_views(
-    sweep: Sweep, facts: Facts
-) -> dict[tuple[str, bool], tuple[tuple[ParsedView, ...], tuple[str, ...]]]:
+    sweep: Sweep, facts: Resolved
+) -> dict[tuple[str, bool], tuple[tuple[View, ...], tuple[str, ...]]]:
     """(data set, whether a class split trains) -> the views beside `clean`, and what is left out and why."""
     return {
         (name, split is not None): views_of_fit(facts.views, facts.datasets[name], split, facts.others)
@@ -108,7 +107,7 @@ def _wanted_views(
     }
 
 
-def _fit(sweep: Sweep, facts: Facts, cell: Cell) -> FitSpec:
+def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
     """The identity of one cell's fit."""
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
     gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
@@ -150,36 +149,36 @@ def _cell(
     entry: registry.Entry,
     index: Index,
     retry: frozenset[str],
-    views: tuple[ParsedView, ...] = (),
-) -> Planned:
+    views: tuple[View, ...] = (),
+) -> PlannedFit:
     label = spec.label
     if reason:
-        return Planned(label, "skipped", reason)
-    job, row = Job(fit=spec), index.row(spec)
+        return PlannedFit(label, "skipped", reason)
+    row = index.row(spec)
     if row is None:
-        return Planned(label, "planned", job=job, run=True, views=views)
+        return PlannedFit(label, "planned", fit=spec, run=True, views=views)
     if row.problem:
         if not row.damaged:
             raise InputError(row.problem)
         text = f"{row.problem}; it is set aside and the fit runs again"
-        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, damaged=True)
+        return PlannedFit(label, "planned", text, spec, True, row.mtime_ns, False, views, damaged=True)
     again = "all" in retry
     missing = [view for view in views if f"{view}#{view.version}" not in row.has]
     if row.state == "failed":
         fresh = row.kind not in RESUMED
         run = again or "failed" in retry
-        return Planned(label, "failed", row.reason, job, run, row.mtime_ns, fresh, views)
+        return PlannedFit(label, "failed", row.reason, spec, run, row.mtime_ns, fresh, views)
     if not entry.is_current(row.source_digest):
         text = "its method's source changed since"
         if missing:
             text += f"; {count_views(missing)} missing, not evaluated with it (--retry stale trains it anew)"
-        return Planned(label, "stale", text, job, again or "stale" in retry, row.mtime_ns, True, views)
+        return PlannedFit(label, "stale", text, spec, again or "stale" in retry, row.mtime_ns, True, views)
     if missing and not again:
         text = f"{count_views(missing)} missing, from stored weights"
-        return Planned(label, "planned", text, job, True, row.mtime_ns, False, views, extend=True)
-    return Planned(label, "done", job=job, run=again, stamp=row.mtime_ns, fresh=True, views=views)
+        return PlannedFit(label, "planned", text, spec, True, row.mtime_ns, False, views, extend=True)
+    return PlannedFit(label, "done", fit=spec, run=again, stamp=row.mtime_ns, fresh=True, views=views)
 
 
-def count_views(views: Sequence[ParsedView]) -> str:
+def count_views(views: Sequence[View]) -> str:
     """`1 view` or `75 views`."""
     return f"{len(views)} view{'' if len(views) == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The sweeps that a results folder keeps: each plan's fits and the views wanted of them."""
+"""A plan written into its results folder: its sweep, its fits and the views wanted of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import tomli_w
 from benchmark.errors import InputError
 from benchmark.spec import digest
 from benchmark.store.store import Store
-from benchmark.sweep.plan import Plan, Planned
+from benchmark.sweep.plan import Plan, PlannedFit
 
 
-def save_sweep(plan_: Plan, store: Store) -> Path:
+def save_sweep(plan: Plan, store: Store) -> Path:
     """Write the resolved sweep (a valid suite file) and its list of fits; returns the suite file's path.
 
     Raises InputError when they cannot be written.
     """
-    keys = plan_.sweep.model_dump(mode="json", exclude_none=True)
+    keys = plan.sweep.model_dump(mode="json", exclude_none=True)
     keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
     name = digest(keys)
-    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan_.cells}
+    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan.cells}
     jobs = [
-        {"fit_id": cell.job.fit.fit_id, "label": cell.label}
-        | ({"views": _views_key(cell)} if cell.views else {})
-        for cell in plan_.cells
-        if cell.job
+        {"fit_id": cell.fit.fit_id, "label": cell.label} | ({"views": _views_key(cell)} if cell.views else {})
+        for cell in plan.cells
+        if cell.fit
     ]
     try:
         store.write_text(f"sweeps/{name}.views", json.dumps(sets))  # thousands of fits share a few sets
@@ -39,47 +38,9 @@ def save_sweep(plan_: Plan, store: Store) -> Path:
         ) from error
 
 
-def _views_key(cell: Planned) -> str:
+def _views_key(cell: PlannedFit) -> str:
     return digest([str(view) for view in cell.views], 8)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     return {key: "none" if value is None else value for key, value in values.items()}
-
-
-#: A list of planned fits holds about a hundred bytes for each.
-MAX_LIST_BYTES = 64 * 2**20
-
-
-def planned_fits(root: Path, finished: set[str]) -> dict[str, str]:
-    """fit_id -> label of what the saved sweeps plan and no record answers."""
-    found: dict[str, str] = {}
-    for path in sorted(root.glob("sweeps/*.json")):
-        try:
-            if path.stat().st_size > MAX_LIST_BYTES:
-                continue
-            rows = json.loads(path.read_text())
-            found |= {str(row["fit_id"]): str(row["label"]) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return {fit_id: label for fit_id, label in found.items() if fit_id not in finished}
-
-
-def wanted_views(root: Path) -> dict[str, frozenset[str]]:
-    """fit_id -> `view#version` of every view that the saved sweeps want of it; fits without views are not in it."""
-    found: dict[str, frozenset[str]] = {}
-    for path in sorted(root.glob("sweeps/*.views")):
-        try:
-            fits = path.with_suffix(".json")
-            if max(path.stat().st_size, fits.stat().st_size) > MAX_LIST_BYTES:
-                continue
-            sets = {
-                str(key): frozenset(map(str, names)) for key, names in json.loads(path.read_text()).items()
-            }
-            for row in json.loads(fits.read_text()) if any(sets.values()) else ():
-                if "views" in row:
-                    fit_id = str(row["fit_id"])
-                    found[fit_id] = found.get(fit_id, frozenset()) | sets[row["views"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-    return found

@@ -9,19 +9,20 @@ from typing import Any
 from benchmark import registry
 from benchmark.store.index import Index, Row
 from benchmark.store.store import Store
-from benchmark.sweep.saved import planned_fits, wanted_views
+from benchmark.store.sweeps import planned_fits, wanted_views
 
 
 def collect(root: Path) -> dict[str, Any]:
     """Everything `status` shows, JSON-ready."""
-    index = Index(Store(root))
+    store = Store(root)
+    index = Index(store)
     everything = index.rows()
     problems = [row.problem for row in everything if row.problem]
     failed = [row for row in everything if row.state == "failed"]
     done = [row for row in everything if row.state == "done"]
     stale = [row for row in done if not registry.is_current(row.method, row.source_digest)]
-    planned = planned_fits(root, {row.fit_id for row in everything})
-    current = {row.fit_id: row for row in done} if (wanted := wanted_views(root)) else {}
+    planned = planned_fits(store, {row.fit_id for row in everything})
+    current = {row.fit_id: row for row in done} if (wanted := wanted_views(store)) else {}
     lacking = [
         current[fit_id] for fit_id in wanted if fit_id in current and wanted[fit_id] - current[fit_id].has
     ]

@@ -13,8 +13,9 @@ from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
 from benchmark.fit.devices import device_title, resolve_precision
+from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
-from benchmark.spec import FitSpec, Job
+from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import is_published, weights_for_task
 from benchmark.store.record import Environment, Record
@@ -26,7 +27,7 @@ from benchmark.sweep.worker import Work
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Repetition:
     """What a repetition found: `same` codes or not, one line of why, and what may explain a difference."""
 
     same: bool
@@ -36,7 +37,7 @@ class Verdict:
 
 def verify(
     store: Store, record: Record, data_root: Path | None, scratch: Path, device: str, weights_file: str = ""
-) -> Verdict:
+) -> Repetition:
     """Run a fit again in `scratch`, as the installed code and data give it, and compare the codes.
 
     Raises InputError when the record holds no codes, or the fit cannot be planned here.
@@ -49,7 +50,7 @@ def verify(
     if spec.fit_id != record.fit_id:
         old, new = record.spec.model_dump(mode="json"), spec.model_dump(mode="json")
         changed = [f"{key} {old[key]!r} is {new[key]!r} here" for key in old if old[key] != new[key]]
-        return Verdict(False, f"this is another fit now: {'; '.join(changed)}")
+        return Repetition(False, f"this is another fit now: {'; '.join(changed)}")
     notes = _differences(record, device)
     if record.environment and record.environment.threads:
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
@@ -59,12 +60,12 @@ def verify(
     runtime = Runtime(
         device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
     )
-    outcome = Work(scratch, runtime, data_root)(Job(fit=spec), Link())
-    if outcome is None:
-        return Verdict(False, "the repetition was stopped", notes)
+    outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
+    if not isinstance(outcome, FitResult):
+        return Repetition(False, "the repetition was stopped", notes)
     if outcome.record.failure is not None:
         failure = outcome.record.failure
-        return Verdict(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
+        return Repetition(False, f"the repetition failed ({failure.kind}: {failure.message})", notes)
     return _compare(before, outcome.artifacts.codes, notes)
 
 
@@ -73,9 +74,9 @@ def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_
         raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
     sweep = sweep_of(spec, weights_file)
     (cell,) = plan(sweep, Store(scratch), data_root).cells
-    if cell.job is None:
+    if cell.fit is None:
         raise InputError(f"{spec.label} cannot run here: {cell.reason}")
-    return cell.job.fit
+    return cell.fit
 
 
 def _differences(record: Record, device: str) -> tuple[str, ...]:
@@ -128,17 +129,17 @@ def _model(device: str) -> str:
     return f"{kind.split(':')[0]} {name}".strip()
 
 
-def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Verdict:
+def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Repetition:
     left_out = same_digests(before, after)
     for key in ("query_ids", "database_ids", "query_labels", "database_labels"):
         if not left_out.get(key, key in before and np.array_equal(before[key], after[key])):
-            return Verdict(False, f"{key} differ: another split", notes)
+            return Repetition(False, f"{key} differ: another split", notes)
     bits = wrong = 0
     for key in ("query_codes", "database_codes"):
         if key in left_out:
             continue
         if key not in before or before[key].shape != after[key].shape:
-            return Verdict(False, f"{key} have another shape", notes)
+            return Repetition(False, f"{key} have another shape", notes)
         wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
         bits += len(after[key]) * int(after["bits"])
     by_digest = [key.removesuffix("_codes") for key in ("query_codes", "database_codes") if key in left_out]
@@ -148,4 +149,4 @@ def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) 
     digested = [
         f"by digest, {side} codes {'differ' if side in differ else 'are the same'}" for side in by_digest
     ]
-    return Verdict(not wrong and not differ, "; ".join(counted[: bool(bits)] + digested), notes)
+    return Repetition(not wrong and not differ, "; ".join(counted[: bool(bits)] + digested), notes)

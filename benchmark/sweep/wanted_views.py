@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmark.contracts import DatasetInfo
 from benchmark.data.protocol.shared_classes import shared_classes
 from benchmark.errors import InputError
-from benchmark.spec.views import ParsedView
+from benchmark.spec.views import View
 
 
-def sources_of(views: Iterable[ParsedView]) -> tuple[str, ...]:
+def sources_of(views: Iterable[View]) -> tuple[str, ...]:
     """The other data sets that the views read, each once."""
     return tuple(dict.fromkeys(view.name for view in views if view.kind in ("cross", "novelty")))
 
 
 def views_of_fit(
-    views: Sequence[ParsedView], info: DatasetInfo, class_split: int | None, others: Mapping[str, DatasetInfo]
-) -> tuple[tuple[ParsedView, ...], tuple[str, ...]]:
+    views: Sequence[View], info: DatasetInfo, class_split: int | None, others: Mapping[str, DatasetInfo]
+) -> tuple[tuple[View, ...], tuple[str, ...]]:
     """The views beside `clean` of one fit, and one line for each that is left out because it means nothing there.
 
     A fit with a class split is evaluated on its unseen classes alone; other fits have no unseen classes. Raises
@@ -38,7 +38,7 @@ def views_of_fit(
     return tuple(kept), tuple(left_out)
 
 
-def _check_source(view: ParsedView, own: DatasetInfo, other: DatasetInfo) -> None:
+def _check_source(view: View, own: DatasetInfo, other: DatasetInfo) -> None:
     if own.name == other.name:
         raise InputError(f"view '{view}': data set {own.name!r} is compared with itself; name another one")
     if view.kind == "cross" and len(shared_classes(own, other)) < 2:

@@ -12,10 +12,10 @@ from benchmark.contracts import DatasetInfo
 from benchmark.data.load import LoadedDataset, load, load_known
 from benchmark.fit import view_job
 from benchmark.fit.devices import free_cache, is_broken, resolve_device
-from benchmark.fit.result import Interrupted, Outcome
+from benchmark.fit.result import Interrupted, Result, ViewResult
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
-from benchmark.spec import Job
+from benchmark.spec import Job, ViewJob
 from benchmark.store.store import Store
 from benchmark.sweep.executors import Link
 
@@ -34,16 +34,17 @@ class Work:
     shipped: Mapping[str, LoadedDataset] = field(default_factory=dict)
     infos: Mapping[str, DatasetInfo] = field(default_factory=dict)
 
-    def __call__(self, job: Job, link: Link) -> Outcome | None:
-        """The job's outcome, or None when it was asked to stop and saved its training state."""
+    def __call__(self, job: Job, link: Link) -> Result | None:
+        """The job's result, or None when it was asked to stop and saved its training state."""
         data, store = self._data(job.fit.dataset, job.fit.fingerprint), Store(self.results)
         runtime = replace(self.runtime, device=resolve_device(self.runtime.device))
+        result: Result
         try:
-            if job.stored:
+            if isinstance(job, ViewJob):
                 where = (store, self.data_root)
-                outcome = view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
+                result = view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
             else:
-                outcome = run_job(
+                result = run_job(
                     job,
                     data,
                     runtime,
@@ -55,10 +56,10 @@ class Work:
             return None
         finally:
             free_cache(runtime.device)
-        failure = outcome.record.failure
+        failure = result.failure if isinstance(result, ViewResult) else result.record.failure
         if failure is not None and is_broken(runtime.device, failure):
             link.retire()
-        return outcome
+        return result
 
     def _data(self, name: str, fingerprint: str = "") -> LoadedDataset:
         if name in self.shipped:

@@ -51,6 +51,7 @@ class CoopHash(StepwiseMethod):
         labels=("single", "multi"),
         supervision="generative",
         notes="hyper-parameters chosen here: the public summary states none",
+        look=("vermillion", "o", "solid"),
     )
     Params = CoopHashParams
     params: CoopHashParams

@@ -46,6 +46,7 @@ class HashGAN(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="generative",
+        look=("purple", "^", "dotted"),
     )
     Params = HashGANParams
     params: HashGANParams
@@ -57,6 +58,7 @@ class HashGAN(StepwiseMethod):
             title="HashGAN, stage 2 alone",
             params={"gan_share": 0.0, "fake_weight": 0.0},
             note="no GAN: every update trains the hash network on real images, with the same losses",
+            look=("sky blue", "D", "densely dashdotted"),
         ),
     )
 

@@ -10,25 +10,16 @@ from benchmark.contracts import DatasetInfo
 from benchmark.data.protocol.protocol import generator, key_of
 from benchmark.spec import LabelRule
 
-#: Published confusion pairs, by a data set's key of draws and class index (Patrini et al.: Making deep neural
-#: networks robust to label noise: a loss correction approach, CVPR 2017). CIFAR-10: truck to automobile, bird to
-#: airplane, deer to horse, cat and dog to each other; MNIST: 2 to 7, 3 to 8, 7 to 1, 5 and 6 to each other.
-PAIRS: dict[str, dict[int, int]] = {
-    "cifar10": {9: 1, 2: 0, 4: 7, 3: 5, 5: 3},
-    "mnist": {2: 7, 3: 8, 7: 1, 5: 6, 6: 5},
-}
-
 
 def partners(info: DatasetInfo, classes: np.ndarray) -> dict[int, int]:
     """Class-conditional noise: what each of `classes` is mistaken for, by class index.
 
-    Published pairs where there are some (their other classes keep their labels, as do classes whose partner is not
-    among `classes`), else the next class, the last one's being the first.
+    The data set's published pairs where it has some (other classes keep their labels, as do those whose partner is
+    not among `classes`), else the next class, the last one's being the first.
     """
-    published = PAIRS.get(key_of(info))
-    if published is not None:
+    if info.confusions:
         inside = {int(c) for c in classes}
-        return {c: p for c, p in published.items() if c in inside and p in inside}
+        return {c: p for c, p in info.confusions if c in inside and p in inside}
     return {int(c): int(classes[(i + 1) % len(classes)]) for i, c in enumerate(classes)}
 
 
@@ -120,7 +111,7 @@ def describe_noise(rule: LabelRule, info: DatasetInfo, moved: int) -> str:
     else:
         pairs = partners(info, np.arange(len(info.classes)))
         to = "the next class"
-        if key_of(info) in PAIRS:
+        if info.confusions:
             to = ", ".join(f"{info.classes[a]} by {info.classes[b]}" for a, b in pairs.items())
             to += " (the other classes' labels are left)"
         what = f"{rule.noise:g} of the shown labels of each class with a partner replaced: {to}"

@@ -18,13 +18,6 @@ _SAME = {
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _DIGITS = {name: str(number) for number, name in enumerate(_WORDS)}
 
-_WRITTEN = ("digits", "mnist", "usps", "multi-mnist")
-_NATURAL = ("cifar10", "cifar10-jpeg", "stl10", "imagenet100")
-_KNOWN = {*_WRITTEN, *_NATURAL, "fashion-mnist", "cifar100", "svhn"}
-_NEAR = {frozenset((one, "fashion-mnist")) for one in _WRITTEN} | {
-    frozenset((one, "cifar100")) for one in _NATURAL
-}
-
 
 def shared_classes(own: DatasetInfo, other: DatasetInfo) -> dict[int, int]:
     """Class of `other` -> class of `own`, for every class that both have.
@@ -48,9 +41,10 @@ def _plain(name: str) -> str:
 
 
 def similarity(own: DatasetInfo, other: DatasetInfo) -> str:
-    """`near` or `far` for the sets of the table in `docs/views.md`, `shared classes`, or empty when unknown."""
+    """`shared classes`; else `near` or `far` by the subjects that both declare; empty where one declares none."""
     if shared_classes(own, other):
         return "shared classes"
-    if frozenset((own.name, other.name)) in _NEAR:
-        return "near"
-    return "far" if {own.name, other.name} <= _KNOWN else ""
+    if not (own.subject and other.subject):
+        return ""
+    alike = own.subject in (other.subject, *other.near) or other.subject in own.near
+    return "near" if alike else "far"

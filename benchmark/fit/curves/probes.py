@@ -29,7 +29,7 @@ SAMPLE_BATCH = 250
 
 
 @dataclass(frozen=True)
-class Measured:
+class CurveReading:
     """What one look at a model gave: fields of a curve point by name, and a PNG of samples."""
 
     values: dict[str, float] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Probes:
     samples: int = 1000
     inception: str = ""
 
-    def measure(self, method: HashMethod) -> Measured:
+    def measure(self, method: HashMethod) -> CurveReading:
         """Everything asked for that the method can do. The caller keeps the model undisturbed."""
         can, grid = method.abilities(), None
         values: dict[str, float] = {}
@@ -62,7 +62,7 @@ class Probes:
             labels = grid_labels(self.evaluator.data, self.evaluator.split)
             before, after = self._sample(method, np.tile(labels, (DRAWS, 1)), "grid")
             grid = grid_png(before, after if "revision" in can else None, len(labels))
-        return Measured({name: value for name, value in values.items() if math.isfinite(value)}, grid)
+        return CurveReading({name: value for name, value in values.items() if math.isfinite(value)}, grid)
 
     def facts(self, method: HashMethod) -> dict[str, str | int | float]:
         """How the measured numbers are to be read, for the record."""

@@ -19,7 +19,7 @@ _MAX_BYTES = 2**20
 def build(ctx: Context) -> Drawn:
     """One figure for each list of parts that `describe` left beside the records."""
     figures = []
-    for path in sorted(ctx.store.root.glob("architecture/*.json")):
+    for path in (path for path in ctx.store.beside() if path.parent.name == "architecture"):
         try:
             if path.stat().st_size > _MAX_BYTES:
                 continue

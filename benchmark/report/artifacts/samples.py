@@ -13,7 +13,7 @@ from benchmark.report.context import Context
 from benchmark.report.figures.style import COLUMN
 from benchmark.report.groups import row_name
 from benchmark.report.tables.cells import Drawn, Figure
-from benchmark.store.record import SAMPLES, Record
+from benchmark.store.record import Record
 
 #: A grid is a few hundred kilobytes; anything larger is not one.
 _MAX_BYTES = 32 * 2**20
@@ -23,7 +23,7 @@ def build(ctx: Context) -> Drawn:
     """The last grid of each fit that has one (the lowest seed of its kind)."""
     found: dict[tuple[str, ...], tuple[Record, Path]] = {}
     for record in sorted(ctx.done, key=lambda r: (r.spec.seed, r.fit_id)):
-        grids = sorted((ctx.store.folder(record.spec) / SAMPLES).glob("step-*.png"))
+        grids = [path for path in ctx.store.samples(record.spec) if path.match("step-*.png")]
         spec = record.spec
         key = (
             spec.dataset,

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.report.figures.style import COLUMN, PAGE, place, style
+from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, style
 from benchmark.report.tables.cells import Cell
 
 #: x -> the values there, one for each seed.
@@ -19,7 +19,9 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
     markers: on every point; else on a few, in turn, which tell the lines apart without their colours.
     """
     for name, points in sorted(curves.items()):
-        look = style(name) if markers else {**style(name), "markevery": (0.03 * (place(name) % 5), 0.15)}
+        look = style(name)
+        if not markers:
+            look["markevery"] = (0.03 * (MARKERS.index(look["marker"]) % 5), 0.15)
         xs = sorted(points)
         means = [statistics.fmean(points[x]) for x in xs]
         axes.plot(xs, means, label=name, **look)

@@ -5,36 +5,22 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from benchmark.contracts import Look
+from benchmark.report.declared_methods import looks
 from benchmark.report.figures.font import family
 from benchmark.report.pictures import SLACK, png
 from benchmark.spec import digest
 
 #: Okabe and Ito's palette (yellow left out: too light on white): told apart by colour-blind readers.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*", "<", ">", "p")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 1, 2, 1, 2)))
+#: What a method's `look` may name, in the order of what is drawn for it.
+_COLOURS, MARKERS, _LINES = map(get_args, get_args(Look))
 
-#: The methods that papers compare most, each with a place of its own: neighbours differ in colour, marker and
-#: line. 7 colours, 11 markers and 8 lines have no common factor, so 616 places differ.
-_PLACES = (
-    *("coophash", "hashnet", "itq", "hashgan", "csq", "dpsh", "lsh", "dhn", "dsh", "dch", "greedyhash"),
-    *("orthohash", "dpn", "ksh", "sdh", "bre", "itq-cca", "cnnh", "dnnh", "sh", "pcah", "adsh", "dsdh"),
-    *("dtsh", "dfh", "jmlh", "cibhash", "bihalf", "hswd", "idhn", "lfh", "qsmih", "dbdh", "lcdsh"),
-    *("coophash-class", "coophash-tr", "coophash-nll", "coophash-vae", "coophash-gan"),
-    *("coophash-hash-only", "coophash-class-only", "coophash-generation-only", "cross-entropy"),
-    *("bihalf-u", "greedyhash-u"),
-)
-#: The methods of Figure 4, which share panels: apart without their colours too.
-_LOOKS: dict[str, dict[str, Any]] = {
-    "coophash-gan": {"color": "#56B4E9", "marker": "D", "linestyle": "--"},
-    "coophash-hash-only": {"color": "#009E73", "marker": "X", "linestyle": ":"},
-    "coophash-class-only": {"color": "#E69F00", "marker": "*", "linestyle": (0, (5, 1))},
-    "coophash-generation-only": {"color": "#000000", "marker": "<", "linestyle": "-."},
-}
 #: One column of a two-column page, and both, in inches.
 COLUMN, PAGE = 3.3, 6.9
 #: Dots an inch of the PNG.
@@ -66,31 +52,31 @@ _RC: dict[str, Any] = {
 }
 
 
-def place(row: str) -> int:
-    """The number that a row's look is drawn from: fixed for known methods, from the name for others."""
-    name = row.split(" ")[0]
-    return _PLACES.index(name) if name in _PLACES else len(_PLACES) + int(digest(name, 6), 16)
-
-
 def style(row: str) -> dict[str, Any]:
-    """Colour, marker and line of a row: those of its method. An older version, or parameters in brackets behind
-    the name, keep the colour and have a marker and a line of their own, the marker hollow.
+    """Colour, marker and line of a row: those that its method declares, else some that its name gives. An older
+    version, or parameters in brackets behind the name, keep the colour and have a marker and a line of their own,
+    the marker hollow.
     """
     method, _, rest = row.partition(" ")
-    number = place(method)
-    look = dict(
-        _LOOKS.get(method)
-        or {
-            "color": COLOURS[number % len(COLOURS)],
-            "marker": MARKERS[number % len(MARKERS)],
-            "linestyle": LINES[number % len(LINES)],
+    look = _by_name(method)
+    if declared := looks().get(method):
+        colour, marker, line = declared
+        look = {
+            "color": COLOURS[_COLOURS.index(colour)],
+            "marker": marker,
+            "linestyle": LINES[_LINES.index(line)],
         }
-    )
-    if rest:
-        number = int(digest(rest, 6), 16)
-        look |= {"marker": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
-        look["fillstyle"] = "none"
-    return look
+    return look | {**_by_name(rest), "color": look["color"], "fillstyle": "none"} if rest else look
+
+
+def _by_name(name: str) -> dict[str, Any]:
+    """7 colours, 11 markers and 8 lines have no common factor: 616 looks."""
+    number = int(digest(name, 6), 16)
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number % len(LINES)],
+    }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.files.rounding import rounded
 from benchmark.report.context import Context, common_path
-from benchmark.report.figures.style import COLOURS, place
+from benchmark.report.figures.style import COLOURS, style
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet
 from benchmark.store.record import Record
 
@@ -65,7 +65,7 @@ class SectionView:
 
 def colour_class(method: str) -> str:
     """The class of a method's fixed colour."""
-    return f"m{place(method) % len(COLOURS)}"
+    return f"m{COLOURS.index(style(method)['color'])}"
 
 
 def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:

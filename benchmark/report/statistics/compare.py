@@ -142,13 +142,13 @@ def paired_bootstrap(
     # Rounded, so that changes that cancel are zero whatever the order of their sum.
     means = np.round(means / len(known), 12)
     observed = float(np.mean([change.mean() for change in known]))
-    low_, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [0.025, 0.975])
     if all((change == 0).all() for change in known):
         p = 1.0
     else:
         below, above = int((means <= 0).sum()), int((means >= 0).sum())
         p = min(1.0, 2 * (min(below, above) + 1) / (resamples + 1))
-    return Comparison(observed, float(low_), float(high), p, seeds, sum(len(change) for change in known))
+    return Comparison(observed, float(low), float(high), p, seeds, sum(len(change) for change in known))
 
 
 def _resampled_means(

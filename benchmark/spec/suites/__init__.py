@@ -169,7 +169,7 @@ def resolve_all(suite: str | None, flags: Mapping[str, Any]) -> tuple[RunConfig,
     grids = _grids(suite, ())
     wanted = normalise({"datasets": flags.get("datasets") or ()})["datasets"]
     theirs = [[name for name in wanted if name in _datasets(keys)] for _, keys in grids]
-    if not wanted or set(wanted) - {name for names_ in theirs for name in names_}:
+    if not wanted or set(wanted) - set().union(*theirs):
         return tuple(_resolve(keys, flags, what) for what, keys in grids)
     return tuple(
         _resolve(keys, {**flags, "datasets": picked}, what)
@@ -196,10 +196,10 @@ def _grids(suite: str, outer: tuple[str, ...]) -> list[tuple[str, dict[str, Any]
             raise InputError(
                 f"{what}: a suite that includes others takes only a title beside, not {extra or 'parts'}"
             )
-        names_ = [include] if isinstance(include, str) else include
-        if not isinstance(names_, list) or not names_ or not all(isinstance(one, str) for one in names_):
+        names = [include] if isinstance(include, str) else include
+        if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
             raise InputError(f"{what}: include must list suites")
-        return [grid for name in names_ for grid in _grids(name, (*outer, suite))]
+        return [grid for name in names for grid in _grids(name, (*outer, suite))]
     if parts is None:
         return [(what, keys)]
     if not isinstance(parts, list) or not parts or not all(isinstance(one, dict) for one in parts):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmark.spec import FitSpec, Job
+    from benchmark.spec import FitSpec
     from benchmark.spec.suites import RunConfig
     from benchmark.store.store import Store
     from benchmark.sweep.executors import Executor
@@ -42,14 +42,14 @@ def choose(config: RunConfig) -> tuple[Executor, str]:
     return cluster, config.device if config.device in ("auto", "cuda") else resolve_device(config.device)
 
 
-def learn_gpu_memory(executor: Executor, jobs: Iterable[Job], store: Store) -> None:
+def learn_gpu_memory(executor: Executor, fits: Iterable[FitSpec], store: Store) -> None:
     """Where several workers share a GPU and nothing was said of its memory: what the same fits needed before."""
     from benchmark.sweep.executors import LocalProcesses
 
     if not isinstance(executor, LocalProcesses) or executor.gpu_memory is not None:
         return
     if 0 < len(executor.gpus) < executor.workers:
-        executor.gpu_memory = _largest({_kind(job.fit) for job in jobs}, store)
+        executor.gpu_memory = _largest({_kind(fit) for fit in fits}, store)
 
 
 def _largest(wanted: set[tuple[str, ...]], store: Store) -> float | None:

@@ -1,0 +1,27 @@
+"""The two kinds of work that a sweep hands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.spec.fit import FitSpec
+from benchmark.spec.views import View
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work on one fit: a `TrainJob` or a `ViewJob`."""
+
+    fit: FitSpec
+
+
+@dataclass(frozen=True)
+class TrainJob(Job):
+    """A fit to train, encode and score."""
+
+
+@dataclass(frozen=True)
+class ViewJob(Job):
+    """A finished fit, and the views to evaluate it under from its stored weights."""
+
+    views: tuple[View, ...]
