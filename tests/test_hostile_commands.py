@@ -72,6 +72,8 @@ def content(folder: Path) -> dict[str, bytes | None]:
         "track --sync --results lies --tracking-uri javascript:1",
         "list everything",
         "audit ../../etc/passwd",
+        "encode ../evil --results lies --dataset digits --out codes.npz",
+        "encode ID --results lies --images ../evil --out codes.npz",
         "ui --results nowhere",
         "prepare ../evil --data-root nowhere",
         "dataset add ../evil --data-root nowhere",

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "describe": "List the parts of a method's built networks; `report` draws them as Figure 1.",
     "claims": "Test the paper's claims on records: supported, contradicted or undecided.",
     "score": "Score codes that you bring, under any public convention.",
+    "encode": "Codes of images, vectors or a data set by a finished fit.",
     "check": "Run the list of checks that every method must pass.",
     "tune": "Search learning rates on a tuning split; equal trials for every method.",
     "new": "Write a method file and its test that run from the first minute.",

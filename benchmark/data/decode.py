@@ -72,11 +72,11 @@ def missing(files: ImageFiles) -> list[Bad]:
     ]
 
 
-def refuse(name: str, bad: list[Bad], total: int) -> InputError:
+def refuse(name: str, bad: list[Bad], total: int, what: str = "data set") -> InputError:
     """The error for images that cannot be read: how many, the first few, and what can be done."""
     shown = "; ".join(each.reason for each in bad[:_NAMED]) + ("; ..." if len(bad) > _NAMED else "")
     return InputError(
-        f"data set {name!r}: {len(bad)} of {total:,} images cannot be read: {shown}. "
+        f"{what} {name!r}: {len(bad)} of {total:,} images cannot be read: {shown}. "
         "Mend them, or leave them out with --skip-bad-images"
     )
 

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.errors import InputError, unknown
 from benchmark.files.arrays import LIMIT, check_size, short
 from benchmark.scoring.arrays import open_npy, open_npz
@@ -74,7 +76,7 @@ def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, 
     for stated, path in parts:
         content, held = _read_file(path, stated, limit, named or {})
         for role in content:
-            if role in found:
+            if role in found and not (role == "bits" and np.array_equal(found[role], content[role])):
                 raise InputError(
                     f"{role} is given twice, by {origins[role]} and {path.name}; give one of them"
                 )
