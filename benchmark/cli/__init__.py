@@ -29,6 +29,8 @@ COMMANDS: dict[str, str] = {
     "claims": "Test the paper's claims on records: supported, contradicted or undecided.",
     "score": "Score codes that you bring, under any public convention.",
     "encode": "Codes of images, vectors or a data set by a finished fit.",
+    "search": "The nearest images of a query by a finished fit's codes.",
+    "serve": "A page on 127.0.0.1 to search a folder of images with a picture.",
     "check": "Run the list of checks that every method must pass.",
     "tune": "Search learning rates on a tuning split; equal trials for every method.",
     "new": "Write a method file and its test that run from the first minute.",

@@ -164,10 +164,11 @@ def decode(path: Path, target: Target, content: bytes | None = None) -> np.ndarr
     content = pictures.content(path) if content is None else content
     npy = path.suffix.lower() == ".npy"
     picture = pictures.parse(content, "RGB" if target.channels == 3 else "L", npy=npy)
-    return _fitted(picture, target)
+    return fitted(picture, target)
 
 
-def _fitted(picture: Image, target: Target) -> np.ndarray:
+def fitted(picture: Image, target: Target) -> np.ndarray:
+    """An opened picture as uint8 (channels, height, width), brought to the target."""
     from PIL import Image as pillow
 
     if picture.size != (target.width, target.height):

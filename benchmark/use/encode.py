@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.files.write import write_file
-from benchmark.store.store import read_codes
+from benchmark.store.formats import read_codes
 from benchmark.use.model import Encoder, pack
 from benchmark.use.sources import Source
 

@@ -111,9 +111,8 @@ def open_encoder(
         load_state(method, store, spec, ctx)
     target = None
     if info.inputs == "images":
-        made = isinstance(dataset, ImageDataset)
-        fit, zoom = (dataset.fit, dataset.zoom) if made else ("stretch", 1.0)
-        target = Target(info.channels, info.height, info.width, fit, zoom)
+        plain = Target(info.channels, info.height, info.width, "stretch", 1.0)
+        target = Target.of(dataset) if isinstance(dataset, ImageDataset) else plain
     convert = network if network else lambda images: images
     precision = precision_of(spec, runtime)
     return Encoder(record, info, method, ctx.device, given.channels, target, precision, convert)
