@@ -50,9 +50,11 @@ def hadamard_centres(
     return _apart(rows, distance, row)
 
 
-def bernoulli(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """Fair random signs float32 (rows, columns)."""
-    return torch.randint(0, 2, (rows, columns), generator=generator).float() * 2 - 1
+def bernoulli(
+    rows: int, columns: int, generator: torch.Generator, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Fair random signs float32 (rows, columns), drawn on the generator's device."""
+    return torch.randint(0, 2, (rows, columns), generator=generator, device=device).float() * 2 - 1
 
 
 def bernoulli_centres(classes: int, bits: int, generator: torch.Generator, distance: int = 1) -> Tensor:

@@ -26,17 +26,27 @@ def augment(images: Tensor, padding: int, flip: bool, generator: torch.Generator
     if (padding == 0 and not flip) or images.dim() == 2:  # feature vectors have no place to shift
         return images
     n, _, height, width = images.shape
-    rows = torch.arange(height).expand(n, -1)
-    columns = torch.arange(width).expand(n, -1)
-    if padding:
-        shift = torch.randint(0, 2 * padding + 1, (n, 2), generator=generator)
-        rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
-        images = torch.nn.functional.pad(images, (padding, padding, padding, padding))
-    if flip:
-        mirrored = torch.rand(n, 1, generator=generator) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
     device = images.device
+    shift = torch.randint(0, 2 * padding + 1, (n, 2), generator=generator) if padding else torch.zeros(n, 2)
+    mirrored = torch.rand(n, 1, generator=generator) < 0.5 if flip else torch.zeros(n, 1)
+    drawn = on_device(torch.cat([shift.long(), mirrored.long()], dim=1), device)
+    rows = torch.arange(height, device=device) + drawn[:, :1]
+    columns = torch.arange(width, device=device) + drawn[:, 1:2]
+    columns = torch.where(drawn[:, 2:] > 0, columns.flip(1), columns)
+    images = torch.nn.functional.pad(images, (padding, padding, padding, padding))
     which = torch.arange(n, device=device)[:, None, None]
     # Indexing with (n, h, 1) and (n, 1, w) around a slice puts the channel axis last: permute it back.
-    picked = images[which, :, rows.to(device)[:, :, None], columns.to(device)[:, None, :]]
+    picked = images[which, :, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2).contiguous()
+
+
+def taken(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """Rows of images on the device, also of images that are kept in host memory."""
+    return on_device(images[rows], device) if images.device != device else images[rows]
+
+
+def on_device(drawn: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device; a GPU copies it when it comes to it, and nobody waits."""
+    if device.type != "cuda" or drawn.device.type != "cpu":
+        return drawn.to(device)
+    return drawn.pin_memory().to(device, non_blocking=True)

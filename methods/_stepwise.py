@@ -7,10 +7,11 @@ undisturbed one would have drawn.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -18,9 +19,11 @@ from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, HashMethod, Params, Task
 from benchmark.methods._backbones import Backbone, features_text
-from benchmark.methods._images import augment, to_float
+from benchmark.methods._batches import Ahead, batch_index
+from benchmark.methods._images import augment, on_device, taken, to_float
 from benchmark.methods._networks import CalibratedNetwork, HashNetwork
 from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
+from benchmark.methods._scalars import DeviceScalars
 
 #: How many training images the fresh hash layer is calibrated on, and to which deviation of its outputs.
 CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1
@@ -72,12 +75,14 @@ class StepwiseMethod(HashMethod):
 
     Params = StepwiseParams
     params: StepwiseParams
+    takes_host_images = True
     paper_recipe: ClassVar[Recipe]
 
     networks: nn.ModuleDict
     buffers: dict[str, Tensor]
     optimizers: dict[str, torch.optim.Optimizer]
     ctx: FitContext
+    scalars: DeviceScalars
 
     # ---- what authors write ------------------------------------------------------------------
 
@@ -209,10 +214,9 @@ class StepwiseMethod(HashMethod):
         Raises
         ------
         FloatingPointError
-            The loss is NaN or infinite.
+            The loss is NaN or infinite; raised as soon as it is read (`FitContext.reads`).
         """
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss is {loss.item()}")
+        self.scalars.check({"loss": loss}, "{names} is not finite at update {step}")
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -226,18 +230,23 @@ class StepwiseMethod(HashMethod):
         self.begin(data)
         first = self._resume(ctx.restore())
         held = self._held_layers()
-        for step in range(first, ctx.updates):
-            ctx.begin_step(step)
-            self._schedule(step / ctx.updates)
-            self.networks.train()
-            for layer in held:
-                layer.eval()
-            scalars = self.step(self._batch(data, step))
-            ctx.log(step, _finite(scalars, step))
-            ctx.evaluate(step + 1)
-            ctx.save(step + 1, self._training_state_at(step + 1))
-            if ctx.should_stop():
-                break
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.scalars.read_at_the_end())
+            if self._fetch_ahead(data):
+                self._ahead = Ahead(functools.partial(self._taken, data), ctx.updates)
+                stack.callback(self._close_ahead)
+            for step in range(first, ctx.updates):
+                ctx.begin_step(step)
+                self.scalars.begin(step, ctx.reads(step))
+                self._schedule(step / ctx.updates)
+                self.networks.train()
+                for layer in held:
+                    layer.eval()
+                self.scalars.log(self.step(self._batch(data, step)))
+                ctx.evaluate(step + 1)
+                ctx.save(step + 1, functools.partial(self._training_state, step + 1))
+                if ctx.should_stop():
+                    break
 
     def encode(self, images: Tensor) -> Tensor:
         """Outputs of the hash network in evaluation mode, float32 (n, bits)."""
@@ -276,6 +285,13 @@ class StepwiseMethod(HashMethod):
         memory = torch.channels_last if self._channels_last() else torch.contiguous_format
         self.networks = networks.to(ctx.device, memory_format=memory)
         self.buffers = {}
+        self.scalars = DeviceScalars(ctx.log)
+        self._ahead: Ahead[tuple[Tensor, Tensor]] | None = None
+
+    def _close_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = None
 
     def _held_layers(self) -> list[nn.Module]:
         """The normalisation layers of a backbone that does not learn: evaluation mode, also while the rest trains.
@@ -292,7 +308,7 @@ class StepwiseMethod(HashMethod):
         network = self.networks["hash"]
         if isinstance(network, CalibratedNetwork):
             order = torch.randperm(len(data.images), generator=self.ctx.generator("calibrate"))
-            images = data.images[order[:CALIBRATION_IMAGES].to(data.images.device)]
+            images = taken(data.images, order[:CALIBRATION_IMAGES].to(data.images.device), self.ctx.device)
             if len(images) > 1:
                 network.calibrate(self._place(to_float(images)), CALIBRATED_SPREAD)
 
@@ -303,10 +319,19 @@ class StepwiseMethod(HashMethod):
         return images.contiguous(memory_format=torch.channels_last) if self._channels_last() else images
 
     def _batch(self, data: HashData, step: int) -> Batch:
-        index = batch_index(len(data.images), self.ctx.batch_size, step, self.ctx)
-        rows = index.to(data.images.device)
-        images = self.augmented(data, data.images[rows], "augment", step)
+        rows, raw = self._ahead(step) if self._ahead is not None else self._taken(data, step)
+        images = self.augmented(data, raw, "augment", step)
         return Batch(images, data.labels[rows].float(), rows, step, step / self.ctx.updates)
+
+    def _taken(self, data: HashData, step: int) -> tuple[Tensor, Tensor]:
+        """The rows of a batch and their images, as they are."""
+        rows = batch_index(len(data.images), self.ctx.batch_size, step, self.ctx, data.images.device)
+        images = taken(data.images, rows, self.ctx.device)
+        return on_device(rows, self.ctx.device), images
+
+    def _fetch_ahead(self, data: HashData) -> bool:
+        """Whether batches are copied while the update before runs: where images lie elsewhere."""
+        return data.images.device != self.ctx.device
 
     def augmented(self, data: HashData, images: Tensor, purpose: str, step: int) -> Tensor:
         """uint8 images to augmented float input in [-1, 1], drawn for (purpose, step).
@@ -336,8 +361,9 @@ class StepwiseMethod(HashMethod):
                 group.setdefault("base_lr", group["lr"])
                 group["lr"] = group["base_lr"] * factor
 
-    def _training_state_at(self, step: int) -> Any:
-        return lambda: {
+    def _training_state(self, step: int) -> dict[str, Any]:
+        self.scalars.read()  # no state is kept whose losses were not finite
+        return {
             "step": step,
             "networks": self.networks.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -352,62 +378,6 @@ class StepwiseMethod(HashMethod):
             optimizer.load_state_dict(saved["optimizers"][name])
         self.buffers.update({key: value.to(self.ctx.device) for key, value in saved["buffers"].items()})
         return int(saved["step"])
-
-
-class _Slot(NamedTuple):
-    epoch: int
-    offset: int
-
-
-def batch_index(n: int, batch_size: int, step: int, ctx: FitContext) -> Tensor:
-    """int64 (min(batch_size, n),): the labelled images of update `step`.
-
-    Batches read on through an endless row of per-epoch permutations, so each image is used equally often and
-    any step's batch can be computed without the ones before it.
-
-    Parameters
-    ----------
-    n : int
-        Training images.
-    batch_size : int
-        Images of a batch.
-    step : int
-        Updates made so far.
-    ctx : FitContext
-        Its seed draws the order of each epoch.
-
-    Returns
-    -------
-    int64 (batch_size,)
-        Rows of the training set; fewer where there are fewer images.
-    """
-    size = min(batch_size, n)
-    first, last = _Slot(*divmod(step * size, n)), _Slot(*divmod(step * size + size - 1, n))
-    order = _permutation(n, first.epoch, ctx)
-    if first.epoch == last.epoch:
-        return order[first.offset : last.offset + 1]
-    return torch.cat([order[first.offset :], _permutation(n, last.epoch, ctx)[: last.offset + 1]])
-
-
-def _permutation(n: int, epoch: int, ctx: FitContext) -> Tensor:
-    return _seeded_permutation(n, ctx.seed("order", epoch))
-
-
-@functools.lru_cache(maxsize=4)  # every update of an epoch asks for its order
-def _seeded_permutation(n: int, seed: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-
-
-def _finite(scalars: Mapping[str, Tensor | float], step: int) -> dict[str, float]:
-    values = {name: float(torch.as_tensor(value).detach()) for name, value in scalars.items()}
-    bad = [name for name, value in values.items() if not _is_finite(value)]
-    if bad:
-        raise FloatingPointError(f"{', '.join(bad)} became not finite at update {step}")
-    return values
-
-
-def _is_finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
 
 
 def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

@@ -22,7 +22,9 @@ class UnsupervisedMethod(StepwiseMethod):
     def fit(self, data: HashData, ctx: FitContext) -> None:
         """Train on all images."""
         images = torch.cat([data.images, data.unlabelled])
-        blank = torch.zeros(len(images), data.task.classes, dtype=data.labels.dtype, device=images.device)
+        blank = torch.zeros(
+            len(images), data.task.classes, dtype=data.labels.dtype, device=data.labels.device
+        )
         super().fit(dataclasses.replace(data, images=images, labels=blank, unlabelled=images[:0]), ctx)
 
 
@@ -88,7 +90,6 @@ class Reference(nn.Module):
         from benchmark.methods._images import to_float
 
         with torch.no_grad():
-            total = torch.stack([self.body(to_float(part)).sum(dim=0) for part in images.split(CHUNK)]).sum(
-                dim=0
-            )
+            parts = (to_float(part.to(self.mean.device)) for part in images.split(CHUNK))
+            total = torch.stack([self.body(part).sum(dim=0) for part in parts]).sum(dim=0)
         self.mean.copy_(total / len(images))

@@ -82,7 +82,8 @@ class CIBHash(UnsupervisedMethod):
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Both terms; `outputs` (2b, bits) holds the first views, then the second."""
-        draw = torch.rand(outputs.shape, generator=self.ctx.generator("bits", batch.step)).to(outputs)
+        noise = self.ctx.device_generator("bits", batch.step)
+        draw = torch.rand(outputs.shape, generator=noise, device=outputs.device)
         codes = 2 * straight_bernoulli(torch.sigmoid(outputs), draw) - 1
         first, second = outputs.chunk(2)
         return {

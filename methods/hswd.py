@@ -80,11 +80,12 @@ class HSWD(StepwiseMethod):
     def distance(self, outputs: Tensor, step: int) -> Tensor:
         """Q for the outputs of update `step`."""
         n, bits = outputs.shape
-        generator = self.ctx.generator("signs", step)
-        target = bernoulli(n, bits, generator).to(outputs)
+        generator = self.ctx.device_generator("signs", step)
+        target = bernoulli(n, bits, generator, outputs.device).to(outputs)
         if self.params.distance == "hswd":
             return component_wasserstein(outputs, target)
         if self.params.distance == "ot":
             return assignment_wasserstein(outputs, target)
-        directions = torch.randn(bits, self.params.directions, generator=generator)
+        shape = (bits, self.params.directions)
+        directions = torch.randn(shape, generator=generator, device=outputs.device)
         return sliced_wasserstein(outputs, target, nn.functional.normalize(directions, dim=0).to(outputs))

@@ -49,7 +49,8 @@ class JMLH(StepwiseMethod):
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy on drawn codes and the divergence."""
-        draw = torch.rand(outputs.shape, generator=self.ctx.generator("bits", batch.step)).to(outputs)
+        noise = self.ctx.device_generator("bits", batch.step)
+        draw = torch.rand(outputs.shape, generator=noise, device=outputs.device)
         codes = 2 * straight_bernoulli(torch.sigmoid(outputs), draw) - 1
         return {
             "classification": classification_loss(self.networks["classifier"](codes), batch.labels),

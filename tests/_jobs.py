@@ -105,3 +105,17 @@ def _address(words: str) -> str:
     """An address of /proc/net/tcp: 32-bit words, each written as the machine holds it."""
     raw = b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
     return str(ipaddress.ip_address(raw))
+
+
+def retire_on_three(item: int, link: Link) -> int:
+    """The process that it ran in; the third item says that it is spent."""
+    if item == 3:
+        link.retire()
+    return os.getpid()
+
+
+def fail_and_retire_on_three(item: int, link: Link) -> int:
+    if item == 3:
+        link.retire()
+        raise RuntimeError("CUDA error: device-side assert triggered")
+    return os.getpid()

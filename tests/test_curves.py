@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,44 @@ def test_a_damaged_classifier_is_made_again(tmp_path: Path, monkeypatch: pytest.
         path.write_bytes(content)
         assert classifier.feature_network(digits(), torch.device("cpu")).digest == made.digest
         assert path.read_bytes()[-1000:] == whole[-1000:]
+
+
+def test_processes_that_start_together_train_one_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one holds the lock and trains; the second one, which saw none either, finds that one's."""
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path))
+    monkeypatch.setattr(classifier, "UPDATES", 2)
+    trained, train, read = [], classifier._train, classifier._read
+    first, looked = threading.Event(), threading.Event()
+
+    def counting(data: object, device: torch.device) -> object:
+        first.set()
+        looked.wait(60)
+        trained.append(device)
+        return train(data, device)  # type: ignore[arg-type]
+
+    def looking(path: Path, data: object) -> object:
+        found = read(path, data)  # type: ignore[arg-type]
+        if threading.current_thread() is waiting:
+            looked.set()
+        return found
+
+    monkeypatch.setattr(classifier, "_train", counting)
+    monkeypatch.setattr(classifier, "_read", looking)
+    found: list[str] = []
+
+    def second() -> None:
+        first.wait(60)
+        found.append(classifier.feature_network(digits(), torch.device("cpu")).digest)
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    found.append(classifier.feature_network(digits(), torch.device("cpu")).digest)
+    waiting.join(60)
+    assert len(set(found)) == 1
+    assert len(found) == 2
+    assert trained == [torch.device("cpu")]
 
 
 def test_the_reference_keeps_away_from_training_images_and_unseen_classes() -> None:

@@ -22,6 +22,13 @@ from benchmark.data import load as loading
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.runtime import Runtime
+from benchmark.store.store import Store
+from benchmark.sweep import plan as planning
+from benchmark.sweep import worker
+from benchmark.sweep.executors import Link
+from benchmark.sweep.worker import Work
+from tests.helpers import sweep
 from tests.layouts import lines, make_coco, picture
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -445,3 +452,44 @@ def test_fit_and_zoom(tmp_path: Path, fit: str, zoom: float, wanted: list[int]) 
         assert np.abs(row[[1, 6]] - wanted).max() < 15
     else:
         assert abs(row.mean() - wanted[0]) < 15
+
+
+def test_a_worker_opens_what_the_driver_planned_without_its_lists(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the fit's fingerprint, in the decoded cache; where it is not there any more, the files are looked at."""
+    whole = load(pets)
+    wanted = sweep(
+        methods=("lsh",),
+        bits=(8,),
+        datasets=("pets",),
+        protocol="custom-q5-t20-per-class-all-but-query-kall",
+    )
+    (cell,) = planning.plan(wanted, Store(tmp_path), pets).cells
+    assert cell.job is not None
+    info = registry.find("datasets", "pets", pets).dataset_info
+    opened: list[str] = []
+    plain = registry.dataset
+
+    def counting(name: str, root: Path | None = None) -> object:
+        opened.append(name)
+        return plain(name, root)
+
+    monkeypatch.setattr(registry, "dataset", counting)
+    monkeypatch.setattr(cache, "MMAP_ROWS_BYTES", 64)
+    worker._load.cache_clear()
+    work = Work(tmp_path, Runtime(), pets, infos={"pets": info})
+    found = work._data("pets", cell.job.fit.fingerprint)
+    assert not opened
+    assert isinstance(found.names, np.memmap)
+    assert (found.info, found.fingerprint, found.facts) == (whole.info, whole.fingerprint, whole.facts)
+    for part in ("images", "labels", "names"):
+        assert np.array_equal(getattr(found, part), getattr(whole, part))
+    outcome = work(cell.job, Link())
+    assert outcome is not None
+    assert outcome.record.state == "done"
+    assert not opened
+    shutil.rmtree(tmp_path / "cache" / "decoded")
+    worker._load.cache_clear()
+    assert work._data("pets", cell.job.fit.fingerprint).fingerprint == whole.fingerprint
+    assert opened == ["pets"]

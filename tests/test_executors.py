@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from benchmark.errors import InputError
+from benchmark.spec import Job
+from benchmark.spec.suites import RunConfig
 from benchmark.sweep.executors import (
     LATER,
     Later,
@@ -26,8 +28,10 @@ from benchmark.sweep.executors import (
     crew,
     memory,
 )
+from benchmark.sweep.executors.choose import choose, learn_gpu_memory
 from benchmark.sweep.executors.processes import cores
 from tests import _jobs
+from tests.helpers import execute
 from tests.programs import PATIENCE, wait_until
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -123,6 +127,23 @@ class TestContract:
         found = by_item(make(kind).run(_jobs.until_stopped, range(10), watch))
         assert {outcome.value for outcome in found.values()} == {"stopped"}
         assert len(found) == len(began) <= 2
+
+    @pytest.mark.parametrize("job", [_jobs.retire_on_three, _jobs.fail_and_retire_on_three])
+    def test_a_spent_process_gets_no_other_item(self, kind: str, job: Any) -> None:
+        """What ran in the process of item 3 ran before it; the others had processes that were not spent."""
+        notes: list[str] = []
+        order = [*make(kind).run(job, range(8), Watch(note=notes.append))]
+        spent = next(index for index, outcome in enumerate(order) if outcome.item == 3)
+        assert [bool(outcome.failure) for outcome in order].count(True) == (job is not _jobs.retire_on_three)
+        before, after = order[:spent], order[spent + 1 :]
+        assert len(order) == 8
+        if order[spent].value is not None:
+            assert order[spent].value not in {outcome.value for outcome in after}
+        if kind == "serial":
+            assert [outcome.item for outcome in after] == [4, 5, 6, 7]
+            assert {outcome.value for outcome in before} == {os.getpid()}
+            assert os.getpid() not in {outcome.value for outcome in after}
+        assert any("no longer answers" in note for note in notes)
 
 
 WORKERS = ("processes", pytest.param("ray", marks=[ray_only, pytest.mark.slow]))
@@ -296,3 +317,67 @@ def test_ray_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else real(name))
     with pytest.raises(InputError, match=r"pip install 'coophash-benchmark\[ray\]'"):
         RayCluster()
+
+
+@pytest.mark.parametrize(
+    ("free", "need", "placed"),
+    [
+        ({"0": 81_000.0}, 20_000, [0, 0, 0, 0]),
+        ({"0": 81_000.0, "1": 30_000.0}, 20_000, [0, 1, 0, 0]),
+        ({"0": 1_000.0}, 20_000, [0]),
+        ({}, 20_000, [0] * 6),
+        ({"0": 1_000.0}, None, [0] * 6),
+    ],
+)
+def test_a_gpu_gets_as_many_workers_as_its_memory_holds(
+    monkeypatch: pytest.MonkeyPatch, free: dict[str, float], need: float | None, placed: list[int]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(memory, "gpu_free_mib", free.get)
+    gpus, notes = tuple(map(int, free)) or (0,), list[str]()
+    executor = LocalProcesses(6, gpus=gpus, gpu_memory=need)
+    places = executor._places(notes.append)
+    assert places == placed
+    assert [executor.environment(n, places)["CUDA_VISIBLE_DEVICES"] for n in range(len(places))] == [
+        str(gpu) for gpu in placed
+    ]
+    assert bool(notes) == (len(placed) < 6)
+    assert all("MiB free, 20,000 MiB a fit" in note for note in notes)
+
+
+def test_free_memory_of_a_gpu_is_asked_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def told(words: list[str], **options: Any) -> Any:
+        asked.append(words)
+        return SimpleNamespace(stdout="79000\n")
+
+    monkeypatch.setattr(memory.subprocess, "run", told)
+    assert memory.gpu_free_mib("GPU-8a1") == 79_000
+    assert asked[0][:3] == ["nvidia-smi", "-i", "GPU-8a1"]
+    monkeypatch.setattr(memory.subprocess, "run", lambda words, **options: SimpleNamespace(stdout="[N/A]"))
+    assert memory.gpu_free_mib("0") is None
+
+
+def test_what_a_fit_needs_on_a_gpu_is_learnt_from_records(tmp_path: Path) -> None:
+    _, summary, store = execute(tmp_path, methods=("lsh",), bits=(8,))
+    (record,), (path,) = summary.records, tmp_path.rglob("record.json")
+    path.write_text(record.model_copy(update={"peak_gpu_memory_mib": 4000.0}).model_dump_json())
+    for gpus, given, method, learnt in (
+        ((0,), None, "lsh", 5800.0),
+        ((0,), 900.0, "lsh", 900.0),
+        ((0, 1, 2, 3), None, "lsh", None),  # one worker for each
+        ((), None, "lsh", None),
+        ((0,), None, "itq", None),
+    ):
+        executor = LocalProcesses(4, gpus=gpus, gpu_memory=given)
+        job = Job(fit=record.spec.model_copy(update={"method": method, "bits": 16}))
+        learn_gpu_memory(executor, [job.fit], store)
+        assert executor.gpu_memory == learnt
+
+
+def test_gpu_memory_wants_a_gpu() -> None:
+    with pytest.raises(InputError, match="there is none; name --gpus"):
+        choose(RunConfig(gpu_memory=1000, workers=2, device="cpu"))
+    with pytest.raises(InputError, match="--gpu-memory is for --executor processes"):
+        choose(RunConfig(gpu_memory=1000, executor="serial", device="cpu"))

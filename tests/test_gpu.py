@@ -32,7 +32,7 @@ def test_every_method_trains_on_the_gpu(tmp_path: Path, method: str, precision: 
     assert record.failure is None
     assert record.environment is not None
     assert record.environment.device.startswith("cuda:0")
-    assert record.environment.precision == ("bf16" if precision == "auto" else "fp32")
+    assert record.environment.precision == "fp32"  # the digits' network is small
     assert record.peak_gpu_memory_mib is not None
     assert record.timings.encode_images_per_second > 0
     assert record.score() > 0.12

@@ -10,7 +10,8 @@ from benchmark.errors import InputError
 from benchmark.spec import suites
 from benchmark.store.store import Store
 from benchmark.sweep.forecast import forecast
-from benchmark.sweep.plan import plan
+from benchmark.sweep.lookup import Lookup
+from benchmark.sweep.plan import Plan, plan
 from tests.helpers import execute, sweep
 from tests.layouts import picture
 
@@ -61,7 +62,7 @@ def test_a_suite_cannot_include_itself(tmp_path: Path) -> None:
 
 def test_every_paper_suite_has_its_small_twin_and_paper_is_all_of_them() -> None:
     names = set(suites.names())
-    large = {name for name in names if name.startswith("paper-") and not name.endswith("small")}
+    large = {name for name in names if name.startswith("paper-") and not name.endswith(("small", "night"))}
     assert {f"{name}-small" for name in large} <= names
     every = [config for name in sorted(large) for config in suites.resolve_all(name, {})]
     assert sorted(map(repr, suites.resolve_all("paper", {}))) == sorted(map(repr, every))
@@ -183,3 +184,46 @@ def test_the_papers_multi_label_sets_are_in_its_suites_with_a_pretrained_backbon
     for name in ("paper-main", "paper-scarcity", "paper-corruption", "paper-ood"):
         found = [one for one in suites.resolve_all(name, {}) if {"nuswide-21", "coco"} <= {*one.datasets}]
         assert {(one.backbone, one.weights) for one in found} == {("alexnet", "imagenet")}, name
+
+
+def test_a_night_is_a_choice_of_the_papers_fits_that_one_gpu_finishes(tmp_path: Path) -> None:
+    """Ten hours by what was measured; each of its fits is one of the paper suites' too."""
+    store, known = Store(tmp_path), Lookup(tmp_path, without_data=True)
+
+    def plans(suite: str) -> list[Plan]:
+        return [plan(config.sweep, store, tmp_path, known=known) for config in suites.resolve_all(suite, {})]
+
+    night, paper = plans("paper-night"), plans("paper")
+
+    def fits(made: list[Plan]) -> dict[str, str]:
+        return {cell.job.fit.fit_id: cell.label for one in made for cell in one.cells if cell.job is not None}
+
+    assert not [label for fit_id, label in fits(night).items() if fit_id not in fits(paper)]
+    images = {
+        cell.job.fit.dataset: known.images(cell.job.fit.dataset)
+        for p in night
+        for cell in p.cells
+        if cell.job
+    }
+    hours = sum(row.seconds for row in forecast(night, store, images, tmp_path, gpu=True)) / 3600
+    assert 5 < hours < 10
+    assert hours < sum(row.seconds for row in forecast(night, store, images, tmp_path)) / 3600 / 50
+
+
+def test_a_gpus_forecast_rests_on_what_was_measured_and_on_a_gpus_records(tmp_path: Path) -> None:
+    store, images = Store(tmp_path), {"digits": 1797}
+    made = [plan(sweep(methods=("hashnet",), bits=(8,), epochs=1000), store, None)]
+    (first,) = forecast(made, store, images, gpu=True)
+    updates = 1000 * (first.fits and max(1, 1797 // 64))
+    assert first.seconds < updates * 6.3e-3 + 10
+    execute(tmp_path, methods=("hashnet",), bits=(16,), epochs=2)
+    (after,) = forecast(made, store, images, gpu=True)
+    assert (after.measured, after.seconds) == (0, first.seconds), "a record of a CPU says nothing of a GPU"
+    (record,) = store.records()
+    there = record.environment.model_copy(update={"device": "cuda:0 NVIDIA H100"})  # type: ignore[union-attr]
+    (path,) = tmp_path.rglob("record.json")
+    path.write_text(record.model_copy(update={"environment": there}).model_dump_json())
+    (gpu,) = forecast(made, store, images, gpu=True)
+    assert gpu.measured == 1
+    assert gpu.seconds == pytest.approx(record.timings.total + 499 * record.timings.train)
+    assert forecast(made, store, images)[0].measured == 0

@@ -25,10 +25,10 @@ from benchmark.data.load import LoadedDataset, load
 from benchmark.data.protocol import Protocol, Split
 from benchmark.errors import InputError, one_line
 from benchmark.files.write import write_file
-from benchmark.fit.devices import resolve_precision
+from benchmark.fit.devices import numerics, resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import frozen_features
-from benchmark.fit.randomness import seed_everything
+from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.registry.contained import contained
 from benchmark.spec import PLAIN, FitSpec, Preprocessing, Sweep, Value, digest, seed_stream
@@ -213,21 +213,22 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: TuningData) ->
     weights = bench.weights_file or setting.weights
     task = info.task(setting.bits, setting.backbone, weights, setting.preprocessing, setting.head)
     images = len(split.labelled) + len(split.tuning)
+    precision = resolve_precision("auto", bench.device, setting.backbone)
     ctx = _TrialContext(
         task=task,
         device=torch.device(bench.device),
         epochs=setting.epochs,
         batch_size=setting.batch_size,
         updates=setting.epochs * max(1, images // setting.batch_size),
-        precision="bf16" if resolve_precision("auto", bench.device) == "bf16" else "fp32",
+        precision="bf16" if precision == "bf16" else "fp32",
         root_seed=_root_seed(bench.data, setting),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
     training = evaluator.training_data(task)
-    with torch.random.fork_rng():
+    with isolated_generators(bench.device), numerics(precision, bench.device):
         seed_everything(ctx.seed("fit"))
         method.fit(training, ctx)
-    score = float(evaluator.curve_map(method, "val"))
+        score = float(evaluator.curve_map(method, "val"))
     if not math.isfinite(score):
         raise FloatingPointError(f"the score is {score}")
     return score

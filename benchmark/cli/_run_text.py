@@ -52,22 +52,30 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
         raise unplanned[0]
     for message in known.absent.values():
         click.echo(f"files missing: {message}")
-    print_forecast(plans, store, known)
+    print_forecast(plans, store, known, gpu=_on_gpu(configs[0]))
+
+
+def _on_gpu(config: Any) -> bool:
+    from benchmark.fit.devices import resolve_device
+
+    return bool(config.gpus) or resolve_device(config.device).startswith("cuda")
 
 
 def _counts(plan: Any) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
 
 
-def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
-    """What the plans take together: fits, hours and disk by data set, then all."""
+def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = False) -> None:
+    """What the plans take together: fits, hours and disk by data set, then all. gpu: on one, not on a CPU core."""
     from benchmark.sweep.forecast import decoded_size, forecast
+    from benchmark.sweep.gpu_speed import GPU
 
     names = {cell.fit.dataset for plan in plans for cell in plan.cells if cell.fit is not None}
     images = {name: known.images(name) for name in names}
-    rows = forecast(plans, store, images, known.root)
+    rows = forecast(plans, store, images, known.root, gpu=gpu)
+    table = f"by what was measured on {GPU}" if gpu else "by a table of one CPU core"
     for row in rows:
-        basis = f"{row.measured} of them by records here" if row.measured else "by a table of one CPU core"
+        basis = f"{row.measured} of them by records here" if row.measured else table
         absent = row.dataset in known.absent
         decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(
@@ -84,11 +92,18 @@ def print_forecast(plans: list[Any], store: Any, known: Any) -> None:
     if any(plan.sweep.frozen for plan in plans):
         click.echo("features of a frozen backbone are computed once for all fits of a data set; not counted")
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
+    there = (
+        seconds if gpu else sum(row.seconds for row in forecast(plans, store, images, known.root, gpu=True))
+    )
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
         f"{sum(row.to_run for row in rows)} to run; about "
-        f"{seconds / 3600:,.1f} hours of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted; "
-        "the table is of a CPU core, a GPU takes a fraction of it that was not measured"
+        f"{seconds / 3600:,.1f} hours of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
+        + (
+            ""
+            if gpu
+            else f"; on {GPU} about {there / 3600:,.1f} hours, one fit at a time, by what was measured there"
+        )
     )
 
 

@@ -48,7 +48,14 @@ from benchmark.errors import InputError, unknown
 @click.option("--batch-size", metavar="N", help="Images per update.  [64]")
 @click.option("--selection", metavar="last|val|peek", help="Which model is scored.  [last]")
 @click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [auto]")
-@click.option("--precision", metavar="auto|fp32|bf16", help="auto: bf16 on CUDA, else fp32.  [auto]")
+@click.option(
+    "--precision",
+    metavar="auto|fp32|tf32|bf16",
+    help="auto: bf16 for large backbones on CUDA, else fp32.  [auto]",
+)
+@click.option(
+    "--deterministic", is_flag=True, default=None, help="On a GPU, only algorithms that repeat bit for bit."
+)
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
@@ -67,6 +74,7 @@ from benchmark.errors import InputError, unknown
 )
 @click.option("--workers", metavar="N", help="Fits at a time (processes, ray).  [one a GPU, else one a core]")
 @click.option("--gpus", metavar="0,1", help="GPUs that the worker processes share.")
+@click.option("--gpu-memory", metavar="MIB", help="What a fit needs on its GPU.  [learnt from records]")
 @click.option("--gpus-per-fit", metavar="SHARE", help="Share of a GPU for a fit (ray): 0.5 puts two on one.")
 @click.option(
     "--ray-address", metavar="ADDRESS", help="A Ray cluster: `auto`, HOST:PORT.  [one started here]"
@@ -193,7 +201,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark.sweep import driver
     from benchmark.sweep import plan as planning
     from benchmark.sweep.display import make_display
-    from benchmark.sweep.executors.choose import choose
+    from benchmark.sweep.executors.choose import choose, learn_gpu_memory
     from benchmark.sweep.saved import save_sweep
 
     store = Store(Path(config.results))
@@ -211,6 +219,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     for name in config.datasets if weights else ():
         info = registry.find("datasets", name, data_root).dataset_info
         registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))
+    learn_gpu_memory(executor, plan.to_run, store)
     for note in plan.notes:  # before anything runs; the summary says them again
         click.echo(f"note: {note}", err=True)
     store.open()
@@ -224,6 +233,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
         curve_samples=config.curve_samples,
         inception_weights=_inception(config),
         checkpoint_seconds=config.checkpoint_seconds,
+        deterministic=config.deterministic,
         command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
         sweep=saved.stem,
     )

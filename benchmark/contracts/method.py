@@ -101,7 +101,8 @@ class HashData:
     """What a method trains on.
 
     images: uint8 (n, channels, height, width), the labelled training images, on the fit's device; float32
-    (n, channels) where the task's inputs are vectors.
+    (n, channels) where the task's inputs are vectors. In host memory only where they do not fit the device and the
+    method says that it takes them so (`takes_host_images`); the same holds for `unlabelled`.
     labels: uint8 (n, classes), one-hot or multi-hot; every row belongs to the image of the same index.
     unlabelled: training images whose labels are hidden, (m, ...) in the same form (m may be 0).
     crop_padding, flip: the augmentation that all methods share.
@@ -163,7 +164,7 @@ class FitContext:
         return seed_stream("fit", self.root_seed, purpose, *parts)
 
     def generator(self, purpose: str, *parts: int) -> torch.Generator:
-        """A CPU generator seeded for one purpose. Draw on the CPU and move: devices then agree.
+        """A CPU generator seeded for one purpose. Draw little on the CPU and move it: devices then agree.
 
         Parameters
         ----------
@@ -179,6 +180,26 @@ class FitContext:
 
         return torch.Generator().manual_seed(self.seed(purpose, *parts))
 
+    def device_generator(self, purpose: str, *parts: int) -> torch.Generator:
+        """As `generator`, on the fit's device: for noise as large as images, whose copy costs more than its
+        use.
+
+        On the CPU both draw the same numbers; kinds of device differ.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `seed`.
+
+        Returns
+        -------
+        torch.Generator
+            A new one.
+        """
+        import torch
+
+        return torch.Generator(self.device).manual_seed(self.seed(purpose, *parts))
+
     def begin_step(self, step: int) -> None:
         """Reseed the global generators, so that a resumed fit draws what it would have.
 
@@ -187,6 +208,23 @@ class FitContext:
         step : int
             Updates made so far.
         """
+
+    def reads(self, step: int) -> bool:
+        """Whether to read what update `step` leaves on the device at once; reading waits for the device.
+
+        Otherwise scalars may be kept there and read, checked and logged in order at the next update that asks.
+
+        Parameters
+        ----------
+        step : int
+            The number of the update.
+
+        Returns
+        -------
+        bool
+            True: read, check and log now.
+        """
+        return True
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Record the scalars of one update.
@@ -243,6 +281,8 @@ class HashMethod(ABC):
     info: ClassVar[MethodInfo]
     Params: ClassVar[type[Params]] = Params
     variants: ClassVar[tuple[Variant, ...]] = ()
+    #: Whether `fit` moves images to the device itself, batch by batch, where all of them together do not fit.
+    takes_host_images: ClassVar[bool] = False
 
     def __init__(self, params: Any = None) -> None:
         """`params`: an instance of this class's `Params`; None takes the defaults."""

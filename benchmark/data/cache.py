@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Images above this size are memory-mapped, and their checksum is trusted while size and time stay the same.
 MMAP_BYTES = 2**30
+#: Labels and names above this size are memory-mapped: workers share them.
+MMAP_ROWS_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ def trusted(folder: Path, meta: Meta) -> bool:
 
 
 def read(folder: Path) -> Decoded:
-    """The arrays of a cache folder, large images memory-mapped. Raises OSError, ValueError or EOFError."""
+    """The arrays of a cache folder, large ones memory-mapped. Raises OSError, ValueError or EOFError."""
     images = _load_images(folder / "images.npy")
-    labels, names = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in ("labels", "names"))
+    labels, names = (_load(folder / f"{part}.npy", MMAP_ROWS_BYTES) for part in ("labels", "names"))
     return Decoded(images, labels, names, read_parts(folder))
 
 
@@ -171,9 +173,13 @@ class Sink:
 
 
 def _load_images(path: Path) -> np.ndarray:
-    large = path.stat().st_size > MMAP_BYTES
-    images: np.ndarray = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
-    return images
+    return _load(path, MMAP_BYTES)
+
+
+def _load(path: Path, limit: int) -> np.ndarray:
+    large = path.stat().st_size > limit
+    array: np.ndarray = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+    return array
 
 
 def _header(file: Any, shape: tuple[int, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,12 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.contracts import DatasetInfo
+from benchmark.data import view_cache
 from benchmark.data.corruptions import corrupt
+from benchmark.data.decode import stamp
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.spec.views import View
 
-#: Bytes of corrupted queries that one process keeps: the next fits on the same queries find them here.
+#: Bytes of corrupted queries that one process keeps where `view_cache` cannot.
 CACHE_BYTES = 512 * 2**20
 _cache: OrderedDict[str, np.ndarray] = OrderedDict()
 
@@ -37,7 +40,7 @@ class Images:
 
 
 def corrupted(data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None, *, keep: bool) -> Images:
-    """The rows under a corruption. keep: hold the result in memory for the next fit.
+    """The rows under a corruption. keep: hold the result for the next fit, on disk or else in memory.
 
     Raises InputError for official files that are there and cannot be used.
     """
@@ -57,14 +60,29 @@ def corrupted(data: LoadedDataset, rows: np.ndarray, view: View, root: Path | No
     official = 0 if published is None else int((which >= 0).sum())
     if not keep:
         return Images(rows, make, official)
-    key = hashlib.sha256(f"{data.fingerprint} {view} {official}".encode() + rows.tobytes()).hexdigest()
+    shape = (len(rows), *data.images.shape[1:])
 
-    def kept(start: int, stop: int) -> Tensor:
+    @functools.cache
+    def whole() -> np.ndarray:
+        key = _name(data, rows, view, published)
+        found = view_cache.kept(key, shape, lambda start, stop: make(start, stop).numpy())
+        if found is not None:
+            return found
         if key not in _cache:
             _remember(key, make(0, len(rows)).numpy())
-        return torch.from_numpy(_cache[key][start:stop])
+        return _cache[key]
 
-    return Images(rows, kept, official)
+    return Images(rows, lambda start, stop: torch.from_numpy(np.array(whole()[start:stop])), official)
+
+
+def _name(data: LoadedDataset, rows: np.ndarray, view: View, published: np.ndarray | None) -> str:
+    """What the images of a corruption depend on: the same for queries alone and for both sides."""
+    official = "" if not isinstance(published, np.memmap) else stamp(Path(str(published.filename)))
+    text = f"{data.fingerprint} {data.info.name} {view.name} {view.severity} {view.version} {official}"
+    key = hashlib.sha256(
+        f"{text} {np.__version__} {torch.__version__} ".encode() + rows.tobytes()
+    ).hexdigest()
+    return f"{data.info.name}-{view.name}-{view.severity}-{key[:16]}"
 
 
 def _remember(key: str, images: np.ndarray) -> None:

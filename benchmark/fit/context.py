@@ -28,6 +28,9 @@ from benchmark.store.store import CHECKPOINT
 
 log = logging.getLogger(__name__)
 
+#: What updates leave on a GPU is read after so many of them, or so many seconds, at the latest.
+READ_EVERY, READ_SECONDS = 50, 1.0
+
 
 @dataclass(frozen=True)
 class Harness:
@@ -88,6 +91,7 @@ class RunningContext(FitContext):
         self._last_progress = 0.0
         self._evaluating = self._before = self.trained_seconds = 0.0
         self._first_step: int | None = None
+        self._read: tuple[int, float] | None = None
 
     @property
     def fit_spec(self) -> FitSpec:
@@ -110,6 +114,23 @@ class RunningContext(FitContext):
     def begin_step(self, step: int) -> None:
         """Reseed every global generator from (seed, step)."""
         seed_everything(self.seed("step", step))
+
+    def reads(self, step: int) -> bool:
+        """Always on the CPU, where it costs nothing; else when the model is looked at or saved after the update,
+        at the first and the last one, after `READ_EVERY` updates and after `READ_SECONDS`.
+        """
+        now = time.monotonic()
+        due = (
+            self.device.type == "cpu"
+            or self._read is None
+            or step - self._read[0] >= READ_EVERY
+            or now - self._read[1] >= READ_SECONDS
+            or step + 1 in (self.updates, *self._evaluation_steps())
+            or self._save_due()
+        )
+        if due:
+            self._read = step, now
+        return due
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Keep the scalars and tell the display, ten times a second at most.
@@ -160,7 +181,7 @@ class RunningContext(FitContext):
         if harness is None:
             raise TypeError("a RunningContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        with undisturbed(harness.method):
+        with undisturbed(harness.method, self.device):
             self._look(harness, step, seconds)
         self._evaluating += time.monotonic() - begun
 
@@ -209,8 +230,7 @@ class RunningContext(FitContext):
 
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         """Save a training state when the last one is old enough, or when the driver is stopping."""
-        due = time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.should_stop()
-        if self.workdir is None or not due or step >= self.updates:
+        if self.workdir is None or step >= self.updates or not self._save_due():
             return
         content = {
             "fit_id": self.fit_spec.fit_id,
@@ -231,13 +251,16 @@ class RunningContext(FitContext):
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)
 
+    def _save_due(self) -> bool:
+        return time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.should_stop()
+
     def restore(self) -> dict[str, Any] | None:
         """The newest training state of this very fit; a damaged one costs its time, not the fit."""
         path = self.workdir / CHECKPOINT if self.workdir else None
         if path is None or not path.is_file():
             return None
         try:
-            content = torch.load(path, map_location=self.device, weights_only=True)
+            content = torch.load(path, map_location=self._home, weights_only=True)
             if content["fit_id"] != self.fit_spec.fit_id:
                 return None
             scalars = [(int(step), dict(values)) for step, values in content["scalars"]]
@@ -254,6 +277,11 @@ class RunningContext(FitContext):
                 self.samples[grid.name] = grid.read_bytes()
         log.info("continuing after update %d", training["step"])
         return training
+
+    def _home(self, storage: Any, place: str) -> Any:
+        """Where a saved tensor goes: back to the CPU (optimisers count steps there), or to the fit's device."""
+        place = place if place == "cpu" else str(self.device)
+        return torch.serialization.default_restore_location(storage, place)  # type: ignore[no-untyped-call]
 
 
 def _number(name: object, value: object, step: int) -> float:

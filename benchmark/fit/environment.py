@@ -11,17 +11,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 import benchmark
 from benchmark.store.record import Environment
 
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-learn", "timm", "mlflow", "coophash-benchmark")
 
 
-def describe(device: str, precision: str, threads: int) -> Environment:
-    """The environment of this process for a fit on `device` with `precision` and `threads` CPU threads."""
+def describe(device: str, precision: str, threads: int, deterministic: bool = False) -> Environment:
+    """The environment of this process for a fit on `device` with `precision` and `threads` CPU threads.
+
+    deterministic: asked of a GPU's libraries; on other devices it is nothing to record.
+    """
     commit, dirty, dirty_digest = _commit()
     return Environment(
-        versions=_versions(),
+        versions=_versions() | (_gpu_versions() if device.startswith("cuda") else {}),
         commit=commit,
         dirty=dirty,
         dirty_digest=dirty_digest,
@@ -31,6 +36,7 @@ def describe(device: str, precision: str, threads: int) -> Environment:
         threads=threads,
         device=device,
         precision=precision,
+        deterministic=deterministic and device.startswith("cuda"),
         memory_gib=_memory_gib(),
     )
 
@@ -44,6 +50,11 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+@functools.cache
+def _gpu_versions() -> dict[str, str]:
+    return {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from benchmark import metrics
 from benchmark.contracts import HashData, HashMethod, Task
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
+from benchmark.fit.devices import has_room
 from benchmark.metrics.labels import class_indices
 from benchmark.store.record import Score
 
@@ -62,6 +63,10 @@ class Evaluator:
             found = pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
         return found.float() if found.is_floating_point() else found
 
+    def _host_images(self, rows: np.ndarray) -> Tensor:
+        found = torch.from_numpy(np.array(self.data.images[rows]))
+        return found.float() if found.is_floating_point() else found
+
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""
         return self._as_scored(np.asarray(self.data.labels[rows]))
@@ -73,13 +78,19 @@ class Evaluator:
         """The labels that training is told for training rows, uint8 (n, classes): with the fit's label noise."""
         return self.split.training_labels(self.data.labels, rows)
 
-    def training_data(self, task: Task) -> HashData:
-        """What a method is handed: hidden labels, queries and the database are not in it."""
+    def training_data(self, task: Task, *, host: bool = False) -> HashData:
+        """What a method is handed: hidden labels, queries and the database are not in it.
+
+        host: images that do not fit the device stay in host memory.
+        """
+        rows, hidden = self.split.labelled, self.split.hidden
+        size = (len(rows) + len(hidden)) * self.data.images[:1].nbytes
+        images = self._host_images if host and not has_room(size, self.device) else self.images
         return HashData(
             task=task,
-            images=self.images(self.split.labelled),
-            labels=torch.from_numpy(self.training_labels(self.split.labelled)).to(self.device),
-            unlabelled=self.images(self.split.hidden),
+            images=images(rows),
+            labels=torch.from_numpy(self.training_labels(rows)).to(self.device),
+            unlabelled=images(hidden),
             crop_padding=self.data.info.crop_padding,
             flip=self.data.info.flip,
         )
@@ -140,6 +151,7 @@ class Evaluator:
             normaliser=self.rules.normaliser,
             no_hit=self.rules.no_hit,
             threshold=0,  # a method's sign is its code
+            device=str(self.device),
             query_ids=query if self.rules.exclude_self else None,
             database_ids=database if self.rules.exclude_self else None,
         )
@@ -156,9 +168,16 @@ def plain_outputs(outputs: object) -> np.ndarray:
 
 
 def score(
-    codes: dict[str, np.ndarray], bits: int, rules: metrics.Rules, view: str = "clean"
+    codes: dict[str, np.ndarray],
+    bits: int,
+    rules: metrics.Rules,
+    view: str = "clean",
+    device: str | None = None,
 ) -> tuple[Score, ...]:
-    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out."""
+    """Every metric of one set of codes. A metric without a value (all queries skipped) is left out.
+
+    device: the fit's, which alone may be used to count.
+    """
     result = metrics.evaluate(
         codes["query_codes"],
         codes["database_codes"],
@@ -168,6 +187,7 @@ def score(
         rules=rules,
         query_ids=codes.get("query_ids"),
         database_ids=codes.get("database_ids"),
+        device=device,
     )
     scores = []
     for key, value in result.values.items():  # `precision@100` carries its own cut-off

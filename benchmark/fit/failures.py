@@ -16,6 +16,10 @@ from benchmark.errors import one_line, printable, words
 from benchmark.fit.result import Interrupted
 from benchmark.store.record import Failure, FailureKind
 
+#: What torch says, mostly in a plain RuntimeError, when memory is short: on the CPU, of CUDA and its libraries
+#: (CUDNN_STATUS_ALLOC_FAILED, CUBLAS_STATUS_ALLOC_FAILED ...), of MPS.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "status_alloc_failed")
+
 
 def is_ours(error: BaseException, stop: Callable[[], bool]) -> bool:
     """Whether an exception ends the run: the harness's own, or the user's Ctrl-C. Others are a plug-in's failure.
@@ -32,10 +36,10 @@ def describe_failure(error: BaseException) -> Failure:
     kind: FailureKind = "error"
     if isinstance(error, FloatingPointError):
         kind = "not-finite"
-    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in words(
-        error
+    elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in words(error).lower() for text in _NO_MEMORY)
     ):
-        kind = "out-of-memory"  # on the CPU torch raises a plain RuntimeError
+        kind = "out-of-memory"
     message = one_line(error, 1000)
     trace = "".join(traceback.format_exception(error))[-8000:]
     return Failure(kind=kind, message=message, traceback=printable(trace))

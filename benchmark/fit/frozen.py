@@ -19,6 +19,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.files.places import cache_root
 from benchmark.files.write import write_file
+from benchmark.fit.devices import numerics
 from benchmark.fit.result import Interrupted
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.methods._backbones import build_backbone
@@ -82,7 +83,7 @@ class FeatureNetwork:
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 images to float32 features (n, d); always in full precision."""
         size, found = _GPU_BATCH if images.device.type == "cuda" else _BATCH, []
-        with torch.inference_mode():
+        with torch.inference_mode(), numerics("fp32", self.runtime.device):
             for start in range(0, len(images), size):
                 pixels = to_float(images[start : start + size])
                 found.append(self.body(pixels.contiguous(memory_format=torch.channels_last)).float())

@@ -13,11 +13,14 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def isolated_generators() -> Iterator[None]:
-    """Leave the process's global generators (Python, numpy, torch on every device) as they were."""
-    python, numpy_state = random.getstate(), np.random.get_state()
+def isolated_generators(device: torch.device | str = "cpu") -> Iterator[None]:
+    """Leave the process's global generators (Python, numpy, torch on the CPU and on `device`) as they were.
+
+    Other GPUs are not asked: that would open a context on each, which takes hundreds of MiB of its memory.
+    """
+    python, numpy_state, kind = random.getstate(), np.random.get_state(), torch.device(device)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[kind] if kind.type == "cuda" else []):
             yield
     finally:
         random.setstate(python)
@@ -25,17 +28,17 @@ def isolated_generators() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def undisturbed(method: object) -> Iterator[None]:
+def undisturbed(method: object, device: torch.device | str = "cpu") -> Iterator[None]:
     """Restore global generators, and the mode and buffers (BatchNorm's statistics) of the method's networks.
 
-    Networks are found in the method's attributes, in lists, tuples and dictionaries too.
+    Networks are found in the method's attributes, in lists, tuples and dictionaries too. device: the fit's.
     """
     modules = list(dict.fromkeys(part for top in _networks(vars(method)) for part in top.modules()))
     modes = [module.training for module in modules]
     buffers = [buffer for module in modules for buffer in module.buffers(recurse=False)]
     kept = [buffer.detach().clone() for buffer in buffers]
     try:
-        with isolated_generators():
+        with isolated_generators(device):
             yield
     finally:
         for module, mode in zip(modules, modes, strict=True):

@@ -26,7 +26,7 @@ class Runtime:
 
     curve_steps: numbers of updates to look after, in place of `curve_points` evenly spaced ones; the last
     update is always looked after. curve_samples: generated images per Fréchet distance. inception_weights:
-    a file, with which the distance is FID.
+    a file, with which the distance is FID. deterministic: on a GPU, only algorithms that repeat bit for bit.
     """
 
     device: str = "cpu"
@@ -37,5 +37,6 @@ class Runtime:
     curve_samples: int = 1000
     inception_weights: str = ""
     checkpoint_seconds: float = 60.0
+    deterministic: bool = False
     command: str = ""
     sweep: str = ""

@@ -93,6 +93,11 @@ def open_fit(
     return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
 
 
+def precision_of(spec: FitSpec, runtime: Runtime) -> str:
+    """What a fit computes in on the runtime's device."""
+    return resolve_precision(spec.precision, runtime.device, spec.backbone)
+
+
 def make_method(spec: FitSpec) -> HashMethod:
     """A fresh instance of a fit's method."""
     cls = registry.method_class(spec.method)
@@ -111,7 +116,7 @@ def _context(
         epochs=epochs,
         batch_size=batch_size,
         updates=epochs * max(1, split.training_images // batch_size),
-        precision="bf16" if resolve_precision(spec.precision, runtime.device) == "bf16" else "fp32",
+        precision="bf16" if precision_of(spec, runtime) == "bf16" else "fp32",
         root_seed=root_seed,
         workdir=workdir,
         spec=spec,

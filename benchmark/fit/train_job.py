@@ -23,13 +23,13 @@ from benchmark.data.protocol import Split
 from benchmark.errors import InputError, printable, words
 from benchmark.fit import environment
 from benchmark.fit.context import RunningContext, attach, detach
-from benchmark.fit.devices import device_title, resolve_precision
+from benchmark.fit.devices import device_title, numerics
 from benchmark.fit.evaluator import health_flags, score
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.fit.setup import OpenFit, open_fit
+from benchmark.fit.setup import OpenFit, open_fit, precision_of
 from benchmark.fit.tensors import storable
 from benchmark.registry.contained import contained
 from benchmark.spec import FitSpec, Job, explain
@@ -62,15 +62,15 @@ def run_job(
     spec = job.fit
     started, text = _now(), io.StringIO()
     environment.reset_peak_memory()
-    with captured_log(text):
-        with isolated_generators(), contained() as changed:
+    precision = precision_of(spec, runtime)
+    with captured_log(text), numerics(precision, runtime.device, runtime.deterministic):
+        with isolated_generators(runtime.device), contained() as changed:
             measured, artifacts = _guarded(spec, data, runtime, workdir, progress, stop)
         if changed:
             log.warning(
                 "%s changed what belongs to the whole process: %s; it was put back", spec.method, changed
             )
             measured["facts"] = {**measured.get("facts", {}), "changed_settings": ", ".join(changed)}
-    precision = resolve_precision(spec.precision, runtime.device)
     told: dict[str, Any] = {
         "fit_id": spec.fit_id,
         "spec": spec,
@@ -79,7 +79,9 @@ def run_job(
         "sweep": runtime.sweep,
         "started": started,
         "finished": _now(),
-        "environment": environment.describe(device_title(runtime.device), precision, torch.get_num_threads()),
+        "environment": environment.describe(
+            device_title(runtime.device), precision, torch.get_num_threads(), runtime.deterministic
+        ),
         "peak_memory_mib": environment.peak_memory_mib(),
     }
     try:
@@ -162,7 +164,7 @@ def _measure(
     opened = open_fit(spec, data, runtime, workdir, progress, stop)
     method, ctx, evaluator = opened.method, opened.ctx, opened.evaluator
     harness = attach(ctx, method, evaluator, progress, stop)
-    training = evaluator.training_data(ctx.task)
+    training = evaluator.training_data(ctx.task, host=type(method).takes_host_images)
     clock.lap("load")
     try:
         _train(method, training, ctx)
@@ -175,7 +177,7 @@ def _measure(
     codes, encode_seconds = evaluator.codes(method)
     clock.lap("encode")
     progress(Progress("score"))
-    scores = score(codes, spec.bits, evaluator.rules)
+    scores = score(codes, spec.bits, evaluator.rules, device=runtime.device)
     health = metrics.code_health(codes["database_codes"], spec.bits)
     clock.lap("score")
     measured = {

@@ -15,12 +15,13 @@ from benchmark.contracts import HashMethod
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError, words
 from benchmark.fit import environment
+from benchmark.fit.devices import numerics
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import Interrupted, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.fit.setup import open_fit
+from benchmark.fit.setup import open_fit, precision_of
 from benchmark.fit.views import StoredFit, evaluate_views
 from benchmark.registry.contained import contained
 from benchmark.spec import FitSpec, ViewJob
@@ -52,7 +53,8 @@ def revisit(
     record, text = store.get(job.fit), io.StringIO()
     if record is None or record.state != "done":
         raise InputError(f"{job.fit.label} ({job.fit.fit_id}) has no finished record to add views to")
-    with captured_log(text), isolated_generators(), contained():
+    strict = numerics(precision_of(job.fit, runtime), runtime.device, runtime.deterministic)
+    with captured_log(text), strict, isolated_generators(runtime.device), contained():
         try:
             stored = _stored_fit(record, data, others, runtime, store, data_root)
 

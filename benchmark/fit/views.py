@@ -247,6 +247,7 @@ def _scores(stored: StoredFit, view: View, arrays: Arrays, engine: str) -> list[
         query_ids=full["query_ids"] if rules.exclude_self else None,
         database_ids=full["database_ids"] if rules.exclude_self else None,
         engine=engine,
+        device=str(stored.opened.evaluator.device),
     )
     scores = []
     for key, value in result.values.items():

@@ -27,14 +27,18 @@ _WORTH_A_THREAD = 4_000_000  # pairs that take longer than starting a thread for
 _CHUNK = 1 << 14  # database rows that numpy handles at a time: the temporaries stay in the cache
 
 
-def choose_engine(engine: str, pairs: int) -> str:
-    """The engine to use for a number of (query, item) pairs; InputError for an unknown name."""
+def choose_engine(engine: str, pairs: int, device: str | None = None) -> str:
+    """The engine to use for a number of (query, item) pairs; InputError for an unknown name.
+
+    device: where torch may count; one that is no GPU leaves `auto` to the processor's engines.
+    """
     if engine not in ENGINES:
         raise InputError(f"engine is {engine!r}; allowed: {', '.join(ENGINES)}")
     if engine != "auto":
         return engine
     torch = sys.modules.get("torch")  # never import torch just to ask
-    if pairs >= _WORTH_A_GPU and torch is not None and torch.cuda.is_available():
+    wanted = pairs >= _WORTH_A_GPU and (device or "cuda").startswith("cuda")
+    if wanted and torch is not None and torch.cuda.is_available():
         return "torch"
     return "numba" if pairs >= _WORTH_LOADING or _COMPILED in sys.modules else "numpy"
 

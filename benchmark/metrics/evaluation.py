@@ -133,7 +133,7 @@ def evaluate(
     plan = Plan(rules, frozenset(wanted), ranks, every, problem.levels, problem.items)
     if problem.levels > 1000 and "ndcg" in wanted:
         raise InputError(f"NDCG's gain 2^{problem.levels - 1} overflows: an item has too many labels")
-    engine = choose_engine(engine, problem.queries * problem.items)
+    engine = choose_engine(engine, problem.queries * problem.items, device)
     per_query, curves = _run(problem, plan, engine, thread_count(threads), device)
     values = {key: _mean(column) for key, column in per_query.items()}
     return Evaluation(rules, int(bits), problem.queries, problem.items, engine, values, per_query, curves)

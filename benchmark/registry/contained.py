@@ -93,7 +93,7 @@ def _torch_parts() -> Iterator[_Part]:
     for name, hooks in vars(torch.nn.modules.module).items():
         if name.startswith("_global_") and isinstance(hooks, dict):
             yield _Part(f"torch.nn's {name}", partial(dict, hooks), partial(_put_hooks, hooks))
-    for name in ("enabled", "benchmark", "deterministic"):
+    for name in ("enabled", "benchmark", "deterministic", "allow_tf32"):
         cudnn = torch.backends.cudnn
         yield _Part(f"cuDNN's {name}", partial(getattr, cudnn, name), partial(setattr, cudnn, name))
 

@@ -91,7 +91,7 @@ def _codes(ctx: Context, record: Record, needed: bool) -> dict[str, np.ndarray]:
         raise InputError(
             f"codes of {record.spec.label} ({record.fit_id}) have mAP {known.mean()}, their record says {score}"
         )
-    if needed or is_thin(codes) or len(codes["database_codes"]) <= SMALL_DATABASE:
+    if not is_thin(codes) and (needed or len(codes["database_codes"]) <= SMALL_DATABASE):
         return codes
     return thin(codes, scored[1])
 

@@ -17,7 +17,7 @@ from benchmark.spec.values import Name, Value, digest
 SCHEMA = 1
 
 Selection = Literal["last", "val", "peek"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16"]
 NoiseKind = Literal["symmetric", "class-conditional"]
 HiddenImages = Literal["unlabelled", "dropped"]
 CurveMetric = Literal["map", "accuracy", "fd", "samples"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec, Value
@@ -142,7 +142,8 @@ class Environment(Value):
 
     versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
     differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
-    could use; threads: those that the fit used. device, precision: what it ran on and in. memory_gib: main memory.
+    could use; threads: those that the fit used. device, precision: what it ran on and in; deterministic: whether a
+    GPU's libraries were held to algorithms that repeat bit for bit. memory_gib: main memory.
     """
 
     versions: dict[str, str]
@@ -156,6 +157,13 @@ class Environment(Value):
     device: str
     precision: str
     memory_gib: float
+    deterministic: bool = False
+
+    @model_serializer(mode="wrap")
+    def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `deterministic` where it was not asked for, as records before it."""
+        told: dict[str, Any] = handler(self)
+        return told if self.deterministic else {key: told[key] for key in told if key != "deterministic"}
 
 
 class Failure(Value):

@@ -69,9 +69,10 @@ def execute(
 def _work(plan: Plan, store: Store, runtime: Runtime, data_root: Path | None, ship: bool) -> Work:
     """What workers do; `ship` hands them the data sets, for machines that do not see the data folder."""
     root = data_root.resolve() if data_root else None
-    if not ship:
-        return Work(store.root.resolve(), runtime, root)
     names = {fit.dataset for fit in plan.to_run}
+    if not ship:
+        infos = {name: registry.find("datasets", name, data_root).dataset_info for name in sorted(names)}
+        return Work(store.root.resolve(), runtime, root, infos=infos)
     names |= {name for cell in plan.cells if cell.run for name in sources_of(cell.views)}
     shipped = {name: load(registry.dataset(name, data_root), data_root) for name in sorted(names)}
     return Work(store.root.resolve(), runtime, root, shipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from benchmark.spec import FitSpec
 from benchmark.store.index import Index
 from benchmark.store.record import Record
 from benchmark.store.store import Store
+from benchmark.sweep.gpu_speed import seconds_on_gpu
 from benchmark.sweep.plan import Plan
 
 #: Seconds per update of 64 images of 28x28 on one core of an AMD EPYC, torch 2.15, the compact backbone: processor
@@ -61,14 +63,19 @@ class Expected:
 
 
 def forecast(
-    plans: Iterable[Plan], store: Store, images: Mapping[str, int], root: Path | None = None
+    plans: Iterable[Plan],
+    store: Store,
+    images: Mapping[str, int],
+    root: Path | None = None,
+    *,
+    gpu: bool = False,
 ) -> list[Expected]:
     """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
 
     Finished fits that lack views alone are not run again and do not count as such; views are not timed.
 
-    Seconds are of one worker, from this folder's records of the same method and data set (training time scaled
-    to the updates), else from a table measured on one CPU core: a GPU is faster by a factor not known here.
+    Seconds are of one worker, from this folder's records of the same method, data set, backbone and kind of device
+    (training time scaled to the updates), else from what was measured: on one CPU core, or with `gpu` on one GPU.
     """
     fits: dict[str, tuple[FitSpec, bool]] = {}
     for plan in plans:
@@ -77,7 +84,7 @@ def forecast(
                 known_to_run = fits.get(cell.fit.fit_id, (cell.fit, False))[1]
                 run = cell.state == "absent" or (cell.run and not cell.extend)
                 fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
-    known = _Known(store, root)
+    known = _Known(store, root, gpu)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     memory: dict[str, float] = {}
     for fit, run in fits.values():
@@ -103,27 +110,45 @@ def forecast(
 class _Known:
     """Times and sizes of the records of a folder, by method and data set, read when they are asked for."""
 
-    def __init__(self, store: Store, root: Path | None) -> None:
-        self._root = root
+    def __init__(self, store: Store, root: Path | None, gpu: bool) -> None:
+        self._root, self._gpu = root, gpu
         self._store = store
         self._ids: dict[tuple[str, str], list[str]] = {}
         for row in Index(store).rows() if store.root.is_dir() else []:
             if row.state == "done":
                 self._ids.setdefault((row.method, row.dataset), []).append(row.fit_id)
-        self._read: dict[tuple[str, str], list[Record]] = {}
+        self._read: dict[tuple[str, str, str], list[Record]] = {}
 
     def expect(self, spec: FitSpec, images: int) -> tuple[float, float, bool]:
         """(seconds, bytes, whether records of the same method and data set said so)."""
-        key = (spec.method, spec.dataset)
-        if key not in self._read:
-            self._read[key] = [self._store.by_id(one) for one in self._ids.get(key, [])[:_SAMPLE]]
-        alike = self._read[key]
+        alike = self._alike(spec)
         if not alike:
             info = registry.find("datasets", spec.dataset, self._root).dataset_info
-            return (*_assumed(spec, images, info), False)
+            seconds, size = _assumed(spec, images, info)
+            if self._gpu:
+                training, dimensions = _sides(spec, images, info)
+                solved = (
+                    0.0 if spec.epochs else _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
+                )
+                seconds = solved + seconds_on_gpu(spec, images, training, info)
+            return seconds, size, False
         seconds = statistics.fmean(_seconds(record, spec) for record in alike)
         size = statistics.fmean(self._store.size(record.spec) for record in alike)
         return seconds, size, True
+
+    def _alike(self, spec: FitSpec) -> list[Record]:
+        """A few records of the same method, data set and backbone, made on the kind of device asked about."""
+        key = (spec.method, spec.dataset, spec.backbone)
+        if key not in self._read:
+            every = (self._store.by_id(one) for one in self._ids.get(key[:2], []))
+            fitting = (record for record in every if self._fits(record, spec))
+            self._read[key] = list(itertools.islice(fitting, _SAMPLE))
+        return self._read[key]
+
+    def _fits(self, record: Record, spec: FitSpec) -> bool:
+        cuda = record.environment is not None and record.environment.device.startswith("cuda")
+        same_device = spec.epochs is None or cuda == self._gpu  # closed-form methods compute on the CPU
+        return record.spec.backbone == spec.backbone and same_device
 
     def memory(self, spec: FitSpec, images: int) -> float:
         """Bytes that a closed-form fit holds at once: its features in two precisions, and the matrices."""

@@ -12,13 +12,13 @@ import torch
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
-from benchmark.fit.devices import resolve_device
+from benchmark.fit.devices import device_title, resolve_precision
 from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import is_published, weights_for_task
-from benchmark.store.record import Record
+from benchmark.store.record import Environment, Record
 from benchmark.store.store import Store
 from benchmark.store.thin import same_digests
 from benchmark.sweep.executors import Link
@@ -56,7 +56,10 @@ def verify(
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
     file = weights_for_task(weights_file) if weights_file else ""
-    runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
+    strict = record.environment is not None and record.environment.deterministic
+    runtime = Runtime(
+        device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
+    )
     outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
     if not isinstance(outcome, FitResult):
         return Repetition(False, "the repetition was stopped", notes)
@@ -83,15 +86,47 @@ def _differences(record: Record, device: str) -> tuple[str, ...]:
         notes.append("the method's source has changed since")
     env = record.environment
     if env is not None:
-        if env.device.split(":")[0] != resolve_device(device).split(":")[0]:
-            notes.append(f"it was made on {env.device}, this is {device}")
-        here = environment.describe(device, env.precision, env.threads)
-        for name in ("torch", "numpy", "scikit-learn"):
+        title, precision = (
+            device_title(device),
+            resolve_precision(record.spec.precision, device, record.spec.backbone),
+        )
+        here = environment.describe(title, precision, env.threads)
+        notes += _device_differences(env, here)
+        for name in ("torch", "numpy", "scikit-learn", *(("cuda", "cudnn") if _cuda(env) else ())):
             if env.versions.get(name) != here.versions.get(name):
                 notes.append(f"{name} was {env.versions.get(name)}, here {here.versions.get(name)}")
         if env.cpu != here.cpu:
             notes.append(f"the processor was {env.cpu}, here {here.cpu}")
     return tuple(notes)
+
+
+def _device_differences(env: Environment, here: Environment) -> list[str]:
+    """The device, by its model, and what it computes in."""
+    notes = []
+    if _model(env.device) != _model(here.device):
+        notes.append(f"it was made on {env.device}, this is {here.device}")
+    if env.precision != here.precision:
+        notes.append(f"it was made in {env.precision}, this is {here.precision}")
+    if not _cuda(env):
+        return notes
+    if "cudnn" not in env.versions and env.precision == "fp32":
+        notes.append("its record is older than the choice of TF32, which its convolutions may have used")
+    if not env.deterministic:
+        notes.append(
+            "cuDNN and cuBLAS may have chosen kernels that sum in another order, and some add in no fixed one; "
+            "fits made with --deterministic repeat on the same model of GPU"
+        )
+    return notes
+
+
+def _cuda(env: Environment) -> bool:
+    return env.device.startswith("cuda")
+
+
+def _model(device: str) -> str:
+    """`cuda:1 NVIDIA H100` -> `cuda NVIDIA H100`: which of several equal ones is no matter."""
+    kind, _, name = device.partition(" ")
+    return f"{kind.split(':')[0]} {name}".strip()
 
 
 def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) -> Repetition:
@@ -107,10 +142,11 @@ def _compare(before: dict[str, np.ndarray], after: Any, notes: tuple[str, ...]) 
             return Repetition(False, f"{key} have another shape", notes)
         wrong += int(np.bitwise_count(before[key] ^ after[key]).sum())
         bits += len(after[key]) * int(after["bits"])
-    what, rest, same = "code bits", "", left_out.get("database_codes", True)
-    if left_out:
-        what = "query code bits"
-        rest = f"; by their digest the database's {'are the same' if same else 'differ'}"
-    if wrong or not same:
-        return Repetition(False, f"{wrong:,} of {bits:,} {what} differ{rest}", notes)
-    return Repetition(True, f"all {bits:,} {what} are the same{rest}", notes)
+    by_digest = [key.removesuffix("_codes") for key in ("query_codes", "database_codes") if key in left_out]
+    differ = [side for side in by_digest if not left_out[f"{side}_codes"]]
+    whose = "query code bits" if by_digest else "code bits"
+    counted = [f"{wrong:,} of {bits:,} {whose} differ" if wrong else f"all {bits:,} {whose} are the same"]
+    digested = [
+        f"by digest, {side} codes {'differ' if side in differ else 'are the same'}" for side in by_digest
+    ]
+    return Repetition(not wrong and not differ, "; ".join(counted[: bool(bits)] + digested), notes)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.data.load import LoadedDataset, load
+from benchmark.contracts import DatasetInfo
+from benchmark.data.load import LoadedDataset, load, load_known
 from benchmark.fit import view_job
-from benchmark.fit.devices import resolve_device
+from benchmark.fit.devices import free_cache, is_broken, resolve_device
 from benchmark.fit.result import Interrupted, Result
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
@@ -23,37 +24,50 @@ from benchmark.sweep.executors import Link
 class Work:
     """Runs jobs. Picklable: a spawned process or another machine gets a copy.
 
-    `shipped` holds data sets that travel along, for machines that do not see the data folder.
+    `shipped` holds data sets that travel along, for machines that do not see the data folder. `infos` holds the
+    facts of those that the driver has opened: a worker finds them in the decoded cache by the fit's fingerprint.
     """
 
     results: Path
     runtime: Runtime
     data_root: Path | None
     shipped: Mapping[str, LoadedDataset] = field(default_factory=dict)
+    infos: Mapping[str, DatasetInfo] = field(default_factory=dict)
 
     def __call__(self, job: Job, link: Link) -> Result | None:
         """The job's result, or None when it was asked to stop and saved its training state."""
-        data, store = self._data(job.fit.dataset), Store(self.results)
+        data, store = self._data(job.fit.dataset, job.fit.fingerprint), Store(self.results)
         runtime = replace(self.runtime, device=resolve_device(self.runtime.device))
+        result: Result
         try:
             if isinstance(job, ViewJob):
                 where = (store, self.data_root)
-                return view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
-            return run_job(
-                job,
-                data,
-                runtime,
-                workdir=store.folder(job.fit),
-                progress=link.emit,
-                stop=link.stopping,
-            )
+                result = view_job.revisit(job, data, self._data, runtime, *where, link.emit, link.stopping)
+            else:
+                result = run_job(
+                    job,
+                    data,
+                    runtime,
+                    workdir=store.folder(job.fit),
+                    progress=link.emit,
+                    stop=link.stopping,
+                )
         except Interrupted:
             return None
+        finally:
+            free_cache(runtime.device)
+        failure = result.failure
+        if failure is not None and is_broken(runtime.device, failure):
+            link.retire()
+        return result
 
-    def _data(self, name: str) -> LoadedDataset:
-        return self.shipped[name] if name in self.shipped else _load(name, self.data_root)
+    def _data(self, name: str, fingerprint: str = "") -> LoadedDataset:
+        if name in self.shipped:
+            return self.shipped[name]
+        return _load(name, self.data_root, self.infos.get(name), fingerprint)
 
 
 @functools.lru_cache(maxsize=3)  # the fits' own and those that views compare it with
-def _load(name: str, data_root: Path | None) -> LoadedDataset:
-    return load(registry.dataset(name, data_root), data_root)
+def _load(name: str, data_root: Path | None, info: DatasetInfo | None, fingerprint: str) -> LoadedDataset:
+    known = load_known(info, fingerprint) if info is not None and fingerprint else None
+    return load(registry.dataset(name, data_root), data_root) if known is None else known

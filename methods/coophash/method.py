@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar, cast
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task
 from benchmark.methods._generators import to_pixels
-from benchmark.methods._images import to_float
+from benchmark.methods._images import on_device, taken, to_float
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, parameters_of
 from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
 from benchmark.methods.coophash.pairs import Hidden, LabelPool, Pair
@@ -121,7 +120,7 @@ class CoopHash(StepwiseMethod):
 
     # ---- one update --------------------------------------------------------------------------
 
-    def step(self, batch: Batch) -> dict[str, float]:
+    def step(self, batch: Batch) -> Terms:
         """One update of descriptor and generator; returns the scalars to log."""
         # A pre-trained base keeps its own statistics, and no dropout disturbs the density that is sampled.
         self.descriptor.base.train(self.ctx.task.weights == "none")
@@ -150,7 +149,7 @@ class CoopHash(StepwiseMethod):
             self._average(batch.step)
         if chain is not None:
             update.watched |= {"langevin_distance": chain.distance, "langevin_gradient": chain.gradient_norm}
-        return _numbers({"loss": total, **terms, **update.watched})
+        return {"loss": total, **terms, **update.watched}
 
     def _pair(self, batch: Batch) -> tuple[Pair | None, Chain | None]:
         """Steps 1 and 2: contrastive pairs for the first images of the batch, revised by Langevin."""
@@ -158,17 +157,16 @@ class CoopHash(StepwiseMethod):
         if not p.makes_images:
             return None, None
         own = batch.labels[: p.pairs]
-        other, valid = self.pool.negatives(own, ctx.generator("negatives", batch.step))
-        latent = torch.randn(len(own), p.latent, generator=ctx.generator("latent", batch.step))
-        latent = latent.to(ctx.device).repeat(2, 1)
+        other, valid = self.pool.negatives(own, ctx.device_generator("negatives", batch.step))
+        draw = ctx.device_generator("latent", batch.step)
+        latent = torch.randn(len(own), p.latent, generator=draw, device=ctx.device).repeat(2, 1)
         labels = torch.cat([own, other])
         # A graph only where the generator learns from this very output.
         with torch.set_grad_enabled(p.adversarial or p.teaches), ctx.autocast():
             initial = self.generator(latent, labels).float()
         images, chain = initial.detach(), None
         if p.revises:
-            noise = torch.Generator(ctx.device).manual_seed(ctx.seed("langevin", batch.step))
-            chain = self.revise(images, labels, noise)
+            chain = self.revise(images, labels, ctx.device_generator("langevin", batch.step))
             images = chain.images
         return Pair(images, initial, labels, valid), chain
 
@@ -191,9 +189,10 @@ class CoopHash(StepwiseMethod):
         if self.unlabelled is None:
             return None
         draw, images = self.ctx.generator("hidden", step), self.unlabelled.unlabelled
-        rows = torch.randint(len(images), (self.ctx.batch_size,), generator=draw).to(images.device)
-        candidates = self.pool.candidates(CANDIDATES, draw).to(self.ctx.device)
-        return Hidden(self.augmented(self.unlabelled, images[rows], "hidden-augment", step), candidates)
+        rows = on_device(torch.randint(len(images), (self.ctx.batch_size,), generator=draw), images.device)
+        candidates = self.pool.candidates(CANDIDATES, draw)
+        raw = taken(images, rows, self.ctx.device)
+        return Hidden(self.augmented(self.unlabelled, raw, "hidden-augment", step), candidates)
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
         """Base features of the batch (b, width), pair (2m, width) and hidden images (u, width), in one pass.
@@ -209,8 +208,9 @@ class CoopHash(StepwiseMethod):
         ]
         images = torch.cat(parts)
         if self.params.weight_nll and self.params.density_noise:
-            eps = torch.randn(images.shape, generator=self.ctx.generator("density-noise", batch.step))
-            images = images + self.params.density_noise * eps.to(images.device)
+            noise = self.ctx.device_generator("density-noise", batch.step)
+            eps = torch.randn(images.shape, generator=noise, device=images.device)
+            images = images + self.params.density_noise * eps
         with self.ctx.autocast():
             features = self.descriptor.base(self._place(images))
         return torch.split(features.float(), [len(part) for part in parts])
@@ -218,16 +218,13 @@ class CoopHash(StepwiseMethod):
     def _descend(self, terms: Terms) -> Tensor:
         """Backpropagate the sum of the terms once and step every optimiser.
 
-        Raises FloatingPointError naming the terms that are not finite, or the network whose gradient is not,
-        before any parameter has moved.
+        Raises FloatingPointError naming the terms that are not finite, or the network whose gradient is not:
+        before any parameter has moved, where the update is read at once.
         """
-        values = torch.stack(list(terms.values()))
-        if not torch.isfinite(values).all():
-            bad = [name for name, value in terms.items() if not torch.isfinite(value)]
-            raise FloatingPointError(f"loss {', '.join(bad)} is not finite")
+        self.scalars.check(terms, "loss {names} is not finite at update {step}")
         for optimizer in self.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        total = values.sum()
+        total = torch.stack(list(terms.values())).sum()
         total.backward()
         for name in self.optimizers:
             self._check_gradient(name)
@@ -238,8 +235,8 @@ class CoopHash(StepwiseMethod):
     def _check_gradient(self, name: str) -> None:
         parameters = parameters_of([self.descriptor if name == "descriptor" else self.generator])
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient of the {name} is not finite, though every loss is")
+        complaint = "the gradient of the {names} is not finite at update {step}, though every loss is"
+        self.scalars.check({name: norm}, complaint)
         if self.params.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.params.gradient_clip, norm)
 
@@ -295,9 +292,3 @@ class CoopHash(StepwiseMethod):
         network = self.descriptor
         path = sum(p.numel() for part in (network.base, network.hash_head) for p in part.parameters())
         return {**super().facts(), "parameters": path}
-
-
-def _numbers(scalars: Mapping[str, Tensor]) -> dict[str, float]:
-    """Every scalar as a float, with a single transfer from the device."""
-    values = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
-    return dict(zip(scalars, values, strict=True))

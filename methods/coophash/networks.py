@@ -16,7 +16,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from benchmark.contracts import Task
 from benchmark.methods._backbones import SLOPE, build_backbone, initialise
 from benchmark.methods._generators import cropped, doublings
+from benchmark.methods._networks import CHUNK
 from benchmark.methods._stepwise import CalibratedNetwork
+
+#: Numbers that images of one calibration pass may hold: 512 of 3x64x64.
+_WHOLE = 512 * 3 * 64 * 64
 
 
 class Descriptor(CalibratedNetwork):
@@ -56,7 +60,10 @@ class Descriptor(CalibratedNetwork):
         """Centre and scale a fresh hash head on images; a fixed projection centres itself."""
         if isinstance(self.hash_head, CentredLinear):
             training = self.training
-            self.hash_head.calibrate(self.eval().base(images).float(), spread)
+            self.eval()
+            # Large images do not fit a device all at once; small ones stay in one pass.
+            parts = images.split(max(CHUNK, _WHOLE // images[0].numel()))
+            self.hash_head.calibrate(torch.cat([self.base(part).float() for part in parts]), spread)
             self.train(training)
 
     def density(self, features: Tensor, labels: Tensor) -> Tensor:

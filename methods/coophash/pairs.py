@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmark.methods._images import on_device
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -46,23 +48,27 @@ class LabelPool:
 
     def __init__(self, labels: Tensor) -> None:
         rows, counts = torch.unique(labels.cpu(), dim=0, return_counts=True)
-        self.rows = rows.float()
-        self.counts = counts.float()
+        self.rows = rows.float().to(labels.device)
+        self.counts = counts.float().to(labels.device)
 
     def negatives(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw a c- for each row of `labels` (m, classes), a set of the pool that shares no label with it.
 
+        `generator` draws where the labels are.
+
         Returns c- (m, classes) and a mask (m,). Where no set of the pool qualifies (one class only, or an
         image with every label), the set that shares fewest stands in and the mask is 0.
         """
-        shared = labels.cpu() @ self.rows.T
+        shared = labels @ self.rows.T
         weights = (shared == 0).float() * self.counts
         valid = weights.sum(1) > 0
         fewest = (shared == shared.min(dim=1, keepdim=True).values).float() * self.counts
-        chosen = torch.multinomial(torch.where(valid[:, None], weights, fewest), 1, generator=generator)
-        return self.rows[chosen[:, 0]].to(labels.device), valid.float().to(labels.device)
+        weights = torch.where(valid[:, None], weights, fewest)
+        # As `multinomial` draws, which on a GPU waits for the device to check the weights.
+        chosen = (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(dim=1)
+        return self.rows[chosen], valid.float()
 
     def candidates(self, limit: int, generator: torch.Generator) -> Tensor:
         """At most `limit` distinct label sets (m, classes), for images whose label is hidden."""
         chosen = torch.randperm(len(self.rows), generator=generator)[:limit]
-        return self.rows[chosen]
+        return self.rows[on_device(chosen, self.rows.device)]

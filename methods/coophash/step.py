@@ -134,7 +134,8 @@ class Update:
         """The two parts of weight * L_VAE under q(z given x), divided by the pixels and channels of an image."""
         assert self.generator is not None
         mean, log_variance = self.descriptor.posterior(features)
-        eps = torch.randn(mean.shape, generator=self.ctx.generator(purpose, self.batch.step)).to(mean.device)
+        draw = self.ctx.device_generator(purpose, self.batch.step)
+        eps = torch.randn(mean.shape, generator=draw, device=mean.device)
         with self.ctx.autocast():
             rebuilt = self.generator(mean + (0.5 * log_variance).exp() * eps, labels).float()
         scale = self.params.weight_vae / images[0].numel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, cast
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
 from benchmark.methods._generators import to_pixels
+from benchmark.methods._images import on_device, taken
 from benchmark.methods._networks import HashNetwork
 from benchmark.methods._recipes import Recipe, schedule_factor
 from benchmark.methods._stepwise import Batch, StepwiseMethod, batch_index
@@ -129,11 +129,11 @@ class HashGAN(StepwiseMethod):
 
     # ---- one update --------------------------------------------------------------------------
 
-    def step(self, batch: Batch) -> dict[str, float]:
+    def step(self, batch: Batch) -> Terms:
         """One update of the stage that it falls into; returns the scalars to log."""
         return self._play(batch) if batch.step < self.gan_updates else self._hash(batch)
 
-    def _play(self, batch: Batch) -> dict[str, float]:
+    def _play(self, batch: Batch) -> Terms:
         """Stage 1: the critic's steps, each on images of its own, then one step of the generator."""
         terms: Terms = {}
         for turn in range(self.params.critic_steps):
@@ -145,26 +145,28 @@ class HashGAN(StepwiseMethod):
         duel = Duel(batch.images[:size], fake, batch.labels[:size], fake[:0])
         made = generator_terms(self.critic, duel, self.pairs, self.params, self.ctx)
         self._descend("generator", made)
-        return _numbers({"loss": torch.stack([*made.values()]).sum(), **made, **terms})
+        return {"loss": torch.stack([*made.values()]).sum(), **made, **terms}
 
     def _duel(self, position: int) -> Duel:
         """Real and synthesised images of critic step `position`, counted through all updates."""
         p, data = self.params, self.data
-        index = batch_index(len(data.images), p.gan_batch or self.ctx.batch_size, position, self.ctx)
-        rows = index.to(data.images.device)
-        labels = data.labels[rows].float()
-        real = self.augmented(data, data.images[rows], "critic-augment", position)
+        size = p.gan_batch or self.ctx.batch_size
+        rows = batch_index(len(data.images), size, position, self.ctx, data.images.device)
+        labels = data.labels[on_device(rows, data.labels.device)].float()
+        raw = taken(data.images, rows, self.ctx.device)
+        real = self.augmented(data, raw, "critic-augment", position)
         count = self._hidden_count(len(rows))
         if count:
             draw = self.ctx.generator("hidden", position)
-            chosen = torch.randint(len(data.unlabelled), (count,), generator=draw).to(rows.device)
-            hidden = self.augmented(data, data.unlabelled[chosen], "hidden-augment", position)
+            chosen = on_device(torch.randint(len(data.unlabelled), (count,), generator=draw), rows.device)
+            raw = taken(data.unlabelled, chosen, self.ctx.device)
+            hidden = self.augmented(data, raw, "hidden-augment", position)
             real = torch.cat([real, hidden])
-        draw = self.ctx.generator("critic-noise", position)
+        draw = self.ctx.device_generator("critic-noise", position)
         if p.dequantise:  # 2 v / 256 - 1 + U(0, 1 / 128) for grey level v
-            noise = torch.rand(real.shape, generator=draw).to(real.device)
+            noise = torch.rand(real.shape, generator=draw, device=real.device)
             real = (real + 1) * (255 / 256) - 1 + noise / 128
-        mix = torch.rand(len(real), generator=draw).to(real.device)
+        mix = torch.rand(len(real), generator=draw, device=real.device)
         with torch.no_grad():
             fake = self._make(labels, count, "critic-latent", position)
         return Duel(real, fake, labels, mix)
@@ -177,12 +179,13 @@ class HashGAN(StepwiseMethod):
     def _make(self, labels: Tensor, unlabelled: int, purpose: str, position: int) -> Tensor:
         """G(z, y) for labels (m, classes), then `unlabelled` images G(z, 0), in one pass."""
         labels = torch.cat([labels, labels.new_zeros(unlabelled, labels.shape[1])])
-        noise = torch.randn(len(labels), self.params.latent, generator=self.ctx.generator(purpose, position))
+        draw = self.ctx.device_generator(purpose, position)
+        noise = torch.randn(len(labels), self.params.latent, generator=draw, device=labels.device)
         with self.ctx.autocast():
-            images: Tensor = self.generator(noise.to(labels.device), labels)
+            images: Tensor = self.generator(noise, labels)
         return images.float()
 
-    def _hash(self, batch: Batch) -> dict[str, float]:
+    def _hash(self, batch: Batch) -> Terms:
         """Stage 2: one step of the hash network on the real batch and as many synthesised images, in one pass."""
         images, count = batch.images, len(batch.images)
         if self.params.fake_weight and self.gan_updates:
@@ -194,25 +197,22 @@ class HashGAN(StepwiseMethod):
         fake = outputs[count:] if len(images) > count else None
         terms = hash_terms(outputs[:count], fake, batch.labels, self.pairs, self.params)
         total = self._descend("hash", terms)
-        return _numbers({"loss": total, **terms})
+        return {"loss": total, **terms}
 
     def _descend(self, name: str, terms: Terms) -> Tensor:
         """Differentiate the sum of the terms for one network's parameters alone, and step its optimiser.
 
-        Raises FloatingPointError naming the terms that are not finite, or the network whose gradient is not,
-        before any parameter has moved.
+        Raises FloatingPointError naming the terms that are not finite, or the network whose gradient is not:
+        before any parameter has moved, where the update is read at once.
         """
-        values = torch.stack(list(terms.values()))
-        if not torch.isfinite(values).all():
-            bad = [term for term, value in terms.items() if not torch.isfinite(value)]
-            raise FloatingPointError(f"loss {', '.join(bad)} is not finite")
+        self.scalars.check(terms, "loss {names} is not finite at update {step}")
         parameters = list(self.networks[name].parameters())
         self.optimizers[name].zero_grad(set_to_none=True)
-        total = values.sum()
+        total = torch.stack(list(terms.values())).sum()
         torch.autograd.backward(total, inputs=parameters)
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"the gradient of the {name} is not finite, though every loss is")
+        complaint = "the gradient of the {names} is not finite at update {step}, though every loss is"
+        self.scalars.check({name: norm}, complaint)
         self.optimizers[name].step()
         return total.detach()
 
@@ -247,9 +247,3 @@ class HashGAN(StepwiseMethod):
             "critic_steps": first * steps,
             "hash_updates": self.ctx.updates - first,
         }
-
-
-def _numbers(scalars: Mapping[str, Tensor]) -> dict[str, float]:
-    """Every scalar as a float, with a single transfer from the device."""
-    values = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
-    return dict(zip(scalars, values, strict=True))

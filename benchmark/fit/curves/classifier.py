@@ -1,26 +1,31 @@
 """A small classifier of one data set whose features stand in for Inception's; made once, kept in the cache.
 
-It never takes part in a fit. Trained on the CPU in fp32 from fixed seeds on a fixed draw of the whole data set
-with all its labels, whatever the protocol and the seed, so that distances of different fits can be compared.
+It never takes part in a fit. Trained in fp32 on the device of the fit that needs it first, from fixed seeds on a
+fixed draw of the whole data set with all its labels, whatever the protocol and the seed, so that distances of
+different fits can be compared. Records hold its digest: the classifiers of a GPU and of a CPU are not the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from filelock import FileLock
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from benchmark.data.load import LoadedDataset
 from benchmark.files.places import cache_root
 from benchmark.files.write import write_file
+from benchmark.fit.devices import numerics
 from benchmark.spec import seed_stream
 
 log = logging.getLogger(__name__)
@@ -88,18 +93,38 @@ class FeatureNetwork:
 
 
 def feature_network(data: LoadedDataset, device: torch.device) -> FeatureNetwork:
-    """The classifier of a data set, from the cache when it is there and whole, else trained now (minutes)."""
+    """The classifier of a data set, from the cache when it is there and whole, else trained now (minutes).
+
+    Processes that want the same one wait for the one that trains it.
+    """
     path = cache_root() / "classifiers" / f"{data.info.name}-{data.fingerprint}-v{VERSION}.safetensors"
     kept = _read(path, data)
     if kept is None:
-        log.info("training the classifier of %s whose features the Fréchet distance uses", data.info.name)
-        kept = _train(data)
-        _write(path, kept)
+        with _alone(path):
+            kept = _read(path, data)
+            if kept is None:
+                log.info(
+                    "training the classifier of %s whose features the Fréchet distance uses", data.info.name
+                )
+                kept = _train(data, device)
+                _write(path, kept)
     kept.network.to(device).requires_grad_(False).eval()
     return kept
 
 
-def _train(data: LoadedDataset) -> FeatureNetwork:
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time, where the folder can hold a lock."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(path.with_suffix(".lock")))
+        except OSError as error:
+            log.warning("the classifier of the Fréchet distance has no lock: %s", error)
+        yield
+
+
+def _train(data: LoadedDataset, device: torch.device) -> FeatureNetwork:
     seed = seed_stream("classifier", VERSION, data.fingerprint)
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data.images), generator=draw).numpy()
@@ -107,13 +132,21 @@ def _train(data: LoadedDataset) -> FeatureNetwork:
     rows = order[held : held + TRAINED_ON]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Classifier(data.info.channels, len(data.info.classes))
-        _descend(network, data, rows, draw)
+        network = Classifier(data.info.channels, len(data.info.classes)).to(device)
+    with numerics("fp32", str(device)):
+        return _trained(network, data, rows, order[:held], draw)
+
+
+def _trained(
+    network: Classifier, data: LoadedDataset, rows: np.ndarray, held: np.ndarray, draw: torch.Generator
+) -> FeatureNetwork:
+    """The network after its training on `rows`, judged on `held`."""
+    _descend(network, data, rows, draw)
     network.eval()
     with torch.inference_mode():
-        spread = torch.cat([network.features(_images(data, part)) for part in _parts(rows[:5_000])])
+        spread = torch.cat([network.features(_images(data, part, network)) for part in _parts(rows[:5_000])])
         network.scale.fill_(spread.double().var(dim=0).sum().sqrt().clamp_min(1e-12))
-    return FeatureNetwork(network, len(rows), _judge(network, data, order[:held]), _digest(network))
+    return FeatureNetwork(network, len(rows), _judge(network, data, held), _digest(network))
 
 
 def _descend(network: Classifier, data: LoadedDataset, rows: np.ndarray, draw: torch.Generator) -> None:
@@ -122,7 +155,7 @@ def _descend(network: Classifier, data: LoadedDataset, rows: np.ndarray, draw: t
     network.train()
     for _ in range(UPDATES):
         batch = rows[torch.randint(len(rows), (BATCH,), generator=draw).numpy()]
-        logits, labels = network(_images(data, batch)), _labels(data, batch)
+        logits, labels = network(_images(data, batch, network)), _labels(data, batch, network)
         if data.info.multi_label:
             loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
         else:
@@ -137,7 +170,7 @@ def _descend(network: Classifier, data: LoadedDataset, rows: np.ndarray, draw: t
 def _judge(network: Classifier, data: LoadedDataset, rows: np.ndarray) -> float:
     right = []
     for part in _parts(rows):
-        logits, labels = network(_images(data, part)), _labels(data, part)
+        logits, labels = network(_images(data, part, network)), _labels(data, part, network)
         if data.info.multi_label:
             right.append(((logits > 0) == (labels > 0)).double().mean(dim=1))
         else:
@@ -149,12 +182,12 @@ def _parts(rows: np.ndarray, size: int = 500) -> list[np.ndarray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _images(data: LoadedDataset, rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(data.images[rows]))
+def _images(data: LoadedDataset, rows: np.ndarray, network: Classifier) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(data.images[rows])).to(network.scale.device)
 
 
-def _labels(data: LoadedDataset, rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(data.labels[rows])).float()
+def _labels(data: LoadedDataset, rows: np.ndarray, network: Classifier) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(data.labels[rows])).float().to(network.scale.device)
 
 
 def _digest(network: Classifier) -> str:

@@ -35,9 +35,11 @@ class RunConfig(Sweep):
     curve_samples: int = Field(default=1000, ge=2, le=100_000)
     inception_weights: str = ""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
+    deterministic: bool = False
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
     gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
+    gpu_memory: float | None = Field(default=None, gt=0, le=10**7)
     gpus_per_fit: float | None = Field(default=None, ge=0, le=64)
     ray_address: str = ""
     time_limit: float | None = Field(default=None, gt=0)

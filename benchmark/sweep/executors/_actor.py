@@ -16,7 +16,7 @@ class Hand:
 
     def __init__(self, function: bytes, threads: int) -> None:
         self._said: list[tuple[Any, ...]] = []
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._lock, self._stop, self._spent = threading.Lock(), threading.Event(), threading.Event()
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)))
         try:
             self._function: Any = pickle.loads(function)  # noqa: S301 - our own driver's bytes
@@ -33,10 +33,12 @@ class Hand:
         try:
             if isinstance(self._function, Exception):
                 raise self._function
-            value = self._function(pickle.loads(item), Link(self._emit, self._stop.is_set))  # noqa: S301
-            return pickle.dumps(tuple(Message("value", value)), protocol=5)
+            link = Link(self._emit, self._stop.is_set, self._spent.set)
+            value = self._function(pickle.loads(item), link)  # noqa: S301 - our own driver's bytes
+            return pickle.dumps(tuple(Message("value", value, spent=self._spent.is_set())), protocol=5)
         except Exception as error:  # noqa: BLE001 - an item never raises out of the executor
-            return pickle.dumps(tuple(Message("error", *describe(error))), protocol=5)
+            failed = Message("error", *describe(error), spent=self._spent.is_set())
+            return pickle.dumps(tuple(failed), protocol=5)
 
     def events(self) -> list[Any]:
         """What the item emitted since the last call: the newest few, progress is not worth more."""

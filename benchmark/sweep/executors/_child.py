@@ -38,17 +38,19 @@ def main(connection: Connection) -> None:
             connection.send_bytes(content)
 
     function = _load(todo.get())
-    link = Link(lambda event: send(Message("event", event)), stop.is_set)
+    spent = threading.Event()
+    link = Link(lambda event: send(Message("event", event)), stop.is_set, spent.set)
     while True:
         item = todo.get()
         try:
             if isinstance(function, Exception):
                 raise function
-            send(Message("value", function(pickle.loads(item), link)))  # noqa: S301 - our own driver's bytes
+            value = function(pickle.loads(item), link)  # noqa: S301 - our own driver's bytes
+            send(Message("value", value, spent=spent.is_set()))
         except (BrokenPipeError, ConnectionError):
             os._exit(1)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - an item never raises out of the executor
-            send(Message("error", *describe(error)))
+            send(Message("error", *describe(error), spent=spent.is_set()))
 
 
 def _load(content: bytes) -> Any:

@@ -42,10 +42,14 @@ class Outcome(Generic[T, R]):
 
 @dataclass(frozen=True)
 class Link:
-    """A running item's line to the driver: `emit` sends a picklable event, `stopping` asks whether to end."""
+    """A running item's line to the driver: `emit` sends a picklable event, `stopping` asks whether to end.
+
+    `retire` says that the process it runs in must not be given another item.
+    """
 
     emit: Callable[[Any], None] = lambda event: None
     stopping: Callable[[], bool] = lambda: False
+    retire: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.errors import InputError
 
 if TYPE_CHECKING:
+    from benchmark.spec import FitSpec
     from benchmark.spec.suites import RunConfig
+    from benchmark.store.store import Store
     from benchmark.sweep.executors import Executor
+
+#: Beside what torch counts a process holds its CUDA context, and torch's cache may hold more than was in use.
+CONTEXT_MIB, CACHED = 800.0, 1.25
 
 
 def choose(config: RunConfig) -> tuple[Executor, str]:
@@ -27,11 +33,40 @@ def choose(config: RunConfig) -> tuple[Executor, str]:
     if kind == "processes":
         gpus, device = _gpus(config)
         workers = config.workers or (0 if config.executor else max(1, len(config.gpus)))
-        return LocalProcesses(workers, gpus=gpus, time_limit=limit), device
+        if config.gpu_memory is not None and not gpus:
+            raise InputError("--gpu-memory says what a fit needs on its GPU, and there is none; name --gpus")
+        return LocalProcesses(workers, gpus=gpus, time_limit=limit, gpu_memory=config.gpu_memory), device
     share = 0.0 if config.device == "cpu" else config.gpus_per_fit
     cluster = RayCluster(config.ray_address, config.workers, gpus_per_worker=share, time_limit=limit)
     # The machines of a cluster choose for themselves: the driver's may have no GPU at all.
     return cluster, config.device if config.device in ("auto", "cuda") else resolve_device(config.device)
+
+
+def learn_gpu_memory(executor: Executor, fits: Iterable[FitSpec], store: Store) -> None:
+    """Where several workers share a GPU and nothing was said of its memory: what the same fits needed before."""
+    from benchmark.sweep.executors import LocalProcesses
+
+    if not isinstance(executor, LocalProcesses) or executor.gpu_memory is not None:
+        return
+    if 0 < len(executor.gpus) < executor.workers:
+        executor.gpu_memory = _largest({_kind(fit) for fit in fits}, store)
+
+
+def _largest(wanted: set[tuple[str, ...]], store: Store) -> float | None:
+    """MiB of the largest of the records of these kinds, with a CUDA context; None where there are none."""
+    from benchmark.store.index import Index
+
+    rows = Index(store).rows() if store.root.is_dir() else []
+    alike = [row.fit_id for row in rows if (row.method, row.dataset) in {kind[:2] for kind in wanted}]
+    records = (store.by_id(fit_id) for fit_id in alike)
+    peaks = [
+        one.peak_gpu_memory_mib for one in records if _kind(one.spec) in wanted and one.peak_gpu_memory_mib
+    ]
+    return max(peaks) * CACHED + CONTEXT_MIB if peaks else None
+
+
+def _kind(spec: FitSpec) -> tuple[str, ...]:
+    return spec.method, spec.dataset, spec.backbone
 
 
 def _implied(config: RunConfig) -> str:
@@ -48,6 +83,7 @@ def _refuse_foreign_keys(config: RunConfig, kind: str) -> None:
         "--workers": (config.workers > 1, ("processes", "ray")),
         "--time-limit": (config.time_limit is not None, ("processes", "ray")),
         "--gpus": (bool(config.gpus), ("processes",)),
+        "--gpu-memory": (config.gpu_memory is not None, ("processes",)),
         "--gpus-per-fit": (config.gpus_per_fit is not None, ("ray",)),
         "--ray-address": (bool(config.ray_address), ("ray",)),
     }

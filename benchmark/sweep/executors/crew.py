@@ -18,11 +18,15 @@ GRACE = 60.0
 
 
 class Message(NamedTuple):
-    """What a worker says: an event, its item's value or error, or (said for it) that it is gone."""
+    """What a worker says: an event, its item's value or error, or (said for it) that it is gone.
+
+    spent: with a value or an error, that it must not be given another item.
+    """
 
     kind: Literal["event", "value", "error", "lost"]
     content: Any = None
     trace: str = ""
+    spent: bool = False
 
 
 class Worker(Protocol):
@@ -133,6 +137,10 @@ class Crew(Generic[T, R]):
                 watch.event(item, message.content)
                 continue
             post.item = None
+            if message.spent:
+                worker.kill()
+                post.worker = None
+                watch.note("a worker whose device no longer answers is replaced")
             if message.kind == "value":
                 yield Outcome(item, value=message.content)
             elif message.kind == "error":

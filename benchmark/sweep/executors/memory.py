@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 
@@ -14,6 +15,16 @@ def available_mib() -> float | None:
 def peak_mib(pid: int) -> float | None:
     """Peak resident memory of a process."""
     return _field(Path(f"/proc/{pid}/status"), "VmHWM:")
+
+
+def gpu_free_mib(gpu: str) -> float | None:
+    """Free memory of a GPU, by its number or UUID; None where nvidia-smi cannot say. Opens no context on it."""
+    words = ["nvidia-smi", "-i", gpu, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
+        return float(done.stdout.split()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
 
 
 def _machine_mib() -> float | None:

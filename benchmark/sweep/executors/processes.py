@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import pickle
@@ -36,7 +37,8 @@ class LocalProcesses:
     Every worker gets its share of the cores as threads, and, with `gpus`, one of them (several workers may share
     one): both are set in its environment before it imports anything. A worker that dies costs its item, which
     becomes *lost*; an item over `time_limit` seconds is killed. The next item waits while less memory is
-    free than the largest item so far needed.
+    free than the largest item so far needed. With `gpu_memory`, MiB that an item needs on its GPU, no GPU gets more
+    workers than fit into what is free there when the run begins, and each at least one.
     """
 
     def __init__(
@@ -47,12 +49,13 @@ class LocalProcesses:
         time_limit: float | None = None,
         threads: int = 0,
         grace: float = GRACE,
+        gpu_memory: float | None = None,
     ) -> None:
         """`workers` 0: one for each GPU, else one for each core. Raises InputError for numbers below these."""
         if workers < 0 or threads < 0 or (time_limit is not None and time_limit <= 0):
             raise InputError("workers, threads and the time limit must be positive")
         self.workers = workers or len(gpus) or cores()
-        self.gpus, self.time_limit = tuple(gpus), time_limit
+        self.gpus, self.time_limit, self.gpu_memory = tuple(gpus), time_limit, gpu_memory
         self.threads = threads or self._share_of_cores()
         self._grace = grace
         self._need_mib = FIRST_GUESS_MIB
@@ -62,9 +65,10 @@ class LocalProcesses:
     ) -> Iterator[Outcome[T, R]]:
         """Yield outcomes as they come. `function`, items and values must be picklable."""
         content = pickle.dumps(function, protocol=5)
+        places = self._places(watch.note)
         crew: Crew[T, R] = Crew(
-            hire=lambda number: _Process(content, self.environment(number), self._measure),
-            size=self.workers,
+            hire=lambda number: _Process(content, self.environment(number, places), self._measure),
+            size=len(places) or self.workers,
             wait=_wait,
             time_limit=self.time_limit,
             admits=self._admits,
@@ -72,16 +76,32 @@ class LocalProcesses:
         )
         return crew.work(items, watch)
 
-    def environment(self, number: int) -> dict[str, str]:
-        """The variables that worker `number` starts with."""
+    def environment(self, number: int, places: Sequence[int] = ()) -> dict[str, str]:
+        """The variables that worker `number` starts with. places: the GPU of each worker, by default in turn."""
         found = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         if self.gpus:
-            visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-            gpu = self.gpus[number % len(self.gpus)]
-            if visible and gpu >= len(visible):
-                raise InputError(f"GPU {gpu} is not among CUDA_VISIBLE_DEVICES={','.join(visible)}")
-            found["CUDA_VISIBLE_DEVICES"] = visible[gpu] if visible else str(gpu)
+            turn = places or self.gpus
+            found["CUDA_VISIBLE_DEVICES"] = _named(turn[number % len(turn)])
         return found
+
+    def _places(self, note: Callable[[str], None]) -> list[int]:
+        """The GPU of each worker, in turn, as many on each as its memory holds; empty without GPUs."""
+        wanted = [self.gpus[number % len(self.gpus)] for number in range(self.workers)] if self.gpus else []
+        room = dict[int, float]()
+        for gpu in dict.fromkeys(wanted):
+            free = memory.gpu_free_mib(_named(gpu)) if self.gpu_memory else None
+            room[gpu] = (
+                max(1.0, free // self.gpu_memory) if free is not None and self.gpu_memory else math.inf
+            )
+            asked = wanted.count(gpu)
+            if asked > room[gpu]:
+                text = f"GPU {gpu}: {free:,.0f} MiB free, {self.gpu_memory:,.0f} MiB a fit"
+                note(f"{text}: {room[gpu]:.0f} workers instead of {asked}")
+        kept = list[int]()
+        for gpu in wanted:
+            if kept.count(gpu) < room[gpu]:
+                kept.append(gpu)
+        return kept
 
     def _share_of_cores(self) -> int:
         share = max(1, cores() // self.workers)
@@ -94,6 +114,14 @@ class LocalProcesses:
     def _admits(self, running: int) -> bool:
         free = memory.available_mib()
         return free is None or free >= self._need_mib
+
+
+def _named(gpu: int) -> str:
+    """What CUDA knows a GPU by, of those that this process sees."""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if visible and gpu >= len(visible):
+        raise InputError(f"GPU {gpu} is not among CUDA_VISIBLE_DEVICES={','.join(visible)}")
+    return visible[gpu] if visible else str(gpu)
 
 
 def _wait(workers: list[_Process], seconds: float) -> None:
