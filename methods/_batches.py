@@ -46,8 +46,26 @@ def batch_index(
 ) -> Tensor:
     """int64 (min(batch_size, n),), on `device` (the fit's): the labelled images of update `step`.
 
-    Batches read on through an endless row of per-epoch permutations, so each image is used equally often
-    and any step's batch can be computed without the ones before it.
+    Batches read on through an endless row of per-epoch permutations, so each image is used equally often and
+    any step's batch can be computed without the ones before it.
+
+    Parameters
+    ----------
+    n : int
+        Training images.
+    batch_size : int
+        Images of a batch.
+    step : int
+        Updates made so far.
+    ctx : FitContext
+        Its seed draws the order of each epoch.
+    device : torch.device, optional
+        Where the rows go; the fit's when left out.
+
+    Returns
+    -------
+    int64 (batch_size,)
+        Rows of the training set; fewer where there are fewer images.
     """
     size = min(batch_size, n)
     first, last = _Slot(*divmod(step * size, n)), _Slot(*divmod(step * size + size - 1, n))

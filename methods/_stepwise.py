@@ -87,18 +87,69 @@ class StepwiseMethod(HashMethod):
     # ---- what authors write ------------------------------------------------------------------
 
     def build(self, task: Task) -> dict[str, nn.Module]:
-        """Return the modules by name; `hash` must map images to outputs (n, bits)."""
+        """The modules of the method; override for another network or more of them.
+
+        Parameters
+        ----------
+        task : Task
+            Sizes, backbone and bits.
+
+        Returns
+        -------
+        dict of Module
+            By name; `hash` must map images to outputs (n, bits).
+        """
         return {"hash": HashNetwork(task)}
 
     def begin(self, data: HashData) -> None:
-        """Set up what the loss needs of the training set: buffers, centres. Networks exist already."""
+        """Set up what the loss needs of the training set: buffers, centres. Networks exist already.
+
+        Parameters
+        ----------
+        data : HashData
+            The training set.
+        """
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The named loss terms, each a scalar that already carries its weight; their sum is minimised."""
+        """The named loss terms of a batch; their sum is minimised.
+
+        Parameters
+        ----------
+        outputs : float32 (b, bits)
+            Of the `hash` network.
+        batch : Batch
+            Images, labels and progress.
+
+        Returns
+        -------
+        dict of Tensor
+            Scalars that already carry their weights.
+
+        Raises
+        ------
+        TypeError
+            The method defines neither `loss` nor `step`.
+        """
         raise TypeError(f"{type(self).__name__} must define loss() or step()")
 
     def step(self, batch: Batch) -> Mapping[str, Tensor | float]:
-        """One update; returns scalars to log. Override when one network and one loss are not enough."""
+        """One update. Override when one network and one loss are not enough.
+
+        Parameters
+        ----------
+        batch : Batch
+            Images, labels and progress.
+
+        Returns
+        -------
+        mapping
+            Scalars to log, by name.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss is not finite.
+        """
         with self.ctx.autocast():
             outputs = self.networks["hash"](batch.images)
         losses = self.loss(outputs.float(), batch)
@@ -125,7 +176,20 @@ class StepwiseMethod(HashMethod):
         return chosen.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
     def make_optimizer(self, module: nn.Module, **changes: Any) -> torch.optim.Optimizer:
-        """An optimiser over a module's parameters by the recipe; backbones get their own learning rate."""
+        """An optimiser over a module's parameters by the recipe; backbones get their own learning rate.
+
+        Parameters
+        ----------
+        module : Module
+            What it trains.
+        **changes
+            Fields of the recipe to override, such as `lr`.
+
+        Returns
+        -------
+        torch.optim.Optimizer
+            A new one.
+        """
         recipe = self.recipe().model_copy(update=changes)
         inside = {
             id(p) for part in module.modules() if isinstance(part, Backbone) for p in part.trained_before()
@@ -138,8 +202,19 @@ class StepwiseMethod(HashMethod):
         return make_optimizer([group for group in groups if group["params"]], recipe)
 
     def optimize(self, name: str, loss: Tensor) -> None:
-        """Backpropagate `loss` and step the named optimiser. Raises FloatingPointError on a NaN or infinity, as
-        soon as it is read (`FitContext.reads`).
+        """Backpropagate a loss and step an optimiser.
+
+        Parameters
+        ----------
+        name : str
+            A key of `optimizers`.
+        loss : Tensor
+            A scalar.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss is NaN or infinite; raised as soon as it is read (`FitContext.reads`).
         """
         self.scalars.check({"loss": loss}, "{names} is not finite at update {step}")
         optimizer = self.optimizers[name]
@@ -259,7 +334,22 @@ class StepwiseMethod(HashMethod):
         return data.images.device != self.ctx.device
 
     def augmented(self, data: HashData, images: Tensor, purpose: str, step: int) -> Tensor:
-        """uint8 images to augmented float input in [-1, 1], drawn for (purpose, step)."""
+        """uint8 images to augmented float input in [-1, 1], drawn for (purpose, step).
+
+        Parameters
+        ----------
+        data : HashData
+            Says how: `crop_padding`, `flip`.
+        images : uint8 (b, ...)
+            As `data` has them.
+        purpose, step
+            Name the draw.
+
+        Returns
+        -------
+        float32 (b, ...)
+            On the fit's device.
+        """
         generator = self.ctx.generator(purpose, step)
         return self._place(to_float(augment(images, data.crop_padding, data.flip, generator)))
 
@@ -291,5 +381,16 @@ class StepwiseMethod(HashMethod):
 
 
 def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
-    """The trainable parameters of several modules, in order."""
+    """The trainable parameters of several modules, in order.
+
+    Parameters
+    ----------
+    modules : iterable of Module
+        They may share parameters.
+
+    Returns
+    -------
+    list of Parameter
+        Those that are trained.
+    """
     return [p for module in modules for p in module.parameters() if p.requires_grad]

@@ -23,6 +23,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.runtime import Runtime
+from benchmark.spec import TrainJob
 from benchmark.store.store import Store
 from benchmark.sweep import plan as planning
 from benchmark.sweep import worker
@@ -466,7 +467,7 @@ def test_a_worker_opens_what_the_driver_planned_without_its_lists(
         protocol="custom-q5-t20-per-class-all-but-query-kall",
     )
     (cell,) = planning.plan(wanted, Store(tmp_path), pets).cells
-    assert cell.job is not None
+    assert cell.fit is not None
     info = registry.find("datasets", "pets", pets).dataset_info
     opened: list[str] = []
     plain = registry.dataset
@@ -479,17 +480,17 @@ def test_a_worker_opens_what_the_driver_planned_without_its_lists(
     monkeypatch.setattr(cache, "MMAP_ROWS_BYTES", 64)
     worker._load.cache_clear()
     work = Work(tmp_path, Runtime(), pets, infos={"pets": info})
-    found = work._data("pets", cell.job.fit.fingerprint)
+    found = work._data("pets", cell.fit.fingerprint)
     assert not opened
     assert isinstance(found.names, np.memmap)
     assert (found.info, found.fingerprint, found.facts) == (whole.info, whole.fingerprint, whole.facts)
     for part in ("images", "labels", "names"):
         assert np.array_equal(getattr(found, part), getattr(whole, part))
-    outcome = work(cell.job, Link())
+    outcome = work(TrainJob(cell.fit), Link())
     assert outcome is not None
     assert outcome.record.state == "done"
     assert not opened
     shutil.rmtree(tmp_path / "cache" / "decoded")
     worker._load.cache_clear()
-    assert work._data("pets", cell.job.fit.fingerprint).fingerprint == whole.fingerprint
+    assert work._data("pets", cell.fit.fingerprint).fingerprint == whole.fingerprint
     assert opened == ["pets"]

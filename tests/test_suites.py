@@ -196,15 +196,10 @@ def test_a_night_is_a_choice_of_the_papers_fits_that_one_gpu_finishes(tmp_path: 
     night, paper = plans("paper-night"), plans("paper")
 
     def fits(made: list[Plan]) -> dict[str, str]:
-        return {cell.job.fit.fit_id: cell.label for one in made for cell in one.cells if cell.job is not None}
+        return {cell.fit.fit_id: cell.label for one in made for cell in one.cells if cell.fit is not None}
 
     assert not [label for fit_id, label in fits(night).items() if fit_id not in fits(paper)]
-    images = {
-        cell.job.fit.dataset: known.images(cell.job.fit.dataset)
-        for p in night
-        for cell in p.cells
-        if cell.job
-    }
+    images = {cell.fit.dataset: known.images(cell.fit.dataset) for p in night for cell in p.cells if cell.fit}
     hours = sum(row.seconds for row in forecast(night, store, images, tmp_path, gpu=True)) / 3600
     assert 5 < hours < 10
     assert hours < sum(row.seconds for row in forecast(night, store, images, tmp_path)) / 3600 / 50

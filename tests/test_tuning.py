@@ -188,3 +188,18 @@ def test_bad_flags_are_one_line_errors(run_cli: RunCli, tmp_path: Path, flags: t
     code, _, err = run_cli("tune", "hashnet", "--results", tmp_path, *flags)
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_a_trial_is_ranked_against_images_that_it_never_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    original = evaluator.Evaluator.encode
+
+    def watched(self: evaluator.Evaluator, method: object, rows: np.ndarray) -> object:
+        seen.append(rows)
+        return original(self, method, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluator.Evaluator, "encode", watched)
+    bench = tune.prepare(setting(), None)
+    assert tune.run_trial("hashnet", {"lr": 1e-3}, bench).score is not None
+    assert seen
+    assert all(np.array_equal(rows, bench.split.tuning) for rows in seen)

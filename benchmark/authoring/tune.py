@@ -1,7 +1,8 @@
 """A small search of learning rates (and of what a method declares), with equal trials for every method.
 
-Trials train on nine tenths of the labelled training images and are scored on the rest: tuning images are the
-queries, labelled ones the database. The test queries and the database are not even loaded.
+Trials train on nine tenths of the labelled training images and are scored on the rest: each tuning image is a query
+against the other ones, as most of a test's database was never trained on either. (Against the images that a trial
+was trained on, the rate that memorises best would win.) The test queries and the database are not even loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ class Setting(Value):
     frozen: bool = False
     preprocessing: Preprocessing = PLAIN
     head: Head = ""
+    database: Literal["labelled", "tuning"] = "labelled"  # older studies ranked the images trained on
 
     def flags(self) -> str:
         """What decides how a method reads an image, as the flags of `run` say it."""
@@ -228,7 +230,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: TuningData) ->
     with isolated_generators(bench.device), numerics(precision, bench.device):
         seed_everything(ctx.seed("fit"))
         method.fit(training, ctx)
-        score = float(evaluator.curve_map(method, "val"))
+        score = evaluator.held_out_map(method)
     if not math.isfinite(score):
         raise FloatingPointError(f"the score is {score}")
     return score
@@ -240,7 +242,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: TuningData) ->
 def study_path(setting: Setting, results: Path) -> Path:
     """Where a setting's study lies in a results folder."""
     identity = setting.model_dump(mode="json")
-    for name in ("frozen", "preprocessing", "head"):  # older studies know none of these
+    for name in ("frozen", "preprocessing", "head", "database"):  # older studies know none of these
         if getattr(setting, name) == Setting.model_fields[name].default:
             del identity[name]
     key = digest(identity, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import signal
@@ -224,19 +225,15 @@ def _run(config: Any, retry: frozenset[str]) -> int:
         click.echo(f"note: {note}", err=True)
     store.open()
     saved = save_sweep(plan, store)
-    runtime = Runtime(
-        device=device,
-        weights_file=weights,
-        curve_points=config.curve_points,
-        curve_steps=config.curve_steps,
-        curve_metrics=config.curve_metrics,
-        curve_samples=config.curve_samples,
-        inception_weights=_inception(config),
-        checkpoint_seconds=config.checkpoint_seconds,
-        deterministic=config.deterministic,
-        command=shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
-        sweep=saved.stem,
-    )
+    shared = {field.name for field in dataclasses.fields(Runtime)} & set(type(config).model_fields)
+    told = {name: getattr(config, name) for name in shared} | {
+        "device": device,
+        "weights_file": weights,
+        "inception_weights": _inception(config),
+        "command": shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
+        "sweep": saved.stem,
+    }
+    runtime = Runtime(**told)
     display = make_display(Console(stderr=True, highlight=False))
     summary = driver.execute(plan, store, runtime, data_root, display, tracker, executor)
     print_summary(console, plan, summary, store, saved, uri)

@@ -115,6 +115,7 @@ def _setting(flags: dict[str, Any]) -> Any:
         "seed": flags["seed"],
         "trials": flags["trials"],
         "frozen": flags["frozen"],
+        "database": "tuning",
         **normalise(reading),
     }
     return data_root, parse(Setting, values, "tune")

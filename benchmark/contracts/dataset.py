@@ -100,14 +100,44 @@ class DatasetInfo(Value):
         return f"{self.channels}x{self.height}x{self.width}"
 
     def as_vectors(self, dimensions: int) -> DatasetInfo:
-        """The same set with each image's feature vector of `dimensions` numbers in its place."""
+        """The same set with each image's feature vector in its place.
+
+        Parameters
+        ----------
+        dimensions : int
+            Numbers of a vector.
+
+        Returns
+        -------
+        DatasetInfo
+            Of vectors.
+        """
         sizes = {"channels": dimensions, "height": 1, "width": 1, "crop_padding": 0, "flip": False}
         return self.model_copy(update={"inputs": "vectors", **sizes})
 
     def task(
         self, bits: int, backbone: str, weights: str, preprocessing: Preprocessing = PLAIN, head: str = ""
     ) -> Task:
-        """The task of learning `bits` bits on this data set; `weights` is none, imagenet or a file's path."""
+        """The task of learning codes on this data set.
+
+        Parameters
+        ----------
+        bits : int
+            Bits of a code.
+        backbone : str
+            Its name; vectors have none.
+        weights : str
+            `none`, a published name, or a file's path.
+        preprocessing : Preprocessing
+            What overrides a pre-trained backbone's own.
+        head : str
+            `linear`, `mlp:N`, or empty for the method's.
+
+        Returns
+        -------
+        Task
+            What `supports` and `build` are given.
+        """
         if self.inputs == "vectors":
             backbone, weights, preprocessing = VECTORS, "none", PLAIN
         return Task(
@@ -153,17 +183,57 @@ class HashDataset(ABC):
 
     @abstractmethod
     def sources(self, root: Path | None) -> list[Path]:
-        """The files this data set reads under `root`; their paths and contents key the decoded cache.
+        """The files that this data set reads; their paths and contents key the decoded cache.
 
-        Raises InputError naming the missing folder or file and what belongs there.
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Returns
+        -------
+        list of Path
+            Every file, in a fixed order.
+
+        Raises
+        ------
+        InputError
+            Names the missing folder or file and what belongs there.
         """
 
     @abstractmethod
     def decode(self, root: Path | None) -> Decoded:
-        """Read and decode everything. Raises InputError naming a truncated or unreadable file."""
+        """Read and decode everything.
+
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Returns
+        -------
+        Decoded
+            Images or vectors, labels and names.
+
+        Raises
+        ------
+        InputError
+            Names a truncated or unreadable file.
+        """
 
     def prepare(self, root: Path | None) -> None:  # noqa: B027 - optional on purpose
-        """Download what can be downloaded; data sets without a download leave this as it is."""
+        """Download what can be downloaded; data sets without a download leave this as it is.
+
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Raises
+        ------
+        InputError
+            It cannot be had; the message says what to put where.
+        """
 
 
 #: The parts that fixed lists may name, as keys of `Decoded.parts`.
@@ -220,11 +290,35 @@ class ImageDataset(HashDataset):
 
     @abstractmethod
     def files(self, root: Path | None) -> ImageFiles:
-        """The image files, with labels and names. A missing image may be listed: decoding names it.
+        """The image files, with labels and names; a missing image may be listed: decoding names it.
 
-        Raises InputError for missing folders or malformed lists.
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Returns
+        -------
+        ImageFiles
+            Of the whole set.
+
+        Raises
+        ------
+        InputError
+            Missing folders or malformed lists.
         """
 
     def decode(self, root: Path | None) -> Decoded:
-        """Not used: the harness decodes `files`."""
+        """Not used: the harness decodes `files`.
+
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
         raise NotImplementedError(f"{type(self).__name__} is decoded by the harness, from `files`")

@@ -147,47 +147,120 @@ class FitContext:
     scalars: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
     def seed(self, purpose: str, *parts: int) -> int:
-        """A seed for one purpose (and step or epoch); equal arguments give equal seeds, on any machine."""
+        """A seed for one purpose; equal arguments give equal seeds, on any machine.
+
+        Parameters
+        ----------
+        purpose : str
+            What is drawn, such as `noise`.
+        *parts : int
+            Step, epoch and the like.
+
+        Returns
+        -------
+        int
+            63 bits.
+        """
         return seed_stream("fit", self.root_seed, purpose, *parts)
 
     def generator(self, purpose: str, *parts: int) -> torch.Generator:
-        """A CPU generator seeded for one purpose. Draw little on the CPU and move it: devices then agree."""
+        """A CPU generator seeded for one purpose. Draw little on the CPU and move it: devices then agree.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `seed`.
+
+        Returns
+        -------
+        torch.Generator
+            A new one.
+        """
         import torch
 
         return torch.Generator().manual_seed(self.seed(purpose, *parts))
 
     def device_generator(self, purpose: str, *parts: int) -> torch.Generator:
-        """As `generator`, on the fit's device: for noise as large as images, whose copy costs more than its use.
+        """As `generator`, on the fit's device: for noise as large as images, whose copy costs more than its
+        use.
 
         On the CPU both draw the same numbers; kinds of device differ.
+
+        Parameters
+        ----------
+        purpose, *parts
+            As in `seed`.
+
+        Returns
+        -------
+        torch.Generator
+            A new one.
         """
         import torch
 
         return torch.Generator(self.device).manual_seed(self.seed(purpose, *parts))
 
     def begin_step(self, step: int) -> None:
-        """Reseed the global generators from (seed, step), so that a resumed fit draws what it would have."""
+        """Reseed the global generators, so that a resumed fit draws what it would have.
+
+        Parameters
+        ----------
+        step : int
+            Updates made so far.
+        """
 
     def reads(self, step: int) -> bool:
         """Whether to read what update `step` leaves on the device at once; reading waits for the device.
 
         Otherwise scalars may be kept there and read, checked and logged in order at the next update that asks.
+
+        Parameters
+        ----------
+        step : int
+            The number of the update.
+
+        Returns
+        -------
+        bool
+            True: read, check and log now.
         """
         return True
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Record the scalars of one update."""
+        """Record the scalars of one update.
+
+        Parameters
+        ----------
+        step : int
+            Updates made so far.
+        scalars : mapping
+            Name to finite number.
+        """
         self.scalars.append((step, dict(scalars)))
 
     def evaluate(self, step: int) -> None:
-        """Offer the current model for scoring after `step` updates; the harness decides whether it is due."""
+        """Offer the current model for scoring; the harness decides whether it is due.
+
+        Parameters
+        ----------
+        step : int
+            Updates made so far.
+        """
 
     def should_stop(self) -> bool:
         """Whether the harness asks the fit to end early."""
         return False
 
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
-        """Offer a resumable training state after `step` updates; called lazily, when one is due."""
+        """Offer a resumable training state.
+
+        Parameters
+        ----------
+        step : int
+            Updates made so far.
+        state : callable
+            Gives the state; called only when one is due.
+        """
 
     def restore(self) -> dict[str, Any] | None:
         """The newest training state of this very fit, or None; holds `step`, the updates already made."""
@@ -217,20 +290,47 @@ class HashMethod(ABC):
 
     @classmethod
     def supports(cls, task: Task) -> str | None:
-        """Return why this method cannot run the task (it is then skipped with that reason), or None."""
+        """Whether this method can run a task.
+
+        Parameters
+        ----------
+        task : Task
+            The static facts of the fit.
+
+        Returns
+        -------
+        str or None
+            Why not, and the fit is skipped with that reason; None when it can.
+        """
         return None
 
     @abstractmethod
     def fit(self, data: HashData, ctx: FitContext) -> None:
-        """Learn from `data` within the budget of `ctx`."""
+        """Learn from training images within the budget.
+
+        Parameters
+        ----------
+        data : HashData
+            Images and labels.
+        ctx : FitContext
+            Budget, device, randomness, logging.
+        """
 
     @abstractmethod
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images to float32 outputs (n, bits); the sign is the code.
-
-        images: uint8 (n, channels, height, width), or float32 (n, channels) where the task's inputs are vectors.
+        """Map images to outputs whose sign is the code.
 
         Must not depend on the other images of the batch, on their order, or on any random state.
+
+        Parameters
+        ----------
+        images : uint8 (n, channels, height, width)
+            Or float32 (n, channels) where the task's inputs are vectors.
+
+        Returns
+        -------
+        float32 (n, bits)
+            Finite outputs.
         """
 
     @abstractmethod
@@ -239,7 +339,15 @@ class HashMethod(ABC):
 
     @abstractmethod
     def load_state(self, state: Mapping[str, torch.Tensor], ctx: FitContext) -> None:
-        """Make a fresh instance encode as the one that gave `state` (networks are built from `ctx.task`)."""
+        """Make a fresh instance encode as the one that gave the state (networks are built from `ctx.task`).
+
+        Parameters
+        ----------
+        state : mapping of Tensor
+            What `state` gave.
+        ctx : FitContext
+            Task and device.
+        """
 
     def facts(self) -> dict[str, str | int | float]:
         """Facts about the fit for the record: which features, how many parameters, which recipe."""
@@ -250,12 +358,36 @@ class HashMethod(ABC):
         return frozenset({"hashing"})
 
     def class_logits(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 logits (n, classes) for uint8 images; multi-label: above 0 is yes. Images do not interact."""
+        """float32 logits (n, classes) for uint8 images; multi-label: above 0 is yes. Images do not interact.
+
+        Parameters
+        ----------
+        images : uint8 (n, channels, height, width)
+            Or float32 (n, channels) where the task's inputs are vectors.
+
+        Returns
+        -------
+        float32 (n, classes)
+            One logit a class.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no classification head")
 
     def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images for labels (n, classes), as generated and as revised: uint8 (n, channels, height, width) twice.
+        """Images for labels (n, classes), as generated and as revised: uint8 (n, channels, height, width)
+        twice.
 
         `generator` is a CPU one and the only source of randomness; without `revision` both are equal.
+
+        Parameters
+        ----------
+        labels : (n, classes)
+            What the images should show.
+        generator : torch.Generator
+            Every draw comes from it.
+
+        Returns
+        -------
+        (Tensor, Tensor)
+            uint8 (n, channels, height, width): as generated, and as revised.
         """
         raise NotImplementedError(f"{type(self).__name__} generates no images")

@@ -39,9 +39,7 @@ class Images:
     official: int = 0
 
 
-def corrupted(
-    data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None, *, keep: bool
-) -> Images:
+def corrupted(data: LoadedDataset, rows: np.ndarray, view: View, root: Path | None, *, keep: bool) -> Images:
     """The rows under a corruption. keep: hold the result for the next fit, on disk or else in memory.
 
     Raises InputError for official files that are there and cannot be used.

@@ -129,6 +129,24 @@ class Evaluator:
         }
         return codes, query_seconds + database_seconds
 
+    def held_out_map(self, method: HashMethod) -> float:
+        """mAP of the model on the tuning split alone: each image against the others, none of them trained on."""
+        rows = self.split.tuning
+        outputs, labels = self.encode(method, rows)[0], self._as_scored(self.training_labels(rows))
+        return float(
+            metrics.mean_average_precision(
+                outputs,
+                outputs,
+                labels,
+                labels,
+                k=self.rules.k,
+                threshold=0,  # a method's sign is its code
+                device=str(self.device),
+                query_ids=rows,
+                database_ids=rows,
+            )
+        )
+
     def curve_map(self, method: HashMethod, selection: str) -> float:
         """mAP of the model as it is now: on the tuning split (`val`), on the full test protocol (`peek`), or
         for the learning curve alone (`last`), on the queries against a thinned database. The tuning split's labels

@@ -3,21 +3,15 @@
 Importing this package loads numpy and nothing heavier; numba and torch load when an engine needs them.
 """
 
+from benchmark.metrics.ball import (
+    mean_average_precision_within_radius,
+    precision_within_radius,
+    recall_within_radius,
+)
 from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
 from benchmark.metrics.evaluation import Evaluation, evaluate
-from benchmark.metrics.functions import (
-    acg,
-    curves,
-    hit_rate_at,
-    mean_average_precision,
-    mean_average_precision_within_radius,
-    ndcg,
-    precision_at,
-    precision_within_radius,
-    recall_at,
-    recall_within_radius,
-    wap,
-)
+from benchmark.metrics.functions import curves, hit_rate_at, mean_average_precision, precision_at, recall_at
+from benchmark.metrics.graded import acg, ndcg, wap
 from benchmark.metrics.rules import Rules
 from benchmark.metrics.table import METRICS, Metric, metric_of
 

@@ -61,13 +61,37 @@ def as_matrix(outputs: Any, name: str) -> NDArray[Any]:
 def pack_codes(
     outputs: ArrayLike, *, sign_zero: int = 1, threshold: float | None = None, name: str = "codes"
 ) -> NDArray[np.uint8]:
-    """Pack codes or real-valued outputs of shape (n, bits) into bytes of shape (n, ceil(bits / 8)).
+    """Pack codes or real-valued outputs into bytes, eight bits each.
 
-    Booleans and values that are all 0 or 1 are bits; others count by sign (an exact 0 as `sign_zero`); integers
-    must be -1/+1 or 0/1. `threshold` says what a 1 must exceed instead, as outputs that are never negative need it.
-    Bit 0 is the highest bit of byte 0 and the last byte is padded with zeros, as `numpy.packbits` has it. Raises
-    InputError for NaN, for other integers, for floats that are never below 0 and not all 0 or 1, for an empty set
-    and for anything that is not two-dimensional.
+    Booleans and values that are all 0 or 1 are bits; others count by sign; integers must be -1/+1 or 0/1. Bit
+    0 is the highest bit of byte 0 and the last byte is padded with zeros, as `numpy.packbits` has it.
+
+    Parameters
+    ----------
+    outputs : (n, bits)
+        Codes or outputs.
+    sign_zero : 0 or 1
+        The bit of an exact 0.
+    threshold : float, optional
+        What a 1 must exceed, as outputs that are never negative need it.
+    name : str
+        What messages call the outputs.
+
+    Returns
+    -------
+    uint8 (n, ceil(bits / 8))
+        The packed codes.
+
+    Raises
+    ------
+    InputError
+        NaN, integers beyond -1/+1 and 0/1, floats that are never below 0 and not all 0 or 1, an empty set, or
+        anything that is not two-dimensional.
+
+    Examples
+    --------
+    >>> pack_codes([[1.5, -0.2, 0.0]])
+    array([[160]], dtype=uint8)
     """
     array = as_matrix(outputs, name)
     return pack_matrix(array, read_set(array, name, checked_thresholds(threshold)[0]), sign_zero=sign_zero)
@@ -89,9 +113,24 @@ def pack_matrix(array: NDArray[Any], reading: Reading, *, sign_zero: int = 1) ->
 
 
 def unpack_codes(packed: ArrayLike, bits: int) -> NDArray[np.uint8]:
-    """Undo `pack_codes`: bytes of shape (n, ceil(bits / 8)) -> 0/1 values of shape (n, bits).
+    """Undo `pack_codes`.
 
-    Raises InputError where the width does not fit `bits` or a padding bit is set.
+    Parameters
+    ----------
+    packed : uint8 (n, ceil(bits / 8))
+        Packed codes.
+    bits : int
+        Bits of a code.
+
+    Returns
+    -------
+    uint8 (n, bits)
+        0/1 values.
+
+    Raises
+    ------
+    InputError
+        The width does not fit `bits`, or a padding bit is set.
     """
     checked = checked_packed(packed, bits, "packed codes")
     return np.unpackbits(checked, axis=1, count=bits)
@@ -137,9 +176,25 @@ def to_planes(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
 def code_health(packed: ArrayLike, bits: int) -> dict[str, float]:
     """Health of a set of codes: the keys of METRICS from `bit_balance` to `constant_bits`.
 
-    packed: uint8 of shape (n, ceil(bits / 8)). Correlations are Pearson's between two different bits;
-    a constant bit has none, and with fewer than two changing bits both correlations are 0.
-    Raises InputError as `unpack_codes` does.
+    Correlations are Pearson's between two different bits; a constant bit has none, and with fewer than two
+    changing bits both correlations are 0.
+
+    Parameters
+    ----------
+    packed : uint8 (n, ceil(bits / 8))
+        Packed codes.
+    bits : int
+        Bits of a code.
+
+    Returns
+    -------
+    dict
+        Name to value.
+
+    Raises
+    ------
+    InputError
+        As `unpack_codes`.
     """
     array = checked_packed(packed, bits, "codes")
     rows = array.shape[0]

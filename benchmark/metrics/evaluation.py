@@ -75,15 +75,44 @@ def evaluate(
     threads: int | None = None,
     device: str | None = None,
 ) -> Evaluation:
-    """Score packed codes under `rules`, every metric from one pass of counts.
+    """Score packed codes under `rules`, every metric from one pass of counts; added memory is bounded whatever
+    the sizes.
 
-    query_packed, database_packed: uint8 (items, ceil(bits / 8)), see `pack_codes`. Labels: class
-    indices (items,) or multi-hot (items, classes). metrics: names from METRICS (default: all that fit;
-    NDCG, ACG and WAP need multi-hot labels and `relevance="graded"` or an explicit wish). at: the N of
-    `precision@N`, `recall@N` and `hit_rate@N`. cutoffs: the ranks of the curves (default: about 50,
-    evenly spaced in the logarithm, up to the whole database). Ids are needed by `rules.exclude_self`.
-    engine: auto, numpy, numba or torch; threads: default every core this process may use; device: for
-    torch. Added memory is bounded whatever the sizes. Raises InputError for input that does not fit.
+    Parameters
+    ----------
+    query_packed, database_packed : uint8 (items, ceil(bits / 8))
+        Packed codes, see `pack_codes`.
+    bits : int
+        Bits of a code.
+    query_labels, database_labels : (items,) or (items, classes)
+        Class indices, or multi-hot rows.
+    rules : Rules, optional
+        Ties, divisors, cut-off and the rest; the defaults of `Rules` when left out.
+    metrics : iterable of str, optional
+        Names from METRICS; all that fit when left out. NDCG, ACG and WAP need multi-hot labels and
+        `relevance="graded"` or an explicit wish.
+    at : sequence of int
+        The N of `precision@N`, `recall@N` and `hit_rate@N`.
+    cutoffs : sequence of int, optional
+        Ranks of the curves; about 50, evenly spaced in the logarithm up to the whole database, when left out.
+    query_ids, database_ids : (items,), optional
+        Needed by `rules.exclude_self`.
+    engine : str
+        `auto`, `numpy`, `numba` or `torch`.
+    threads : int, optional
+        Every core that this process may use when left out.
+    device : str, optional
+        For the torch engine.
+
+    Returns
+    -------
+    Evaluation
+        Values, per-query values and curves.
+
+    Raises
+    ------
+    InputError
+        Input that does not fit; the message names it.
     """
     rules = rules if rules is not None else Rules()
     problem = build_problem(

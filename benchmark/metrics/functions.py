@@ -20,9 +20,24 @@ from benchmark.metrics.rules import CHOICES, Rules
 def pack_pair(
     query_codes: Any, database_codes: Any, *, sign_zero: int = 1, threshold: Threshold = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
-    """Pack two sets of codes that belong together -> (query bytes, database bytes, bits).
+    """Pack two sets of codes that belong together; both are read by one rule.
 
-    Both are read by one rule, see `reading.read_pair`. Raises InputError for unlike bit counts and as it does.
+    Parameters
+    ----------
+    query_codes, database_codes : (items, bits)
+        As in `mean_average_precision`.
+    sign_zero, threshold
+        As there.
+
+    Returns
+    -------
+    (uint8, uint8, int)
+        Query bytes, database bytes, bits.
+
+    Raises
+    ------
+    InputError
+        Unlike bit counts, or codes that cannot be read.
     """
     queries, items = as_matrix(query_codes, "query codes"), as_matrix(database_codes, "database codes")
     if queries.shape[1] != items.shape[1]:
@@ -67,7 +82,7 @@ class Options(_Further, total=False):
     engine: str
 
 
-def _evaluated(
+def evaluated(
     codes: tuple[Any, Any],
     labels: tuple[Any, Any],
     metrics: Sequence[str],
@@ -76,6 +91,24 @@ def _evaluated(
     at: Sequence[int] = (),
     cutoffs: Sequence[int] | None = None,
 ) -> Evaluation:
+    """Read (query, database) codes and labels and score them: what the functions of these modules share.
+
+    Parameters
+    ----------
+    codes, labels : pairs
+        The queries' and the database's, as `mean_average_precision` takes them.
+    metrics : sequence of str
+        Names from METRICS.
+    options : Options
+        See there.
+    at, cutoffs : sequence of int
+        As in `evaluate`.
+
+    Returns
+    -------
+    Evaluation
+        Of these metrics alone.
+    """
     ruled: dict[str, Any] = {key: value for key, value in options.items() if key in CHOICES or key == "k"}
     ids = (options.get("query_ids"), options.get("database_ids"))
     rules = Rules(**ruled, exclude_self=any(one is not None for one in ids))
@@ -114,21 +147,52 @@ def mean_average_precision(
 ) -> float:
     """mAP@k of a Hamming ranking, exact under the stated rules (see `Rules`).
 
-    Codes, shape (items, bits): -1/+1, 0/1 or booleans of any type, or outputs by sign; the two sides need not be
-    alike. Outputs that are never negative need `threshold`: what a 1 must exceed (0.5 for a sigmoid's), or one for
-    the queries and one for the database. Labels: class indices or names (items,), or multi-hot (items, classes);
-    relevant means at least one shared label. Given query_ids and database_ids, each query's own entry is left out
-    of its ranking. Further options: sign_zero, threads, device. Returns a value in 0..1, or NaN where
-    `no_hit="skip"` skips every query. Raises InputError for input that does not fit.
+    Parameters
+    ----------
+    query_codes : (queries, bits)
+        Codes as -1/+1, 0/1 or booleans of any type, or outputs that count by sign. The two sides need not be
+        alike.
+    database_codes : (items, bits)
+        The database's codes, in the same way.
+    query_labels : (queries,) or (queries, classes)
+        Class indices or names, or multi-hot rows; relevant means at least one shared label.
+    database_labels : (items,) or (items, classes)
+        The database's labels, in the same way.
+    k : int, optional
+        The ranks that count, from 1; all of the database when left out.
+    ties, normaliser, no_hit : str
+        How ties, the divisor and queries without a hit count, as in `Rules`.
+    engine : str
+        `auto`, `numpy`, `numba` or `torch`.
+    **options
+        `threshold`: what a 1 must exceed, for outputs that are never negative (0.5 for a sigmoid's), one
+        number or one for the queries and one for the database. `query_ids`, `database_ids`: each query's own
+        entry is left out of its ranking. `sign_zero`: the bit of an exact 0. `threads`, `device`: as in
+        `evaluate`.
+
+    Returns
+    -------
+    float
+        In 0..1; NaN where `no_hit="skip"` skips every query.
+
+    Raises
+    ------
+    InputError
+        Codes, labels or an option do not fit; the message names which.
+
+    Examples
+    --------
+    >>> mean_average_precision([[1, 1]], [[1, 1], [-1, -1]], [0], [0, 1])
+    1.0
     """
     stated = {"k": k, "ties": ties, "normaliser": normaliser, "no_hit": no_hit, "engine": engine}
     chosen = cast(Options, {**stated, **options})
     codes, labels = (query_codes, database_codes), (query_labels, database_labels)
-    return _evaluated(codes, labels, ["map"], chosen).values["map"]
+    return evaluated(codes, labels, ["map"], chosen).values["map"]
 
 
 def _at(name: str, n: int, codes: tuple[Any, Any], labels: tuple[Any, Any], options: Options) -> float:
-    return _evaluated(codes, labels, [name], options, at=[n]).values[f"{name}@{n}"]
+    return evaluated(codes, labels, [name], options, at=[n]).values[f"{name}@{n}"]
 
 
 def precision_at(
@@ -139,7 +203,24 @@ def precision_at(
     n: int,
     **options: Unpack[Options],
 ) -> float:
-    """Mean share of relevant items among the first n (of the whole database, if it is smaller)."""
+    """Mean share of relevant items among the first n (of the whole database, if it is smaller).
+
+    Parameters
+    ----------
+    query_codes, database_codes : (items, bits)
+        As in `mean_average_precision`, like the labels and options.
+    query_labels, database_labels : (items,) or (items, classes)
+        Relevant means at least one shared label.
+    n : int
+        Ranks that count, from 1.
+    **options
+        See `Options`.
+
+    Returns
+    -------
+    float
+        In 0..1; NaN where `no_hit` skips every query.
+    """
     return _at("precision", n, (query_codes, database_codes), (query_labels, database_labels), options)
 
 
@@ -151,7 +232,24 @@ def recall_at(
     n: int,
     **options: Unpack[Options],
 ) -> float:
-    """Mean share of each query's relevant items that stand among the first n."""
+    """Mean share of each query's relevant items that stand among the first n.
+
+    Parameters
+    ----------
+    query_codes, database_codes : (items, bits)
+        As in `mean_average_precision`, like the labels and options.
+    query_labels, database_labels : (items,) or (items, classes)
+        Relevant means at least one shared label.
+    n : int
+        Ranks that count, from 1.
+    **options
+        See `Options`.
+
+    Returns
+    -------
+    float
+        In 0..1; NaN where `no_hit` skips every query.
+    """
     return _at("recall", n, (query_codes, database_codes), (query_labels, database_labels), options)
 
 
@@ -163,82 +261,25 @@ def hit_rate_at(
     n: int,
     **options: Unpack[Options],
 ) -> float:
-    """Share of queries with a relevant item among the first n; under `expected` ties, its probability."""
+    """Share of queries with a relevant item among the first n; under `expected` ties, its probability.
+
+    Parameters
+    ----------
+    query_codes, database_codes : (items, bits)
+        As in `mean_average_precision`, like the labels and options.
+    query_labels, database_labels : (items,) or (items, classes)
+        Relevant means at least one shared label.
+    n : int
+        Ranks that count, from 1.
+    **options
+        See `Options`.
+
+    Returns
+    -------
+    float
+        In 0..1; NaN where `no_hit` skips every query.
+    """
     return _at("hit_rate", n, (query_codes, database_codes), (query_labels, database_labels), options)
-
-
-def precision_within_radius(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """Mean precision of the items within Hamming radius 2; `empty_ball` rules the empty ones."""
-    codes, labels = (query_codes, database_codes), (query_labels, database_labels)
-    return _evaluated(codes, labels, ["precision_r2"], options).values["precision_r2"]
-
-
-def recall_within_radius(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """Mean recall of the items within Hamming radius 2; `empty_ball` rules the empty ones."""
-    codes, labels = (query_codes, database_codes), (query_labels, database_labels)
-    return _evaluated(codes, labels, ["recall_r2"], options).values["recall_r2"]
-
-
-def mean_average_precision_within_radius(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """mAP of the items within Hamming radius 2, in Hamming order; `empty_ball` rules the empty ones."""
-    codes, labels = (query_codes, database_codes), (query_labels, database_labels)
-    return _evaluated(codes, labels, ["map_r2"], options).values["map_r2"]
-
-
-def _graded(name: str, codes: tuple[Any, Any], labels: tuple[Any, Any], options: Options) -> float:
-    options.setdefault("relevance", "graded")
-    return _evaluated(codes, labels, [name], options).values[name]
-
-
-def ndcg(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """NDCG@k with gain 2^shared - 1 and discount 1 / log2(1 + rank); multi-hot labels only."""
-    return _graded("ndcg", (query_codes, database_codes), (query_labels, database_labels), options)
-
-
-def acg(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """ACG@k: the mean number of labels shared with the first k items; multi-hot labels only."""
-    return _graded("acg", (query_codes, database_codes), (query_labels, database_labels), options)
-
-
-def wap(
-    query_codes: ArrayLike,
-    database_codes: ArrayLike,
-    query_labels: ArrayLike,
-    database_labels: ArrayLike,
-    **options: Unpack[Options],
-) -> float:
-    """WAP@k: the mean over hits inside k of ACG at the hit's rank; multi-hot labels only."""
-    return _graded("wap", (query_codes, database_codes), (query_labels, database_labels), options)
 
 
 def curves(
@@ -250,7 +291,24 @@ def curves(
     cutoffs: Sequence[int] | None = None,
     **options: Unpack[Options],
 ) -> dict[str, NDArray[Any]]:
-    """Precision, recall and hit rate by rank, precision and recall by radius: `Evaluation.curves`."""
+    """Precision, recall and hit rate by rank, precision and recall by radius.
+
+    Parameters
+    ----------
+    query_codes, database_codes : (items, bits)
+        As in `mean_average_precision`, like the labels and options.
+    query_labels, database_labels : (items,) or (items, classes)
+        Relevant means at least one shared label.
+    cutoffs : sequence of int, optional
+        The ranks, from 1; about 50 of them, evenly spaced in the logarithm, when left out.
+    **options
+        See `Options`.
+
+    Returns
+    -------
+    dict
+        Name to array, as `Evaluation.curves`.
+    """
     points = default_cutoffs(len(database_codes)) if cutoffs is None else cutoffs  # type: ignore[arg-type]
     codes, labels = (query_codes, database_codes), (query_labels, database_labels)
-    return _evaluated(codes, labels, [], options, cutoffs=points).curves
+    return evaluated(codes, labels, [], options, cutoffs=points).curves

@@ -129,7 +129,23 @@ def names_of(*groups: Group) -> tuple[str, ...]:
 
 
 def metric_of(key: str) -> Metric:
-    """The metric behind a score's key ("precision@100" -> precision); InputError for an unknown one."""
+    """The metric behind a score's key.
+
+    Parameters
+    ----------
+    key : str
+        Such as `precision@100`.
+
+    Returns
+    -------
+    Metric
+        Here `precision`.
+
+    Raises
+    ------
+    InputError
+        An unknown key.
+    """
     name = key.split("@", 1)[0]
     if name not in METRICS:
         raise unknown("metric", name, METRICS)

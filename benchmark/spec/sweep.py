@@ -92,7 +92,18 @@ class Sweep(Value):
             yield LabelRule(noise=noise, noise_kind=self.noise_kind, hidden=self.hidden_images, **share)
 
     def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[GridPoint]:
-        """Yield the grid's cells, data set outermost so that it loads once."""
+        """The points of the grid, data set outermost so that it loads once.
+
+        Parameters
+        ----------
+        class_splits : iterable of int or None
+            The class splits to train on; None trains on every class.
+
+        Returns
+        -------
+        iterator of GridPoint
+            In the order in which they run.
+        """
         grid = (self.datasets, self.methods, self.bits, self.label_rules(), class_splits, self.seeds)
         for values in itertools.product(*grid):
             yield GridPoint(*values)
@@ -101,8 +112,22 @@ class Sweep(Value):
 def read_toml(path: Path) -> dict[str, Any]:
     """The keys of a TOML file in UTF-8, with a byte order mark (Windows editors write one) or without.
 
-    Raises OSError, UnicodeDecodeError, tomllib.TOMLDecodeError and, for deep nesting, RecursionError; InputError
-    for a number or a text that nothing could take.
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        As `tomllib` reads it.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError
+        It cannot be read, is no UTF-8, no TOML, or nested too deep.
+    InputError
+        A number or a text that nothing could take.
     """
     raw = path.read_bytes()
     try:

@@ -27,9 +27,26 @@ class Value(BaseModel):
 
 
 def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:
-    """Validate `values` as `model`, turning pydantic's findings into one line.
+    """Validate values as a model, with pydantic's findings in one line.
 
-    Raises InputError naming `what`, the field and what is wrong; unknown keys come with the nearest valid one.
+    Parameters
+    ----------
+    model : type
+        A pydantic model.
+    values : mapping
+        Field names to values.
+    what : str
+        What messages call the values.
+
+    Returns
+    -------
+    model
+        The validated value.
+
+    Raises
+    ------
+    InputError
+        Names `what`, the field and what is wrong; unknown keys come with the nearest valid one.
     """
     allowed = [field.alias or name for name, field in model.model_fields.items()]
     for key in values:
@@ -42,7 +59,18 @@ def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:
 
 
 def explain(error: ValidationError) -> str:
-    """The first finding of a validation error as one readable line."""
+    """The first finding of a validation error as one readable line.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic raised.
+
+    Returns
+    -------
+    str
+        Field, message and the value that was given.
+    """
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "value"
     message = re.sub(r"^Value error, ", "", first["msg"])
@@ -52,19 +80,63 @@ def explain(error: ValidationError) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys, no spaces, no NaN: equal values give equal text."""
+    """JSON with sorted keys, no spaces, no NaN: equal values give equal text.
+
+    Parameters
+    ----------
+    value : JSON value
+        Anything that `json` takes.
+
+    Returns
+    -------
+    str
+        ASCII text.
+
+    Raises
+    ------
+    ValueError
+        NaN or an infinite number.
+
+    Examples
+    --------
+    >>> canonical_json({'b': 1, 'a': [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest(value: Any, length: int = 16) -> str:
-    """The first `length` hex digits of SHA-256 over the canonical JSON of `value`."""
+    """The first hexadecimal digits of SHA-256 over the canonical JSON of a value.
+
+    Parameters
+    ----------
+    value : JSON value
+        As `canonical_json` takes it.
+    length : int
+        Digits, 1 to 64.
+
+    Returns
+    -------
+    str
+        Lower-case digits.
+    """
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
 
 
 def seed_stream(*parts: Scalar) -> int:
-    """A 63-bit seed that depends on the named parts alone.
+    """A seed that depends on the named parts alone.
 
     Streams are named, not counted: adding one draw never shifts another, and a draw whose parts leave the
     method out is the same for every method.
+
+    Parameters
+    ----------
+    *parts : str, int, float, bool or None
+        The stream's name and what it is for.
+
+    Returns
+    -------
+    int
+        63 bits, the same on every machine.
     """
     return int(digest(["seed", *parts], 16), 16) >> 1

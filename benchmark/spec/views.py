@@ -99,7 +99,18 @@ class View:
         return VERSIONS[self.kind]
 
     def pointless(self, channels: int) -> str:
-        """Why the view means nothing for images of so many channels; empty when it does."""
+        """Why the view means nothing for images of so many channels.
+
+        Parameters
+        ----------
+        channels : int
+            1 or 3.
+
+        Returns
+        -------
+        str
+            A reason; empty when it does mean something.
+        """
         if self.name == "saturate" and self.kind == "corruption" and channels == 1:
             return "it changes colour, and the images have none"
         return ""
@@ -108,7 +119,20 @@ class View:
 def parse_view(text: str) -> View:
     """One view by its name; what stands for several (`corruption:all`) is refused.
 
-    Raises InputError naming the view and what is allowed.
+    Parameters
+    ----------
+    text : str
+        Such as `corruption:fog@3`.
+
+    Returns
+    -------
+    View
+        The parsed view.
+
+    Raises
+    ------
+    InputError
+        Names the view and what is allowed.
     """
     found = expand_views([text])
     if len(found) != 1:
@@ -121,8 +145,22 @@ def parse_view(text: str) -> View:
 def expand_views(names: Iterable[str]) -> tuple[View, ...]:
     """Every view that the names stand for, in their order and once each.
 
-    Data sets are names here: whether they exist is for whoever has the registry. Raises InputError naming the
-    first bad view and what is allowed.
+    Data sets are names here: whether they exist is for whoever has the registry.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Such as `corruption:common`.
+
+    Returns
+    -------
+    tuple of View
+        At least one for each name.
+
+    Raises
+    ------
+    InputError
+        Names the first bad view and what is allowed.
     """
     return tuple(dict.fromkeys(view for name in names for view in _expand(name.strip())))
 

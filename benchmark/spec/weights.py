@@ -19,7 +19,18 @@ _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 
 
 def is_published(weights: str) -> bool:
-    """Whether the weights are none or downloaded ones, and no file."""
+    """Whether the weights are none or downloaded ones, and no file.
+
+    Parameters
+    ----------
+    weights : str
+        A fit's weights, as in its identity.
+
+    Returns
+    -------
+    bool
+        False for a file's digest.
+    """
     return weights == "none" or weights in PUBLISHED
 
 

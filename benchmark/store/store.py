@@ -46,11 +46,33 @@ class Store:
         self.root = root
 
     def folder(self, spec: FitSpec) -> Path:
-        """Where a fit's files live."""
+        """Where a fit's files live.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        Path
+            Below the results folder; it need not exist.
+        """
         return self.root / self.name(spec)
 
     def name(self, spec: FitSpec) -> str:
-        """The folder of a fit below the results folder, with `/` between its parts."""
+        """The folder of a fit below the results folder, with `/` between its parts.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        str
+            `<dataset>/<method>/<bits>b-<share>-s<seed>-<fit_id>`.
+        """
         classes = "" if spec.class_split is None else f"-c{spec.class_split}"
         fit = f"{spec.bits}b-{spec.label_rule.slug}{classes}-s{spec.seed}-{spec.fit_id}"
         return f"{spec.dataset}/{spec.method}/{fit}"
@@ -68,18 +90,63 @@ class Store:
             ) from error
 
     def get(self, spec: FitSpec) -> Record | None:
-        """The finished or failed record of a fit, or None. Raises InputError for an unreadable one."""
+        """The finished or failed record of a fit.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        Record or None
+            None when there is none.
+
+        Raises
+        ------
+        InputError
+            The record cannot be read.
+        """
         path = self.folder(spec) / "record.json"
         return read_record(path) if path.is_file() else None
 
     def readable(self, spec: FitSpec) -> Record | None:
-        """The record of a fit, or None when there is none or it cannot be read."""
+        """The record of a fit where it can be read.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        Record or None
+            None when there is none, or it is damaged.
+        """
         with contextlib.suppress(InputError):
             return self.get(spec)
         return None
 
     def save(self, record: Record, artifacts: Artifacts) -> Path:
-        """Write a fit's files, the record last: a folder with a record is complete. Returns the folder."""
+        """Write a fit's files, the record last: a folder with a record is complete.
+
+        Parameters
+        ----------
+        record : Record
+            What is known of the fit.
+        artifacts : Artifacts
+            What lies beside it.
+
+        Returns
+        -------
+        Path
+            The fit's folder.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         folder = self.folder(record.spec)
         files = artifacts.files()
         self.put(record, files)
@@ -95,18 +162,60 @@ class Store:
         return folder
 
     def put(self, record: Record, files: Mapping[str, bytes | None]) -> None:
-        """Write a fit's files (None: one that must not be there), then its record; no old record outlives them."""
+        """Write a fit's files, then its record; no old record outlives them.
+
+        Parameters
+        ----------
+        record : Record
+            The record.
+        files : mapping
+            Name to content; None removes a file.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         folder = self.folder(record.spec)
         content = {**files, "record.json": record_text(record).encode()}
         write_files({folder / name: data for name, data in content.items()}, folder / "record.json")
 
     def amend(self, record: Record, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """Replace some of a fit's files and then its record, each by rename: the old record stays until then."""
+        """Replace some of a fit's files and then its record, each by rename: the old record stays until then.
+
+        Parameters
+        ----------
+        record : Record
+            The new record.
+        files : mapping
+            Name to content.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         for name, content in {**files, "record.json": record_text(record).encode()}.items():
             write_file(self.folder(record.spec) / name, content)
 
     def set_aside(self, spec: FitSpec) -> str:
-        """Rename a damaged record, so that the fit can be made again. Returns its new name."""
+        """Rename a damaged record, so that the fit can be made again.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        str
+            Its new name.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         path = self.folder(spec) / "record.json"
         number = 1
         while (new := path.with_name(f"record.damaged-{number}.json")).exists():
@@ -121,11 +230,38 @@ class Store:
                 yield read_record(path)
 
     def ids(self, prefix: str = "") -> set[str]:
-        """The ids, by their folders' names, of the records that there are."""
+        """The ids, by their folders' names, of the records that there are.
+
+        Parameters
+        ----------
+        prefix : str
+            What an id must begin with.
+
+        Returns
+        -------
+        set of str
+            16 hexadecimal digits each.
+        """
         return {path.parent.name[-16:] for path in self._paths() if path.parent.name[-16:].startswith(prefix)}
 
     def by_id(self, fit_id: str) -> Record:
-        """The record of one id. Raises InputError when there is none or it cannot be read."""
+        """The record of one id.
+
+        Parameters
+        ----------
+        fit_id : str
+            16 hexadecimal digits.
+
+        Returns
+        -------
+        Record
+            It is read anew.
+
+        Raises
+        ------
+        InputError
+            There is none, or it cannot be read.
+        """
         for path in self._paths():
             if path.parent.name.endswith(f"-{fit_id}"):
                 record = read_record(path)
@@ -154,32 +290,132 @@ class Store:
         return [path for pattern in _BESIDE for path in sorted(self.root.glob(pattern))]
 
     def codes(self, spec: FitSpec) -> dict[str, np.ndarray]:
-        """The stored codes of a fit. Raises InputError when they are missing or unreadable."""
+        """The stored codes of a fit.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        dict
+            `query_codes`, `database_codes` uint8 (items, ceil(bits / 8)), their `_ids` and `_labels`, and
+            `bits`.
+
+        Raises
+        ------
+        InputError
+            They are missing or unreadable.
+        """
         return read_codes(self.folder(spec) / "codes.npz")
 
     def curve(self, spec: FitSpec) -> list[dict[str, float]]:
-        """The rows of a fit's training curve (`step` and the logged scalars); empty when there is none."""
+        """The rows of a fit's training curve.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        list of dict
+            `step` and the logged scalars; empty when there is none.
+
+        Raises
+        ------
+        InputError
+            It cannot be read.
+        """
         return read_curve(self.folder(spec) / "curve.csv", f"{spec.label} ({spec.fit_id})")
 
     def weights(self, spec: FitSpec) -> dict[str, Tensor]:
-        """The stored tensors of a fit, on the CPU. Raises InputError when they are missing or damaged."""
+        """The stored tensors of a fit.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        dict of Tensor
+            On the CPU, by name.
+
+        Raises
+        ------
+        InputError
+            They are missing or damaged.
+        """
         return read_weights(self.folder(spec) / "weights.safetensors", f"{spec.label} ({spec.fit_id})")
 
     def samples(self, spec: FitSpec) -> list[Path]:
-        """The grids of generated images that a fit left, oldest first."""
+        """The grids of generated images that a fit left.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        list of Path
+            Oldest first.
+        """
         return sorted(path for path in self.folder(spec).glob(f"{SAMPLES}/*") if path.is_file())
 
     def size(self, spec: FitSpec) -> int:
-        """Bytes of everything that a fit has on disk."""
+        """How much a fit takes on disk.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         return sum(path.stat().st_size for path in self.folder(spec).rglob("*") if path.is_file())
 
     def content(self, spec: FitSpec, name: str) -> bytes | None:
-        """The bytes of one of a fit's files; None when it is not there."""
+        """One of a fit's files.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+        name : str
+            Its name below the fit's folder.
+
+        Returns
+        -------
+        bytes or None
+            None when it is not there.
+
+        Raises
+        ------
+        OSError
+            It cannot be read.
+        """
         path = self.folder(spec) / name
         return path.read_bytes() if path.is_file() else None
 
     def ledger(self, spec: FitSpec) -> dict[str, str]:
-        """Which trackers have this fit's record: digest of the tracking URI -> stamp of the record."""
+        """Which trackers have this fit's record.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        dict
+            Digest of the tracking URI to the stamp of the record that was sent.
+        """
         try:
             raw = json.loads(small_text(self.folder(spec) / "tracked.json"))
             return {str(key): str(value) for key, value in raw.items()}
@@ -187,25 +423,74 @@ class Store:
             return {}
 
     def note_sent(self, spec: FitSpec, tracker: str, stamp: str) -> None:
-        """Note that a tracker has the record."""
+        """Note that a tracker has the record.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+        tracker : str
+            Digest of its URI.
+        stamp : str
+            Of the record that was sent.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         content = json.dumps({**self.ledger(spec), tracker: stamp}, indent=1) + "\n"
         write_file(self.folder(spec) / "tracked.json", content.encode())
 
     def write_text(self, relative: str, text: str) -> Path:
-        """Write a small file of the sweep beside the records, atomically."""
+        """Write a small file of the whole folder, atomically.
+
+        Parameters
+        ----------
+        relative : str
+            Its path below the results folder.
+        text : str
+            Its content.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         path = self.root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, text.encode())
         return path
 
     def restart(self, spec: FitSpec) -> None:
-        """Forget a fit's training state, so that it runs from the start. An old record stays until the new
-        one replaces it.
+        """Forget a fit's training state, so that it runs from the start; an old record stays until a new one
+        replaces it.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
         """
         (self.folder(spec) / CHECKPOINT).unlink(missing_ok=True)
 
     def stamp(self, spec: FitSpec) -> int | None:
-        """Changes whenever a fit's record is written; None when there is none."""
+        """What changes whenever a fit's record is written.
+
+        Parameters
+        ----------
+        spec : FitSpec
+            The fit.
+
+        Returns
+        -------
+        int or None
+            Nanoseconds; None when there is no record.
+        """
         try:
             return (self.folder(spec) / "record.json").stat().st_mtime_ns
         except OSError:
@@ -225,9 +510,24 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def find(store: Store, prefix: str) -> Record:
-    """The record whose id begins with `prefix`.
+    """The record whose id begins with a prefix.
 
-    Raises InputError when none does, several do, or its file cannot be read.
+    Parameters
+    ----------
+    store : Store
+        Where to look.
+    prefix : str
+        1 to 16 hexadecimal digits.
+
+    Returns
+    -------
+    Record
+        The only one that fits.
+
+    Raises
+    ------
+    InputError
+        None or several begin so, or its file cannot be read.
     """
     if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
         raise InputError(f"{prefix!r} is no fit id: up to 16 hex digits, as `status` and `run` name folders")

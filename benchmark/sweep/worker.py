@@ -12,7 +12,7 @@ from benchmark.contracts import DatasetInfo
 from benchmark.data.load import LoadedDataset, load, load_known
 from benchmark.fit import view_job
 from benchmark.fit.devices import free_cache, is_broken, resolve_device
-from benchmark.fit.result import Interrupted, Result, ViewResult
+from benchmark.fit.result import Interrupted, Result
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
 from benchmark.spec import Job, ViewJob
@@ -56,7 +56,7 @@ class Work:
             return None
         finally:
             free_cache(runtime.device)
-        failure = result.failure if isinstance(result, ViewResult) else result.record.failure
+        failure = result.failure
         if failure is not None and is_broken(runtime.device, failure):
             link.retire()
         return result
