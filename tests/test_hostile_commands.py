@@ -74,6 +74,8 @@ def content(folder: Path) -> dict[str, bytes | None]:
         "audit ../../etc/passwd",
         "encode ../evil --results lies --dataset digits --out codes.npz",
         "encode ID --results lies --images ../evil --out codes.npz",
+        "search ID --results lies --database ../evil --query ../evil",
+        "serve ID --results lies --database ../evil --port 0",
         "ui --results nowhere",
         "prepare ../evil --data-root nowhere",
         "dataset add ../evil --data-root nowhere",
