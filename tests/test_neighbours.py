@@ -188,6 +188,9 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
             recalls.append((hits[inside].sum() + share * hits[tied].sum()) / hits.sum())
         scores = {(score.metric, score.k): score.value for score in record.scores}
         assert abs(scores["recall", 100] - np.mean(recalls)) < 1e-9
+    code, _, err = run_cli("score", Store(tmp_path / "r").folder(records[0].spec) / "codes.npz")
+    assert code == 2
+    assert "no convention by label" in err
     for flags, said in (
         (("--protocol", "multi-100-400"), "has no labels"),
         (("--protocol", "neighbours-361"), "fewer than the neighbours wanted"),
