@@ -110,6 +110,10 @@ class Lookup:
         found = self._glance(name)
         return (self.info(name).images or 0) if found is None else len(found.labels)
 
+    def summary(self, name: str) -> DatasetSummary | None:
+        """A data set's labels and parts; None where its files may be missing and are."""
+        return self._glance(name)
+
     def _glance(self, name: str) -> DatasetSummary | None:
         if name not in self._summaries and name not in self.absent:
             try:
