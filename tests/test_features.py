@@ -294,7 +294,7 @@ class TestFits:
         code, out, _ = run_cli("run", *flags, "--views", "clean,corruption:gaussian_noise", "--plan")
         assert "features of digits: 3,594 images, once; 4,000 changed images of views; about" in out
         assert run_cli("run", *flags, "--tracking-uri", "none")[0] == 0
-        code, out, _ = run_cli("run", *flags, "--plan")
+        code, out, _ = run_cli("run", *flags[:-1], tmp_path / "another", "--plan")
         assert "features of digits: in the cache" in out
 
     def test_a_search_reads_what_a_fit_reads(self, tmp_path: Path, run_cli: Cli) -> None:
