@@ -7,7 +7,6 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from benchmark.authoring.conformance import data as tiny
 from benchmark.authoring.conformance.lab import Broken, Finding, Lab, agree, seed_globals
 from benchmark.contracts import Ability
 from benchmark.errors import one_line
@@ -36,7 +35,7 @@ def abilities(lab: Lab) -> Finding:
 
 
 def _logits(lab: Lab) -> int:
-    images, classes = tiny.tiny_set().test_images, lab.training_data(12).task.classes
+    images, classes = lab.test_images, lab.training_data(12).task.classes
     together, alone = (_call(lab, part) for part in (images, images[:1]))
     if tuple(together.shape) != (len(images), classes) or together.dtype != torch.float32:
         raise Broken(f"class_logits gave {together.dtype} {tuple(together.shape)} for {len(images)} images")

@@ -81,10 +81,10 @@ def fits(lab: Lab) -> Finding:
 def code_lengths(lab: Lab) -> Finding:
     """Another number of bits, no power of two, works as well."""
     for bits in (BITS, OTHER_BITS):
-        reason = lab.cls.supports(tiny.task(bits))
+        reason = lab.cls.supports(lab.taken(tiny.single(bits)).task)
         if reason:
             raise Broken(f"{bits} bits are not supported: {reason}")
-    images = tiny.tiny_set().test_images[:8]
+    images = lab.test_images[:8]
     widths = [int(lab.encode(m, images).reshape(8, -1).shape[1]) for m in (lab.trained, lab.shorter)]
     if widths[0] - widths[1] != BITS - OTHER_BITS:
         raise Broken(f"asked for {BITS} and {OTHER_BITS} bits, got {widths[0]} and {widths[1]}")
@@ -93,7 +93,7 @@ def code_lengths(lab: Lab) -> Finding:
 
 def shape_and_dtype(lab: Lab) -> Finding:
     """`encode` keeps its promised shape and type, for one image too, and its values are finite."""
-    images = tiny.tiny_set().test_images
+    images = lab.test_images
     seen = 0
     for count in (1, 5, len(images)):
         seed_globals(0)
@@ -108,7 +108,7 @@ def shape_and_dtype(lab: Lab) -> Finding:
 
 def same_seed(lab: Lab) -> Finding:
     """Two fits with one seed give one set of codes, whatever ran before."""
-    images = tiny.tiny_set().test_images
+    images = lab.test_images
     first, second = (lab.fit(lab.training_data(BITS), FEW_UPDATES) for _ in range(2))
     difference = agree(lab.encode(first, images), lab.encode(second, images))
     if difference:
@@ -118,7 +118,7 @@ def same_seed(lab: Lab) -> Finding:
 
 def batch_size(lab: Lab) -> Finding:
     """An image's code does not depend on how many are encoded with it."""
-    images = tiny.tiny_set().test_images
+    images = lab.test_images
     parts = _encode_in_parts(lab, images, 7)
     alone = _encode_in_parts(lab, images[:5], 1)
     difference = agree(lab.outputs, parts) or agree(lab.outputs[:5], alone)
@@ -129,7 +129,7 @@ def batch_size(lab: Lab) -> Finding:
 
 def order(lab: Lab) -> Finding:
     """An image's code does not depend on its place in the batch."""
-    images = tiny.tiny_set().test_images
+    images = lab.test_images
     shuffle = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     difference = agree(lab.outputs[shuffle], lab.encode(lab.trained, images[shuffle]))
     if difference:
@@ -151,7 +151,7 @@ def save_and_reload(lab: Lab) -> Finding:
         again.load_state(plain, lab.context(lab.training_data(BITS), 1))
     except Exception as error:  # whatever went wrong is the finding
         raise Broken(f"reloading raised {one_line(error)}") from error
-    difference = agree(lab.outputs, lab.encode(again, tiny.tiny_set().test_images))
+    difference = agree(lab.outputs, lab.encode(again, lab.test_images))
     if difference:
         raise Broken(f"after reloading: {difference}")
     return Finding(f"{len(state)} tensors restore the codes", len(state))
@@ -159,7 +159,7 @@ def save_and_reload(lab: Lab) -> Finding:
 
 def inputs_unchanged(lab: Lab) -> Finding:
     """Neither `fit` nor `encode` writes into what it is handed."""
-    data, images = lab.training_data(BITS), tiny.tiny_set().test_images.clone()
+    data, images = lab.training_data(BITS), lab.test_images.clone()
     given = {"images": data.images, "labels": data.labels, "unlabelled": data.unlabelled}
     before = {name: tensor.clone() for name, tensor in given.items()}
     method = lab.fit(data, 2)
@@ -178,7 +178,7 @@ def no_reseeding(lab: Lab) -> Finding:
     for start in (1, 2):
         seed_globals(start)
         method = lab.fit(lab.training_data(BITS), 2, reseed=False)
-        method.encode(tiny.tiny_set().test_images[:4].clone())
+        method.encode(lab.test_images[:4].clone())
         after.append((random.random(), float(np.random.random()), float(torch.rand(()))))
     names = ("random", "numpy.random", "torch")
     reset = [name for name, one, two in zip(names, *after, strict=True) if one == two]
@@ -195,7 +195,7 @@ def one_label(lab: Lab) -> Finding:
         full = tiny.multi(BITS)
         count = len(tiny.DIGITS)
         data = type(full)(full.task, full.images[:count], full.labels[:count], full.images[count:])
-    outputs = lab.encode(lab.fit(data, FEW_UPDATES), tiny.tiny_set().test_images)
+    outputs = lab.encode(lab.fit(data, FEW_UPDATES), lab.test_images)
     if not torch.isfinite(outputs).all():
         raise Broken("outputs that are not finite")
     return Finding(f"{len(data.images)} labelled and {len(data.unlabelled)} unlabelled images suffice")
@@ -206,7 +206,7 @@ def label_kinds(lab: Lab) -> Finding:
     kinds = {"single": tiny.single, "multi": tiny.multi}
     for kind in lab.cls.info.labels:
         try:
-            outputs = lab.encode(lab.fit(kinds[kind](BITS), FEW_UPDATES), tiny.tiny_set().test_images)
+            outputs = lab.encode(lab.fit(kinds[kind](BITS), FEW_UPDATES), lab.test_images)
         except Broken as error:
             raise Broken(f"{kind}-label data: {error}") from error
         if not torch.isfinite(outputs).all():

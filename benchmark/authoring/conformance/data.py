@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from benchmark.contracts import HashData, Task
+from benchmark.contracts import VECTORS, HashData, Task
 
 #: The digits used, chosen because even raw pixels tell them apart; and images of each.
 DIGITS, TRAIN, TEST = (0, 1, 4, 6), 40, 25
@@ -60,3 +60,13 @@ def multi(bits: int) -> HashData:
     second = torch.roll(data.labels, 1, dims=1)
     second[::2] = 0
     return HashData(task(bits, multi_label=True), data.images, data.labels | second, data.unlabelled)
+
+
+def as_vectors(data: HashData) -> HashData:
+    """The same data as vectors of their pixels; data that are vectors stay as they are."""
+    if data.task.inputs == "vectors":
+        return data
+    size = data.images[0].numel()
+    small = replace(data.task, inputs="vectors", channels=size, height=1, width=1, backbone=VECTORS)
+    images, unlabelled = (part.flatten(1).float() for part in (data.images, data.unlabelled))
+    return replace(data, task=small, images=images, unlabelled=unlabelled, crop_padding=0)

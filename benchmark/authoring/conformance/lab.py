@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,7 @@ class Lab:
 
     def fit(self, data: HashData, updates: int, **changes: Any) -> HashMethod:
         """Train as the harness would: global generators seeded, then `fit`. Raises Broken with the reason."""
-        method = self.fresh()
+        method, data = self.fresh(), self.taken(data)
         context = self.context(data, updates, **changes)
         try:
             if context.reseed:
@@ -112,7 +112,19 @@ class Lab:
 
     def training_data(self, bits: int) -> HashData:
         """Labels of the first declared kind."""
-        return tiny.single(bits) if "single" in self.cls.info.labels else tiny.multi(bits)
+        return self.taken(tiny.single(bits) if "single" in self.cls.info.labels else tiny.multi(bits))
+
+    def taken(self, data: HashData) -> HashData:
+        """The data as they are, or as vectors for a method that takes vectors alone."""
+        vectors = tiny.as_vectors(data)
+        alone = self.cls.supports(data.task) is not None and self.cls.supports(vectors.task) is None
+        return vectors if alone else data
+
+    @functools.cached_property
+    def test_images(self) -> Tensor:
+        """The test images in the form that the method takes."""
+        data = self.taken(replace(tiny.single(BITS), images=tiny.tiny_set().test_images))
+        return data.images
 
     @functools.cached_property
     def trained(self) -> HashMethod:
@@ -127,7 +139,7 @@ class Lab:
     @functools.cached_property
     def outputs(self) -> Tensor:
         """What the trained method gives for all test images, in one call."""
-        return self.encode(self.trained, tiny.tiny_set().test_images)
+        return self.encode(self.trained, self.test_images)
 
     def encode(self, method: HashMethod, images: Tensor) -> Tensor:
         """Encode with global generators seeded, so that a method that draws from them is no surprise here."""

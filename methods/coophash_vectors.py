@@ -1,0 +1,301 @@
+"""CoopHash on feature vectors: its losses and its update, with small fully connected networks."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import cast
+
+import torch
+from pydantic import Field
+from sklearn.linear_model import RidgeClassifier
+from torch import Tensor, nn
+
+from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
+from benchmark.methods._backbones import SLOPE, Backbone
+from benchmark.methods._images import to_float
+from benchmark.methods._stepwise import Batch
+from benchmark.methods.coophash import CoopHash, CoopHashParams, losses
+from benchmark.methods.coophash.networks import Descriptor, mean_rows
+from benchmark.methods.coophash.pairs import Hidden, Pair
+from benchmark.methods.coophash.sampler import LangevinSettings
+from benchmark.methods.coophash.step import Terms
+from benchmark.methods.coophash.variants import VARIANTS
+
+#: Vectors generated for the facts of a record: so many in all, and so many label sets at most.
+SAMPLES, SETS = 1000, 50
+
+
+class CoopHashVectorsParams(CoopHashParams):
+    """CoopHash's, with defaults for vectors (`docs/coophash.md`); `generator_width` has no meaning here."""
+
+    hidden: int = Field(default=128, ge=4, le=4096, description="width of each network's hidden layers")
+    weight_vae_real: float = Field(
+        default=0.1, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
+    )
+    langevin_steps: int = Field(default=20, ge=0, le=1000, description="T")
+    langevin_step: float = Field(default=0.3, gt=0, description="delta^2 / 2, the factor on the gradient")
+    langevin_noise: float | None = Field(default=0.1, ge=0, description="null: delta, tied to the step")
+
+    def langevin(self) -> LangevinSettings:
+        """The sampler's settings; standardised features have no bounds."""
+        return replace(super().langevin(), clamp=False)
+
+
+class VectorBase(Backbone):
+    """Two hidden layers on standardised vectors; the base that the four heads share."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.layers = _layers(size, width, width)
+        self.features = width
+
+    def trained_before(self) -> list[nn.Parameter]:
+        """None: everything is new."""
+        return []
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Standardised vectors (n, d) to features (n, width)."""
+        return cast(Tensor, self.layers(vectors))
+
+
+class VectorDescriptor(Descriptor):
+    """The descriptor, whose base and posterior encoder are small MLPs.
+
+    `forward` takes vectors as the data set has them; `base`, and the chain, those that `standardise` gives.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, task: Task, p: CoopHashVectorsParams) -> None:
+        # A hidden layer in the place of pixels makes heads of its width.
+        width = int(task.head.partition(":")[2] or p.hidden)
+        super().__init__(
+            replace(task, head=f"mlp:{width}"),
+            hashing=p.weight_tr > 0,
+            density=p.weight_nll > 0,
+            discrimination=p.weight_class > 0,
+        )
+        self.base = VectorBase(task.channels, width)
+        if p.spectral_norm:
+            for layer in [m for part in (self.base, self.density_head) if part for m in part.modules()]:
+                if isinstance(layer, nn.Linear):
+                    nn.utils.parametrizations.spectral_norm(layer)
+        if p.weight_vae > 0:
+            self.inference_head = nn.Sequential(_layers(width, width), nn.Linear(width, 2 * p.latent))
+        self.register_buffer("mean", torch.zeros(task.channels))
+        self.register_buffer("deviation", torch.ones(task.channels))
+
+    @torch.no_grad()
+    def fit_scale(self, vectors: Tensor) -> None:
+        """Take mean and deviation from training vectors (n, d); what varies less than a tenth as much as
+        dimensions do on average is not blown up."""
+        vectors = to_float(vectors)
+        self.mean.copy_(vectors.mean(0))
+        spread = vectors.std(0, correction=0)
+        self.deviation.copy_(spread.clamp(min=max(0.1 * float(spread.mean()), 1e-6)))
+
+    def standardise(self, vectors: Tensor) -> Tensor:
+        """Vectors (n, d) in units of the training vectors' deviation, around their mean."""
+        return (vectors - self.mean) / self.deviation
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Vectors (n, d) to h(x), (n, bits), not squashed."""
+        return super().forward(self.standardise(vectors))
+
+    @torch.no_grad()
+    def calibrate(self, vectors: Tensor, spread: float) -> None:
+        """As the base class does, on standardised vectors."""
+        super().calibrate(self.standardise(vectors), spread)
+
+
+class VectorGenerator(nn.Module):
+    """G(z, c): latent vectors and labels to standardised vectors, by an MLP."""
+
+    def __init__(self, task: Task, latent: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(task.classes, latent))
+        self.layers = nn.Sequential(_layers(2 * latent, width, width), nn.Linear(width, task.channels))
+
+    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
+        """z (n, latent), labels (n, classes; may be soft) to standardised vectors (n, d)."""
+        joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
+        return cast(Tensor, self.layers(joint))
+
+
+class CoopHashVectors(CoopHash):
+    """CoopHash where x is a feature vector: descriptor, posterior encoder and generator are small MLPs.
+
+    The update, its losses and where gradients go are CoopHash's. Langevin dynamics moves vectors in units of
+    the training vectors' deviation, without bounds. Beside L_VAE of the revised pair, the posterior encoder and
+    the generator learn L_VAE of the real batch (`weight_vae_real`; chosen here). The record's facts say how much
+    generated vectors differ and whether they are of the asked class.
+    """
+
+    info = MethodInfo(
+        **{
+            **CoopHash.info.model_dump(),
+            "name": "coophash-vectors",
+            "title": "CoopHash on vectors",
+            "version": 1,
+            "notes": "fully connected networks on feature vectors: no variant of the paper's",
+            "look": ("blue", "P", "densely dashdotted"),
+        }
+    )
+    Params = CoopHashVectorsParams
+    params: CoopHashVectorsParams
+    variants = tuple(
+        Variant(
+            name=one.name.replace("coophash", "coophash-vectors"),
+            title=f"{one.title}, vectors",
+            params=one.params,
+            note=one.note.replace("base network", "fully connected base"),
+        )
+        for one in VARIANTS
+        if one.name.removeprefix("coophash-") in ("nll", "vae", "gan", "hash-only")
+    )
+
+    @classmethod
+    def supports(cls, task: Task) -> str | None:
+        """Refuse images, and a single class: a contrastive pair needs two."""
+        if task.inputs != "vectors":
+            return "it learns from feature vectors: give it some, or --frozen; `coophash` takes images"
+        if task.head == "linear":
+            return "its networks have hidden layers: --head mlp:N sets their width, linear leaves none"
+        return None if task.classes > 1 else "a contrastive pair needs at least two classes"
+
+    def build(self, task: Task) -> dict[str, nn.Module]:
+        """The descriptor as `hash`, the generator; with averaging, the trained `descriptor` apart."""
+        p = self.params
+        networks: dict[str, nn.Module] = {"hash": VectorDescriptor(task, p)}
+        if p.ema > 0:
+            networks["descriptor"] = VectorDescriptor(task, p)
+            networks["hash"].requires_grad_(False)
+        if p.makes_images:
+            networks["generator"] = VectorGenerator(task, p.latent, p.hidden)
+        return networks
+
+    def begin(self, data: HashData) -> None:
+        """As CoopHash; the training vectors are what the facts are measured on."""
+        super().begin(data)
+        self._training, self._measured = data, dict[str, str | int | float]()
+
+    def _calibrate(self, data: HashData) -> None:
+        cast(VectorDescriptor, self.networks["hash"]).fit_scale(data.images)
+        super()._calibrate(data)
+
+    def _channels_last(self) -> bool:
+        return False
+
+    def augmented(self, data: HashData, images: Tensor, purpose: str, step: int) -> Tensor:
+        """Standardised vectors; there is nothing to augment."""
+        return self._standardised(super().augmented(data, images, purpose, step))
+
+    def _standardised(self, vectors: Tensor) -> Tensor:
+        return cast(VectorDescriptor, self.networks["hash"]).standardise(to_float(vectors))
+
+    # ---- L_VAE on real vectors -------------------------------------------------------------------
+
+    def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
+        parts = super()._features(batch, pair, unseen)
+        self._real = batch, parts[0]
+        return parts
+
+    def _descend(self, terms: Terms) -> Tensor:
+        p = self.params
+        # Without a density, L_VAE is that of the real batch already.
+        if p.weight_vae and p.weight_nll and p.weight_vae_real:
+            terms["vae_real"] = p.weight_vae_real * self._variational(*self._real)
+        return super()._descend(terms)
+
+    def _variational(self, batch: Batch, features: Tensor) -> Tensor:
+        """L_VAE of the real batch, per dimension."""
+        mean, log_variance = self.descriptor.posterior(features)
+        draw = self.ctx.device_generator("real-posterior", batch.step)
+        latent = mean + (0.5 * log_variance).exp() * torch.randn(
+            mean.shape, generator=draw, device=mean.device
+        )
+        with self.ctx.autocast():
+            rebuilt = self.generator(latent, batch.labels).float()
+        error = losses.reconstruction(batch.images, rebuilt, self.params.reconstruction_std)
+        return (error + losses.gaussian_kl(mean, log_variance)).mean() / batch.images.shape[1]
+
+    # ---- what the harness asks of a trained model ------------------------------------------------
+
+    def abilities(self) -> frozenset[Ability]:
+        """CoopHash's, without generation: what looks at generated images has nothing to see in vectors."""
+        return super().abilities() - {"generation", "revision"}
+
+    def class_logits(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) of the class head, for vectors (n, d) as the data set has them."""
+        return super().class_logits(self._standardised(images))
+
+    def sample(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Vectors (n, d) for labels (n, classes) before and after MCMC, as the data set has them."""
+        scale = cast(VectorDescriptor, self.networks["hash"])
+        before, after = (made * scale.deviation + scale.mean for made in self._sample(labels, generator))
+        return before, after
+
+    def _sample(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Standardised vectors before and after MCMC."""
+        self.networks.eval()
+        labels = labels.to(self.ctx.device, torch.float32)
+        latent = torch.randn(len(labels), self.params.latent, generator=generator).to(self.ctx.device)
+        with torch.no_grad(), self.ctx.autocast():
+            before = self.generator(latent, labels).float()
+        if not self.params.revises:
+            return before, before
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        return before, self.revise(before, labels, torch.Generator(self.ctx.device).manual_seed(seed)).images
+
+    def facts(self) -> dict[str, str | int | float]:
+        """CoopHash's; measures of generation where this instance was trained and has a generator."""
+        if self.params.makes_images and hasattr(self, "_training") and not self._measured:
+            self._measured = self._measure(self._training)
+        return {**super().facts(), **getattr(self, "_measured", {})}
+
+    def _measure(self, data: HashData) -> dict[str, str | int | float]:
+        """Diversity of generated vectors and, where items have one class, the share of them that a linear
+        classifier of real vectors gives the asked one; before and after MCMC.
+
+        Diversity: for each label set with two training vectors or more, the mean over dimensions of the
+        deviation, generated over real, in standardised units; the mean over label sets, where there are any.
+        """
+        real, labels = self._standardised(data.images.to(self.ctx.device)), data.labels.float()
+        rows, place, counts = torch.unique(labels, dim=0, return_inverse=True, return_counts=True)
+        sets = counts.argsort(descending=True, stable=True)[:SETS]
+        each = max(2, SAMPLES // len(sets))
+        asked = rows[sets].repeat_interleave(each, 0)
+        made = self._sample(asked, self.ctx.generator("facts"))
+        linear = None
+        if not data.task.multi_label:
+            # As many units of ridge as dimensions: tight with few vectors, and loose with many.
+            linear = RidgeClassifier(alpha=real.shape[1]).fit(
+                real.cpu().numpy(), data.class_ids.cpu().numpy()
+            )
+        found: dict[str, str | int | float] = {}
+        for name, vectors in zip(("before", "after"), made, strict=True):
+            spreads = [
+                (part.std(0).mean() / real[place == k].std(0).mean()).item()
+                for part, k in zip(torch.split(vectors, each), sets, strict=True)
+                if counts[k] > 1 and bool(real[place == k].std(0).any())
+            ]
+            if spreads:
+                found[f"diversity_{name}_mcmc"] = round(sum(spreads) / len(spreads), 4)
+            if linear is not None:
+                said = torch.from_numpy(linear.predict(vectors.cpu().numpy()))
+                found[f"asked_class_{name}_mcmc"] = round(
+                    (said == asked.argmax(1).cpu()).double().mean().item(), 4
+                )
+        return found
+
+
+def _layers(*widths: int) -> nn.Sequential:
+    """Fully connected layers of these widths with leaky rectifiers, He-initialised."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
+        nn.init.kaiming_normal_(cast(Tensor, layers[-2].weight), a=SLOPE)
+        nn.init.zeros_(cast(Tensor, layers[-2].bias))
+    return nn.Sequential(*layers)
