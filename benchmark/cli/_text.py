@@ -9,7 +9,7 @@ def plain(text: str) -> str:
 
 
 def hours(seconds: float) -> str:
-    """A time that is waited for: `under a minute`, `about 12 minutes`, `about 3.4 hours`; from 90 minutes on in hours."""
+    """A time that is waited for: `under a minute`, `about 12 minutes`, from 90 minutes on in hours."""
     if seconds < 60:
         return "under a minute"
     minutes = round(seconds / 60)
