@@ -14,11 +14,16 @@ Points = Mapping[float, Sequence[float]]
 
 
 def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True) -> None:
-    """One line per name: means, with a band of one standard deviation where there are several seeds.
+    """One line per name, the highest first: means, with a band of one standard deviation where there are several
+    seeds.
 
     markers: on every point; else on a few, in turn, which tell the lines apart without their colours.
     """
-    for name, points in sorted(curves.items()):
+    heights = {
+        name: statistics.fmean(map(statistics.fmean, points.values())) for name, points in curves.items()
+    }
+    for name in sorted(curves, key=lambda name: (-round(heights[name], 10), name)):
+        points = curves[name]
         look = style(name)
         if not markers:
             look["markevery"] = (0.03 * (MARKERS.index(look["marker"]) % 5), 0.15)
