@@ -19,6 +19,7 @@ from benchmark.report.context import Context
 from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
 from benchmark.report.page import page_html, unrecorded
+from benchmark.report.page.headline import headlines
 from benchmark.report.tables.cells import Drawn, Figure
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.tables.parquet import cells_parquet, records_parquet
@@ -151,7 +152,10 @@ def _write_all(
     formats: Collection[str],
 ) -> list[Path]:
     written: list[Path] = []
-    page = ["# Report", "", *_contents(sections)]
+    words = [
+        " ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in headlines(ctx)
+    ]
+    page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
         if section.empty:
             continue

@@ -72,6 +72,6 @@ ARTIFACT = Artifact(
     title="The paper's claims",
     needs="CoopHash beside other methods, three seeds each",
     suite="paper",
-    order=5,
+    order=12,
     build=build,
 )

@@ -67,6 +67,47 @@ def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tupl
     return figure, panels[: len(lengths)]
 
 
+def reach(values: Sequence[float]) -> float | None:
+    """Half the width of Student's 95 % interval of a mean over seeds; None for fewer than two."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    return float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
+    """mAP by row and code length, 95 % intervals over seeds as bars: lines over several lengths, the highest first;
+    over one, a point for each row.
+    """
+    draw: dict[str, dict[float, float]] = {}
+    for name, points in curves.items():
+        draw[name] = {x: statistics.fmean(values) for x, values in points.items()}
+    order = sorted(draw, key=lambda name: (-round(statistics.fmean(draw[name].values()), 10), name))
+    columns = sorted({x for points in curves.values() for x in points})
+    flat = len(columns) == 1
+    for row, name in enumerate(order):
+        xs, look = sorted(draw[name]), style(name)
+        means = [draw[name][x] for x in xs]
+        if flat:
+            axes.plot(means, [row], label=name, **{**look, "linestyle": "none"})
+        else:
+            axes.plot(xs, means, label=name, **look)
+        for x, mean in zip(xs, means):
+            if half := reach(curves[name][x]):
+                line = axes.hlines if flat else axes.vlines
+                line(row if flat else x, mean - half, mean + half, color=look["color"], lw=0.9)
+    if flat:
+        axes.set_yticks(range(len(order)), order)
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.set_xlabel("mAP")
+        return
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(columns, [f"{x:g}" for x in columns])
+    axes.minorticks_off()
+    axes.set(xlabel="bits", ylabel="mAP")
+
+
 def log_x(axes: Any) -> None:
     """A logarithmic x axis with its numbers written out; 2 and 5 are marked too where there are few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -128,4 +169,14 @@ def draw_heat(
     return image
 
 
-__all__ = ["Points", "draw_bars", "draw_heat", "draw_lines", "joined", "length_panels", "log_x"]
+__all__ = [
+    "Points",
+    "draw_bars",
+    "draw_heat",
+    "draw_intervals",
+    "draw_lines",
+    "joined",
+    "length_panels",
+    "log_x",
+    "reach",
+]

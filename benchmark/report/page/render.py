@@ -16,6 +16,7 @@ from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS
 from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
+from benchmark.report.page.headline import headlines
 from benchmark.report.page.picture import Picture
 from benchmark.report.page.view import colour_class, overview, section_views, unrecorded
 from benchmark.report.tables.cells import Drawn
@@ -54,6 +55,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
         .get_template("page.html")
         .render(
             overview=overview(ctx),
+            headlines=headlines(ctx),
             unrecorded=unrecorded(view.title for view in everything if view.empty),
             sections=views,
             pictures=pictures,

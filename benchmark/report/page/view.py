@@ -58,6 +58,11 @@ class SectionView:
     gaps: tuple[Gap, ...]
 
     @property
+    def paired(self) -> bool:
+        """Whether each table stands beside its figure: the main ones do."""
+        return self.name == "table1" and len(self.sheets) == len(self.figures)
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to see but gaps."""
         return not self.sheets and not self.figures
