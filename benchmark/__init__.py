@@ -9,3 +9,12 @@ __version__ = "0.1.0"
 _checkout = Path(__file__).resolve().parents[1]
 if (_checkout / "methods" / "_stepwise.py").is_file() and not (Path(__file__).parent / "methods").exists():
     __path__.append(str(_checkout))
+
+
+def __getattr__(name: str) -> object:
+    """The Python API, imported when it is first asked for: `import benchmark` loads no torch or pandas."""
+    if name in ("load_fit", "results"):
+        from importlib import import_module
+
+        return getattr(import_module("benchmark.use.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

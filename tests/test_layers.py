@@ -30,6 +30,7 @@ ROOMS = (
     "report",
     "sweep",
     "authoring",
+    "use",
     "cli",
 )
 #: Modules that only hand a room on, under the address that others know.

@@ -58,6 +58,18 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
     for message in known.absent.values():
         click.echo(f"files missing: {message}")
     print_forecast(plans, store, known, gpu=_on_gpu(configs[0]))
+    if any(plan.sweep.frozen for plan in plans):
+        _print_extractions(plans, known, configs[0])
+
+
+def _print_extractions(plans: list[Any], known: Any, config: Any) -> None:
+    from benchmark.fit.devices import resolve_device
+    from benchmark.spec.weights import is_published, weights_for_task
+    from benchmark.sweep.extraction import extractions
+
+    file = "" if is_published(config.weights) else weights_for_task(config.weights)
+    for found in extractions(plans, known, resolve_device(config.device), file):
+        click.echo(f"{found.text} (beside the hours above)")
 
 
 def _on_gpu(config: Any) -> bool:
@@ -94,8 +106,6 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
             + (f", and {decoded / 1e9:,.2f} GB of decoded images once" if decoded else "")
             + ("; its files are missing" if absent else "")
         )
-    if any(plan.sweep.frozen for plan in plans):
-        click.echo("features of a frozen backbone are computed once for all fits of a data set; not counted")
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
     there = (
         seconds if gpu else sum(row.seconds for row in forecast(plans, store, images, known.root, gpu=True))

@@ -72,11 +72,11 @@ def missing(files: ImageFiles) -> list[Bad]:
     ]
 
 
-def refuse(name: str, bad: list[Bad], total: int) -> InputError:
+def refuse(name: str, bad: list[Bad], total: int, what: str = "data set") -> InputError:
     """The error for images that cannot be read: how many, the first few, and what can be done."""
     shown = "; ".join(each.reason for each in bad[:_NAMED]) + ("; ..." if len(bad) > _NAMED else "")
     return InputError(
-        f"data set {name!r}: {len(bad)} of {total:,} images cannot be read: {shown}. "
+        f"{what} {name!r}: {len(bad)} of {total:,} images cannot be read: {shown}. "
         "Mend them, or leave them out with --skip-bad-images"
     )
 
@@ -164,10 +164,11 @@ def decode(path: Path, target: Target, content: bytes | None = None) -> np.ndarr
     content = pictures.content(path) if content is None else content
     npy = path.suffix.lower() == ".npy"
     picture = pictures.parse(content, "RGB" if target.channels == 3 else "L", npy=npy)
-    return _fitted(picture, target)
+    return fitted(picture, target)
 
 
-def _fitted(picture: Image, target: Target) -> np.ndarray:
+def fitted(picture: Image, target: Target) -> np.ndarray:
+    """An opened picture as uint8 (channels, height, width), brought to the target."""
     from PIL import Image as pillow
 
     if picture.size != (target.width, target.height):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmark import metrics, registry
-from benchmark.contracts import HashMethod
+from benchmark.contracts import DatasetInfo, HashMethod
 from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
@@ -20,6 +20,7 @@ from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import Features, frozen_features
+from benchmark.fit.neighbours import true_neighbours
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, seed_stream
 
@@ -88,8 +89,13 @@ def open_fit(
     features = frozen_features(data, spec, runtime, root_seed, progress, stop) if spec.frozen else None
     given = features.data if features else data
     rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
-    evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device))
-    ctx = _context(spec, given, split, runtime, workdir, root_seed)
+    near = None
+    if rule.neighbours is not None:
+        rules = replace(rules, relevance="neighbours")
+        identity = features.network.key() if features else data.fingerprint
+        near = true_neighbours(given.images, split, rule, identity)
+    evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device), near)
+    ctx = make_context(spec, given.info, split.training_images, runtime, workdir, root_seed)
     return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
 
 
@@ -104,18 +110,23 @@ def make_method(spec: FitSpec) -> HashMethod:
     return cls(cls.Params.model_validate(spec.params))
 
 
-def _context(
-    spec: FitSpec, data: LoadedDataset, split: Split, runtime: Runtime, workdir: Path | None, root_seed: int
+def make_context(
+    spec: FitSpec,
+    info: DatasetInfo,
+    training_images: int,
+    runtime: Runtime,
+    workdir: Path | None,
+    root_seed: int,
 ) -> RunningContext:
-    """The harness's side of a fit: its task, device, budget and seeds."""
+    """The harness's side of a fit: its task, device, budget and seeds. info: of what the method is given."""
     epochs, batch_size = spec.epochs or 1, spec.batch_size or 64
     weights = runtime.weights_file or spec.weights
     return RunningContext(
-        task=data.info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head),
+        task=info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head),
         device=torch.device(runtime.device),
         epochs=epochs,
         batch_size=batch_size,
-        updates=epochs * max(1, split.training_images // batch_size),
+        updates=epochs * max(1, training_images // batch_size),
         precision="bf16" if precision_of(spec, runtime) == "bf16" else "fp32",
         root_seed=root_seed,
         workdir=workdir,

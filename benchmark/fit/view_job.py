@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark import metrics
-from benchmark.contracts import HashMethod
+from benchmark.contracts import FitContext, HashMethod
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError, words
 from benchmark.fit import environment
@@ -92,6 +92,13 @@ def _stored_fit(
             raise InputError(
                 f"the stored codes are of another split: their {side} images are not the protocol's"
             )
+    load_state(method, store, spec, ctx)
+    _check(method, opened.evaluator, codes, spec)
+    return StoredFit(opened, codes, others, data_root)
+
+
+def load_state(method: HashMethod, store: Store, spec: FitSpec, ctx: FitContext) -> None:
+    """Give a fresh method the state that the fit stored. Raises InputError when it is missing or does not fit."""
     state = store.weights(spec)
     seed_everything(ctx.seed("fit"))
     try:
@@ -99,8 +106,6 @@ def _stored_fit(
     except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"weights of {spec.label} ({spec.fit_id}) do not fit the method: {text}") from error
-    _check(method, opened.evaluator, codes, spec)
-    return StoredFit(opened, codes, others, data_root)
 
 
 def _check(method: HashMethod, evaluator: Evaluator, codes: dict[str, np.ndarray], spec: FitSpec) -> None:

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.errors import InputError, unknown
 from benchmark.files.arrays import LIMIT, check_size, short
 from benchmark.scoring.arrays import open_npy, open_npz
@@ -74,7 +76,7 @@ def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, 
     for stated, path in parts:
         content, held = _read_file(path, stated, limit, named or {})
         for role in content:
-            if role in found:
+            if role in found and not (role == "bits" and np.array_equal(found[role], content[role])):
                 raise InputError(
                     f"{role} is given twice, by {origins[role]} and {path.name}; give one of them"
                 )
@@ -84,6 +86,11 @@ def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, 
     for role, key in (named or {}).items():
         if role not in found:
             raise unknown(f"key for --{role.replace('_', '-')}", key, keys)
+    if "neighbour_rows" in keys:
+        raise InputError(
+            f"{parts[0][1].name}: codes of a fit whose relevance are true neighbours, which no convention by label "
+            "scores; `show` has its scores"
+        )
     missing = missing_roles(found)
     if missing:
         where = parts[0][1].name if len(parts) == 1 else "the files given"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate
+from benchmark.metrics import Rules, evaluate, neighbours_of
 from benchmark.metrics.engines import choose_engine
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -95,6 +95,7 @@ class Queries:
                 engine=choose_engine("auto", self._pairs),
                 query_ids=pair[0],
                 database_ids=pair[1],
+                neighbours=neighbours_of(codes),
             )
         except (InputError, KeyError, TypeError, ValueError):
             return None

@@ -1,0 +1,43 @@
+"""`benchmark serve`: a page on 127.0.0.1 to search a folder of images with a picture."""
+
+from __future__ import annotations
+
+import click
+
+from benchmark.cli._database import open_database
+from benchmark.cli._fit_options import fit_options, open_fit
+
+
+@click.command(name="serve")
+@fit_options
+@click.option("--database", required=True, metavar="DIR|FILE", help="Images, or codes that `encode` wrote.")
+@click.option("--images", metavar="DIR", help="Where the pictures of a file of codes lie.")
+@click.option(
+    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one."
+)
+def command(
+    fit_id: str,
+    results: str,
+    data_root: str | None,
+    device: str,
+    weights_file: str,
+    skip_bad_images: bool,
+    database: str,
+    images: str | None,
+    port: int,
+) -> None:
+    """Open a page on 127.0.0.1 that searches a database with the finished fit whose id begins with FIT."""
+    from benchmark.errors import InputError
+    from benchmark.use.server import SearchServer
+
+    encoder = open_fit(fit_id, results, data_root, device, weights_file)
+    gallery = open_database(encoder, database, images, skip_bad_images)
+    try:
+        server = SearchServer(encoder, gallery, port)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}; --port takes another"
+        ) from None
+    with server:
+        click.echo(f"{server.address}  (Ctrl-C ends it)")
+        server.serve_forever()
