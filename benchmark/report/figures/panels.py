@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -73,7 +74,7 @@ def reach(values: Sequence[float]) -> float | None:
 
     if len(values) < 2:
         return None
-    return float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return float(stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)))
 
 
 def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
