@@ -280,14 +280,14 @@ def test_formats_that_are_not_asked_for_are_not_there(runs: Path, tmp_path: Path
     whole = {path.name for path in out.iterdir()}
     assert {".pdf", ".parquet"} < {path.suffix for path in out.iterdir()}
     page = (out / "report.html").read_text()
-    (large,) = [path.stat().st_size for path in out.glob("*.png")]
+    (large,) = [path.stat().st_size for path in out.glob("precision-recall*.png")]
     assert "<svg " in page
     assert " file:" not in page
     code, _, _ = run_cli("report", "--results", runs, "--only", only, "--formats", "png")
     assert code == 0
     left = {path.name for path in out.iterdir()}
     assert whole - left == {name for name in whole if name.endswith((".pdf", ".parquet"))}
-    (picture,) = [name for name in left if name.endswith(".png")]
+    (picture,) = [name for name in left if name.startswith("precision") and name.endswith(".png")]
     assert (out / picture).stat().st_size < large / 2
     page = (out / "report.html").read_text()
     assert f'<img class="paper" alt="" src="{picture}">' in page

@@ -170,7 +170,7 @@ def _write_all(
             shown = f"{figure.name}.png" if images else figure.file
             page += [f"![{markdown(figure.title)}]({shown})", "", markdown(figure.caption), ""]
         page += _gap_lines(section.drawn)
-    page += [line for line in [unrecorded(one.artifact.title for one in sections if one.empty)] if line]
+    page += [unrecorded(one.artifact.title for one in sections if one.empty), ""]
     named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
