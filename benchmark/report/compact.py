@@ -24,7 +24,7 @@ from benchmark.store.thin import is_thin, thin
 #: Codes against a database of up to so many images are a few kilobytes and stay whole.
 SMALL_DATABASE = 1_800
 #: Rows that a training curve keeps where no artifact reads it row by row, evenly spaced, and the last.
-CURVE_ROWS = 20
+CURVE_ROWS = 5
 #: What a results folder holds beside its fits and is kept as it is.
 _BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json")
 
