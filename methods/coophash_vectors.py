@@ -12,6 +12,7 @@ from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
+from benchmark.contracts.method import Look
 from benchmark.methods._backbones import SLOPE, Backbone
 from benchmark.methods._images import to_float
 from benchmark.methods._stepwise import Batch
@@ -25,17 +26,29 @@ from benchmark.methods.coophash.variants import VARIANTS
 #: Vectors generated for the facts of a record: so many in all, and so many label sets at most.
 SAMPLES, SETS = 1000, 50
 
+#: CoopHash's variants that there are on vectors, and how reports draw them.
+LOOKS: dict[str, Look] = {
+    "nll": ("black", "s", "solid"),
+    "vae": ("green", "D", "densely dashed"),
+    "gan": ("sky blue", "^", "solid"),
+    "hash-only": ("vermillion", "v", "solid"),
+}
+
 
 class CoopHashVectorsParams(CoopHashParams):
     """CoopHash's, with defaults for vectors (`docs/coophash.md`); `generator_width` has no meaning here."""
 
     hidden: int = Field(default=128, ge=4, le=4096, description="width of each network's hidden layers")
     weight_vae_real: float = Field(
-        default=0.1, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
+        default=1.0, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
     )
     langevin_steps: int = Field(default=20, ge=0, le=1000, description="T")
     langevin_step: float = Field(default=0.3, gt=0, description="delta^2 / 2, the factor on the gradient")
     langevin_noise: float | None = Field(default=0.1, ge=0, description="null: delta, tied to the step")
+    latent: int = Field(default=128, ge=1, le=1024, description="d, the dimension of z")
+    pairs: int | None = Field(
+        default=8, ge=1, description="contrastive pairs per update; null: one per image"
+    )
 
     def langevin(self) -> LangevinSettings:
         """The sampler's settings; standardised features have no bounds."""
@@ -140,7 +153,7 @@ class CoopHashVectors(CoopHash):
             "title": "CoopHash on vectors",
             "version": 1,
             "notes": "fully connected networks on feature vectors: no variant of the paper's",
-            "look": ("blue", "P", "densely dashdotted"),
+            "look": ("blue", "o", "dashdot"),
         }
     )
     Params = CoopHashVectorsParams
@@ -151,9 +164,10 @@ class CoopHashVectors(CoopHash):
             title=f"{one.title}, vectors",
             params=one.params,
             note=one.note.replace("base network", "fully connected base"),
+            look=LOOKS[one.name.removeprefix("coophash-")],
         )
         for one in VARIANTS
-        if one.name.removeprefix("coophash-") in ("nll", "vae", "gan", "hash-only")
+        if one.name.removeprefix("coophash-") in LOOKS
     )
 
     @classmethod
