@@ -31,6 +31,8 @@ from benchmark.datasets._vector_files import (
 from benchmark.errors import InputError
 from benchmark.spec import Value, parse
 
+#: The one class of a set without labels: what no class of a file can be called.
+UNLABELLED = "(none)"
 #: Between the labels of an item of several.
 _SEPARATOR = ";"
 
@@ -116,13 +118,19 @@ class VectorDataset(HashDataset):
             "source": told.source or f"declared in {self.file.name}",
             "classes": classes,
             "multi_label": bool((labels.sum(axis=1) != 1).any()),
+            "labelled": classes != (UNLABELLED,),
             "inputs": "vectors",
             "channels": pieces[0][1].shape[1],
-            "default_protocol": told.protocol or ("lists" if own >= {"query", "train"} else "multi-100-400"),
+            "default_protocol": told.protocol or self._usual_protocol(own, classes),
             "epochs": told.epochs,
             "split_key": told.split_key or name,
         }
         return parse(DatasetInfo, facts, f"data set declared in {str(self.file)!r}")
+
+    def _usual_protocol(self, own: set[str], classes: tuple[str, ...]) -> str:
+        if classes == (UNLABELLED,):
+            return "neighbours-100" + "-lists" * (own >= {"query", "train"})
+        return "lists" if own >= {"query", "train"} else "multi-100-400"
 
     @functools.cached_property
     def _vectors(self) -> list[tuple[str, Rows]]:
@@ -140,6 +148,8 @@ class VectorDataset(HashDataset):
         file = self.base / (told.labels or told.features)
         alone = bool(told.labels) or file.suffix.lower() != ".npy"  # an array of vectors has no labels beside
         column = _column(file, told.labels_key, LABELS, "labels") if alone else None
+        if column is None and not (told.labels or told.labels_key or told.classes):
+            return np.ones((self._count(), 1), dtype=np.uint8), (UNLABELLED,)
         if column is None:
             raise InputError(
                 f"data set {self.file.stem!r}: {str(file)!r} holds no labels; give a file of them (--labels), or "

@@ -112,7 +112,17 @@ def test_run_status_report_from_one_folder(run_cli: Cli, tmp_path: Path) -> None
     assert "20 queries and 50 training images a class" in out
     assert f"records: {runs}/" in out
     assert (runs / "mlflow.db").is_file()
+    ids = [path.parent.name[-16:] for path in runs.glob("digits/*/*/record.json")]
+    assert all(f"  {fit_id}  " in out for fit_id in ids)
+    assert out.splitlines()[-1] == (
+        f"report:  python -m benchmark report --results {runs}   (then open {runs}/report/report.html)"
+    )
+    code, out, _ = run_cli("status", "--results", runs)
+    assert all(f"({fit_id})" in out for fit_id in ids)
+    assert len(ids) == 2
+    assert run_cli("show", ids[0], "--results", runs)[0] == 0
     code, out, _ = run_cli(*arguments, "--plan")
+    assert "under a minute of one worker" in out
     assert "2 fits: 2 done; 0 would run" in out.splitlines()
     code, out, _ = run_cli("status", "--results", runs, "--json")
     assert json.loads(out)["counts"]["done"] == 2
@@ -121,6 +131,14 @@ def test_run_status_report_from_one_folder(run_cli: Cli, tmp_path: Path) -> None
     assert all(Path(line).is_file() for line in out.splitlines())
     code, out, _ = run_cli("track", "--results", runs)
     assert "0 fits are not in" in out
+
+
+def test_times_are_said_as_they_are_waited_for() -> None:
+    from benchmark.cli._text import hours
+
+    said = {0.0: "under a minute", 59.0: "under a minute", 61.0: "about 1 minute", 5000.0: "about 83 minutes"}
+    said |= {5400.0: "about 1.5 hours", 3.6e7: "about 10,000.0 hours"}
+    assert {seconds: hours(seconds) for seconds in said} == said
 
 
 def test_a_failed_fit_gives_exit_code_one(run_cli: Cli, tmp_path: Path) -> None:

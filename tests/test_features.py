@@ -284,6 +284,19 @@ class TestFits:
         assert {name for name, (state, _) in states.items() if state == "planned"} == {"hashnet", "itq"}
         assert all("pixels" in reason for state, reason in states.values() if state == "skipped")
 
+    def test_the_plan_tells_the_time_of_encoding(self, tmp_path: Path, run_cli: Cli) -> None:
+        flags = ("--backbone", "test_efficientnet", "--frozen", "--input-size", "32", "--methods", "itq,lsh")
+        flags = (*flags, "--bits", "12", "--seeds", "0,1", "--device", "cpu", "--results", tmp_path)
+        code, out, _ = run_cli("run", *flags, "--plan")
+        assert code == 0
+        # Untrained backbones differ by seed; four fits' five views of 200 queries each are encoded anew.
+        assert "features of digits: 3,594 images, once; about" in out
+        code, out, _ = run_cli("run", *flags, "--views", "clean,corruption:gaussian_noise", "--plan")
+        assert "features of digits: 3,594 images, once; 4,000 changed images of views; about" in out
+        assert run_cli("run", *flags, "--tracking-uri", "none")[0] == 0
+        code, out, _ = run_cli("run", *flags[:-1], tmp_path / "another", "--plan")
+        assert "features of digits: in the cache" in out
+
     def test_a_search_reads_what_a_fit_reads(self, tmp_path: Path, run_cli: Cli) -> None:
         reading = ("--backbone", "test_efficientnet", "--frozen", "--input-size", "32", "--head", "mlp:16")
         flags = ("--bits", "12", "--trials", "2", "--epochs", "1", "--device", "cpu", "--results", tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from benchmark.errors import InputError
 from benchmark.report import check, render
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts import main_table as main_artifact
+from benchmark.report.artifacts import tsne
 from benchmark.report.artifacts.main_table import main_table
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import known
@@ -317,6 +319,37 @@ def test_artifacts_are_chosen_by_name_or_by_the_papers_number(
     )
     assert code == 0
     assert not list((tmp_path / "o").glob("cost*"))
+
+
+def test_one_artifact_made_again_leaves_the_rest_of_a_report(tmp_path: Path) -> None:
+    store, out = Store(tmp_path / "runs"), tmp_path / "out"
+    for bits in (16, 32):
+        store.save(made(0.4, bits=bits), Artifacts())
+    everything = "table1,cost,parameters"
+    render(tmp_path / "runs", out, everything)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert any(name.startswith("cost") for name in before)
+    render(tmp_path / "runs", out, "table1")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not check(tmp_path / "runs", out, tmp_path / "again")
+    (out / "notes.txt").write_text("mine")
+    (out / "report.json").write_text("[")
+    render(tmp_path / "runs", out, "table1")
+    assert json.loads((out / "report.json").read_text())["artifacts"] == ["table1"]
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_methods_stand_in_the_order_of_their_scores() -> None:
+    records = [made(value, method=name) for name, value in (("csq", 0.2), ("dpsh", 0.9), ("itq", 0.5))]
+    table = sheet([*records, made(None, method="dsh")])
+    assert [row[0].text for row in table.rows] == ["dpsh", "itq", "csq", "dsh"]
+
+
+def test_a_class_in_a_legend_has_its_name() -> None:
+    names = tsne._class_names("digits")
+    assert [tsne._class(names, number) for number in (0, 9)] == [names[0], names[9]]
+    assert tsne._class(("_a$b",), 0) == r"a\$b"
+    assert tsne._class(tsne._class_names("not-installed"), 3) == "3"
 
 
 def test_missing_seeds_come_with_their_command(tmp_path: Path) -> None:

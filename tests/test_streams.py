@@ -178,7 +178,7 @@ def test_a_reader_that_comes_back_gets_every_line(tmp_path: Path, pipe: Pipe) ->
     assert text[: filled[0]] == b"." * filled[0]
     lines = text[filled[0] :].decode().splitlines()
     assert lines[0] == "1 fits to run, 0 done before"
-    assert lines[-1].startswith("records: ")
+    assert lines[-1].startswith("report:  ")
 
 
 def test_a_terminal_that_goes_away_costs_no_fit(tmp_path: Path, held: Held) -> None:

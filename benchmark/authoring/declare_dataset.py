@@ -62,7 +62,7 @@ def declare(name: str, given: Mapping[str, Any], root: Path) -> Declared:
         dataset, found = _checked(name, keys, file)
         if "protocol" in keys:
             check_draw(dataset.info, found)
-        elif dataset.info.default_protocol != "lists":
+        elif dataset.info.labelled and dataset.info.default_protocol != "lists":
             keys["protocol"] = _protocol(dataset.info, found.labels)
             dataset = registry.from_declaration(file, keys)
         write_file(file, tomli_w.dumps(keys).encode())

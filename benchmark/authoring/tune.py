@@ -121,6 +121,8 @@ def prepare(
         runtime = Runtime(device=device, weights_file=weights_file)
         data = frozen_features(data, _as_fit(setting), runtime, _root_seed(data, setting), progress).data
     rule = protocol.resolve(setting.protocol, data.info)
+    if rule.neighbours is not None:
+        raise InputError(f"tune ranks by labels; protocol {rule.name!r} has none")
     split = protocol.draw(rule, data.info, data.labels, setting.seed, parts=data.parts, tuning=True)
     nothing = np.array([], dtype=np.int64)
     blind = replace(split, query=nothing, database=nothing)

@@ -9,6 +9,11 @@ from typing import Any
 
 import click
 
+from benchmark.cli._text import hours, plain
+
+#: A summary names at most so many fits.
+_NAMED = 12
+
 
 def grid(config: Any) -> str:
     """A grid in a few words."""
@@ -53,6 +58,18 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
     for message in known.absent.values():
         click.echo(f"files missing: {message}")
     print_forecast(plans, store, known, gpu=_on_gpu(configs[0]))
+    if any(plan.sweep.frozen for plan in plans):
+        _print_extractions(plans, known, configs[0])
+
+
+def _print_extractions(plans: list[Any], known: Any, config: Any) -> None:
+    from benchmark.fit.devices import resolve_device
+    from benchmark.spec.weights import is_published, weights_for_task
+    from benchmark.sweep.extraction import extractions
+
+    file = "" if is_published(config.weights) else weights_for_task(config.weights)
+    for found in extractions(plans, known, resolve_device(config.device), file):
+        click.echo(f"{found.text} (beside the hours above)")
 
 
 def _on_gpu(config: Any) -> bool:
@@ -79,8 +96,8 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
         absent = row.dataset in known.absent
         decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(
-            f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; about {row.seconds / 3600:,.1f} "
-            f"hours of one worker ({basis}), {row.size / 1e9:,.2f} GB on disk"
+            f"{row.dataset}: {row.fits} different fits, {row.to_run} to run; {hours(row.seconds)} "
+            f"of one worker ({basis}), {row.size / 1e9:,.2f} GB on disk"
             + (
                 f", about {row.memory / 1e9:,.1f} GB of memory for a closed-form fit"
                 if row.memory > 5e8
@@ -89,8 +106,6 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
             + (f", and {decoded / 1e9:,.2f} GB of decoded images once" if decoded else "")
             + ("; its files are missing" if absent else "")
         )
-    if any(plan.sweep.frozen for plan in plans):
-        click.echo("features of a frozen backbone are computed once for all fits of a data set; not counted")
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
     there = (
         seconds if gpu else sum(row.seconds for row in forecast(plans, store, images, known.root, gpu=True))
@@ -98,12 +113,8 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
         f"{sum(row.to_run for row in rows)} to run; about "
-        f"{seconds / 3600:,.1f} hours of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
-        + (
-            ""
-            if gpu
-            else f"; on {GPU} about {there / 3600:,.1f} hours, one fit at a time, by what was measured there"
-        )
+        f"{hours(seconds)} of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
+        + ("" if gpu else f"; on {GPU} {hours(there)}, one fit at a time, by what was measured there")
     )
 
 
@@ -127,10 +138,25 @@ def _command(store: Any, uri: str, *words: str) -> str:
     """A command of this project over a results folder and its tracker, to be typed as it is."""
     from benchmark.store.mlflow_address import default_uri, public
 
-    command = ["python", "-m", "benchmark", *words, "--results", str(store.root)]
-    return shlex.join(
-        command if uri == default_uri(store.root) else [*command, "--tracking-uri", public(uri)]
+    command = _bare(store, *words)
+    return (
+        command
+        if uri == default_uri(store.root)
+        else f"{command} {shlex.join(['--tracking-uri', public(uri)])}"
     )
+
+
+def _bare(store: Any, *words: str) -> str:
+    """A command over a results folder."""
+    return shlex.join(["python", "-m", "benchmark", *words, "--results", str(store.root)])
+
+
+def _fit_lines(records: Any, store: Any) -> list[str]:
+    """The ids of a run's fits, which `show` and `verify` take."""
+    found = [f"  {record.fit_id}  {record.spec.label}: {record.state}" for record in records]
+    rest = [f"  and {len(found) - _NAMED} more, in `status --json`"] if len(found) > _NAMED else []
+    told = f"fits (`{_bare(store, 'show', 'ID')}`, or `verify ID`):"
+    return [*([told] if found else []), *map(plain, found[:_NAMED]), *rest]
 
 
 def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:
@@ -161,6 +187,8 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
         click.echo(f"  views failed: {text}", err=True)
     if summary.elsewhere:
         click.echo(f"{summary.elsewhere} fits were finished by another driver on this folder")
+    for line in _fit_lines(summary.records, store):
+        click.echo(line)
     click.echo(f"records: {store.root}/   sweep: {saved}")
     if uri != "none":
         click.echo(f"MLflow:  {public(uri)}   (open with: {_command(store, uri, 'ui')})")
@@ -169,5 +197,7 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
             f"{summary.untracked} fits are not in MLflow; send them: {_command(store, uri, 'track', '--sync')}",
             err=True,
         )
+    if any(record.state == "done" for record in summary.records):
+        click.echo(f"report:  {_bare(store, 'report')}   (then open {store.root / 'report' / 'report.html'})")
     if summary.interrupted:
         click.echo(f"stopped by {summary.interrupted}; the same command continues where it stopped", err=True)

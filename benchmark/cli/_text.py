@@ -6,3 +6,13 @@ from __future__ import annotations
 def plain(text: str) -> str:
     """Without control characters: a record from elsewhere must not steer the terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def hours(seconds: float) -> str:
+    """A time that is waited for: `under a minute`, `about 12 minutes`, from 90 minutes on in hours."""
+    if seconds < 60:
+        return "under a minute"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"about {minutes} minute{'' if minutes == 1 else 's'}"
+    return f"about {seconds / 3600:,.1f} hours"

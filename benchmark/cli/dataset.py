@@ -64,10 +64,12 @@ def add(name: str, data_root: str | None, **given: Any) -> int:
     parts = ", ".join(f"{part} {len(rows):,}" for part, rows in (found.parts or {}).items())
     noun = "a vector" if info.inputs == "vectors" else "an image"
     kind = f"several labels {noun}" if info.multi_label else f"one label {noun}"
+    if not info.labelled:
+        kind = "no labels: true neighbours in their place"
     items = info.inputs if info.inputs == "images" else f"vectors of {info.channels}"
     click.echo(f"wrote {file}")
     click.echo(
-        f"{name}: {len(found.labels):,} {items}, {len(info.classes)} classes, {kind}"
+        f"{name}: {len(found.labels):,} {items}, {f'{len(info.classes)} classes, ' if info.labelled else ''}{kind}"
         f"{f', parts: {parts}' if parts else ''}, protocol {info.default_protocol}"
     )
     try:

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
-from benchmark.cli._text import plain
+from benchmark.cli._text import hours, plain
+
+#: Finished fits are named up to so many.
+_NAMED = 20
 
 
 @click.command(name="status")
@@ -34,6 +37,10 @@ def command(results: str, as_json: bool) -> None:
 def _print(found: dict[str, Any]) -> None:
     counts = found["counts"]
     click.echo(", ".join(f"{counts[state]} {state}" for state in counts if counts[state]) or "no fits")
+    for row in found["finished"][:_NAMED]:
+        click.echo(plain(f"  done: {row['label']} ({row['fit_id']})"))
+    if len(found["finished"]) > _NAMED:
+        click.echo(f"  and {len(found['finished']) - _NAMED} more done, in `status --json`")
     titles = (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished"))
     for title, key in (*titles, ("done", "views_missing")):
         for row in found[key]:
@@ -43,9 +50,8 @@ def _print(found: dict[str, Any]) -> None:
         click.echo(plain(f"  unreadable: {text}"))
     unmeasured, seconds = found["planned_unmeasured"], found["seconds_left"]
     if seconds is not None:
-        left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
         click.echo(
-            f"about {left} left for {counts['planned'] - unmeasured} planned fits, by what such fits took here"
+            f"{hours(seconds)} left for {counts['planned'] - unmeasured} planned fits, by what such fits took here"
         )
     if unmeasured:
         click.echo(

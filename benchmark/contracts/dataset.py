@@ -42,6 +42,7 @@ class CorruptedFiles(Value):
 class DatasetInfo(Value):
     """Facts about a data set.
 
+    `labelled` is false for a set without labels, whose one class stands for all.
     `inputs` says what it holds: `images`, or `vectors` of `channels` numbers each (height and width are then 1).
 
     `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
@@ -60,6 +61,7 @@ class DatasetInfo(Value):
     version: int = Field(default=1, ge=1)
     classes: tuple[str, ...]
     multi_label: bool = False
+    labelled: bool = True
     inputs: Inputs = "images"
     channels: int = Field(ge=1)
     height: int = Field(default=1, ge=1)

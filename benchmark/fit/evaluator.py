@@ -36,6 +36,7 @@ class Evaluator:
     rules: metrics.Rules
     bits: int
     device: torch.device
+    neighbours: metrics.Neighbours | None = None
 
     @functools.cached_property
     def _pool(self) -> Tensor | None:
@@ -127,6 +128,8 @@ class Evaluator:
             "query_ids": self.split.query,
             "database_ids": self.split.database,
         }
+        if self.neighbours is not None:
+            codes |= {"neighbour_offsets": self.neighbours.offsets, "neighbour_rows": self.neighbours.rows}
         return codes, query_seconds + database_seconds
 
     def held_out_map(self, method: HashMethod) -> float:
@@ -152,6 +155,10 @@ class Evaluator:
         for the learning curve alone (`last`), on the queries against a thinned database. The tuning split's labels
         are training labels: label noise is in them, as a practitioner would have it.
         """
+        if self.neighbours is not None:  # they are of the whole database
+            codes, _ = self.codes(method)
+            (found,) = (one.value for one in score(codes, self.bits, self.rules) if one.metric == "map")
+            return found
         if selection == "val":
             query, database = self.split.tuning, self.split.labelled
             told = [self._as_scored(self.training_labels(rows)) for rows in (query, database)]
@@ -205,6 +212,7 @@ def score(
         rules=rules,
         query_ids=codes.get("query_ids"),
         database_ids=codes.get("database_ids"),
+        neighbours=metrics.neighbours_of(codes),
         device=device,
     )
     scores = []

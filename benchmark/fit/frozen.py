@@ -15,6 +15,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from benchmark.contracts import DatasetInfo
 from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.files.places import cache_root
@@ -30,7 +31,7 @@ from benchmark.spec import FitSpec, digest, is_published, seed_stream
 #: Raised when the same backbone would give other features; older cached ones are then not read.
 VERSION = 1
 #: Images in one forward pass: small ones stay in a processor's cache, large ones fill a GPU.
-_BATCH, _GPU_BATCH = 32, 256
+BATCH, _GPU_BATCH = 32, 256
 #: Images between two looks at whether to stop; an extraction goes on at a multiple of it.
 BLOCK = 256
 #: Seconds between two moments from which a killed extraction goes on.
@@ -66,14 +67,8 @@ class FeatureNetwork:
     @functools.cached_property
     def body(self) -> torch.nn.Module:
         """The network on the fit's device. Untrained ones start from the fit's seed, as in training."""
-        spec, weights = self.spec, self.runtime.weights_file or self.spec.weights
-        task = self.images.info.task(spec.bits, spec.backbone, weights, spec.preprocessing)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            body: torch.nn.Module = build_backbone(task)
-        body = body.requires_grad_(False).eval().to(self.runtime.device)
-        body.to(memory_format=torch.channels_last)  # convolutions are two to three times faster so
-        return body
+        runtime = self.runtime
+        return ready_backbone(self.spec, self.images.info, self.seed, runtime.device, runtime.weights_file)
 
     @property
     def seed(self) -> int:
@@ -82,19 +77,11 @@ class FeatureNetwork:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 images to float32 features (n, d); always in full precision."""
-        size, found = _GPU_BATCH if images.device.type == "cuda" else _BATCH, []
-        with torch.inference_mode(), numerics("fp32", self.runtime.device):
-            for start in range(0, len(images), size):
-                pixels = to_float(images[start : start + size])
-                found.append(self.body(pixels.contiguous(memory_format=torch.channels_last)).float())
-        return torch.cat(found).clone()
+        return encode_with(self.body, images)
 
     def key(self) -> str:
         """Names what the features depend on: pixels, network, weights, preprocessing."""
-        spec = self.spec
-        changes = spec.preprocessing.model_dump(mode="json", exclude_none=True)
-        seed = self.seed if spec.weights == "none" else None
-        return digest([VERSION, self.images.fingerprint, spec.backbone, spec.weights, changes, seed])
+        return _key(self.spec, self.images.fingerprint, self.seed)
 
     def facts(self) -> dict[str, str | int | float]:
         """What the record says of the network, from the network itself."""
@@ -109,6 +96,44 @@ class FeatureNetwork:
     def width(self) -> int:
         """How many features an image has."""
         return int(self.body.features)  # type: ignore[arg-type]
+
+
+def ready_backbone(
+    spec: FitSpec, info: DatasetInfo, seed: int, device: str, weights_file: str = ""
+) -> torch.nn.Module:
+    """A fit's backbone in evaluation mode on a device; an untrained one starts from `seed`."""
+    task = info.task(spec.bits, spec.backbone, weights_file or spec.weights, spec.preprocessing)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body: torch.nn.Module = build_backbone(task)
+    body = body.requires_grad_(False).eval().to(device)
+    body.to(memory_format=torch.channels_last)  # convolutions are two to three times faster so
+    return body
+
+
+def encode_with(body: torch.nn.Module, images: Tensor) -> Tensor:
+    """uint8 images (n, channels, height, width) to float32 features (n, d), batch by batch, in full precision."""
+    size, found = _GPU_BATCH if images.device.type == "cuda" else BATCH, []
+    with torch.inference_mode(), numerics("fp32", str(images.device)):
+        for start in range(0, len(images), size):
+            pixels = to_float(images[start : start + size])
+            found.append(body(pixels.contiguous(memory_format=torch.channels_last)).float())
+    return torch.cat(found).clone()
+
+
+def features_folder(spec: FitSpec, info: DatasetInfo, root_seed: int) -> Path:
+    """Where the cache keeps the features of a fit on the data of its fingerprint."""
+    return _folder(info, _key(spec, spec.fingerprint, seed_stream("fit", root_seed, "init")))
+
+
+def _key(spec: FitSpec, fingerprint: str, seed: int) -> str:
+    changes = spec.preprocessing.model_dump(mode="json", exclude_none=True)
+    drawn = seed if spec.weights == "none" else None
+    return digest([VERSION, fingerprint, spec.backbone, spec.weights, changes, drawn])
+
+
+def _folder(info: DatasetInfo, key: str) -> Path:
+    return cache_root() / "features" / f"{info.name}-{key}"
 
 
 def frozen_features(
@@ -126,7 +151,7 @@ def frozen_features(
     be built or its features are not finite.
     """
     network = FeatureNetwork(spec, data, runtime, root_seed)
-    folder = cache_root() / "features" / f"{data.info.name}-{network.key()}"
+    folder = _folder(data.info, network.key())
     found = _read(folder, len(data.images))
     if found is None:
         found = _compute(folder, network, progress, stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import Features, frozen_features
+from benchmark.fit.neighbours import true_neighbours
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, seed_stream
 
@@ -88,7 +89,12 @@ def open_fit(
     features = frozen_features(data, spec, runtime, root_seed, progress, stop) if spec.frozen else None
     given = features.data if features else data
     rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
-    evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device))
+    near = None
+    if rule.neighbours is not None:
+        rules = replace(rules, relevance="neighbours")
+        identity = features.network.key() if features else data.fingerprint
+        near = true_neighbours(given.images, split, rule, identity)
+    evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device), near)
     ctx = make_context(spec, given.info, split.training_images, runtime, workdir, root_seed)
     return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
 

@@ -235,7 +235,7 @@ def _protocol_facts(opened: OpenFit) -> ProtocolFacts:
         wrong_labels=split.moved,
         noise_rule=protocol.describe_noise(spec.label_rule, info, split.moved),
         overlaps=overlaps,
-        definition=rule.model_dump(mode="json"),
+        definition=rule.definition(),
         notes=(*protocol.notes(rule, info, split), *warnings_found),
     )
 

@@ -12,6 +12,7 @@ from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
 from benchmark.metrics.evaluation import Evaluation, evaluate
 from benchmark.metrics.functions import curves, hit_rate_at, mean_average_precision, precision_at, recall_at
 from benchmark.metrics.graded import acg, ndcg, wap
+from benchmark.metrics.problem import Neighbours, neighbours_of
 from benchmark.metrics.rules import Rules
 from benchmark.metrics.table import METRICS, Metric, metric_of
 
@@ -19,6 +20,7 @@ __all__ = [
     "METRICS",
     "Evaluation",
     "Metric",
+    "Neighbours",
     "Rules",
     "acg",
     "code_health",
@@ -29,6 +31,7 @@ __all__ = [
     "mean_average_precision_within_radius",
     "metric_of",
     "ndcg",
+    "neighbours_of",
     "pack_codes",
     "precision_at",
     "precision_within_radius",

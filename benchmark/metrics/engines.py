@@ -66,6 +66,11 @@ def count(problem: Problem, low: int, high: int, engine: str, threads: int, devi
     for at in range(*np.searchsorted(owners, [low, high])):
         query, row = int(owners[at]), rows[at : at + 1]
         hist[query - low, problem.distances(query, row)[0], problem.gains(query, row)[0]] -= 1
+    if problem.neighbours is not None:
+        for query in range(low, high):
+            rows = problem.neighbours.of(query)
+            found = np.bincount(problem.distances(query, rows), minlength=problem.bits + 1)
+            hist[query - low] += np.stack([-found, found], axis=1)
     return hist
 
 

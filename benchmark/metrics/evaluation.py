@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from benchmark.errors import InputError, unknown
 from benchmark.metrics.blocks import Plan, score_counts, score_order
 from benchmark.metrics.engines import choose_engine, count, thread_count
-from benchmark.metrics.problem import Problem, build_problem
+from benchmark.metrics.problem import Neighbours, Problem, build_problem
 from benchmark.metrics.rules import Rules, checked_cutoff
 from benchmark.metrics.table import METRICS, names_of
 from benchmark.metrics.ties import Floats
@@ -71,6 +71,7 @@ def evaluate(
     cutoffs: Sequence[int] | None = None,
     query_ids: ArrayLike | None = None,
     database_ids: ArrayLike | None = None,
+    neighbours: Neighbours | None = None,
     engine: str = "auto",
     threads: int | None = None,
     device: str | None = None,
@@ -97,6 +98,8 @@ def evaluate(
         Ranks of the curves; about 50, evenly spaced in the logarithm up to the whole database, when left out.
     query_ids, database_ids : (items,), optional
         Needed by `rules.exclude_self`.
+    neighbours : Neighbours, optional
+        Needed by relevance `neighbours`, under which labels are not read.
     engine : str
         `auto`, `numpy`, `numba` or `torch`.
     threads : int, optional
@@ -124,6 +127,7 @@ def evaluate(
         rules=rules,
         query_ids=query_ids,
         database_ids=database_ids,
+        neighbours=neighbours,
     )
     wanted = _wanted(metrics, problem, rules)
     ranks = _ranks(at, "at") if wanted & {"precision", "recall", "hit_rate"} else np.empty(0, dtype=np.int64)

@@ -30,6 +30,8 @@ def hits_of_order(gains_in_order: NDArray[np.generic]) -> Hits:
 def rank_query(problem: Problem, query: int, engine: str) -> tuple[NDArray[np.int64], Hits]:
     """Counts (bits + 1, levels) and hits of one query under a stable sort by Hamming distance."""
     distance, gain = problem.distances(query), problem.gains(query)
+    if problem.neighbours is not None:
+        gain[problem.neighbours.of(query)] = 1
     absent = problem.excluded_rows(query)
     if len(absent):
         distance, gain = np.delete(distance, absent), np.delete(gain, absent)

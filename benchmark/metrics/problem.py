@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.errors import InputError
 from benchmark.metrics.codes import checked_bits, checked_packed, to_planes
 from benchmark.metrics.labels import Labels, match_ids, read_label_pair
 from benchmark.metrics.rules import Rules
@@ -17,12 +19,35 @@ _NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
+class Neighbours:
+    """Relevant items without labels: those of query i are `rows[offsets[i] : offsets[i + 1]]`.
+
+    offsets: int64 (queries + 1,), from 0. rows: int64, places in the database, each once a query.
+    """
+
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def of(self, query: int) -> NDArray[np.int64]:
+        """The relevant database rows of one query."""
+        return self.rows[self.offsets[query] : self.offsets[query + 1]]
+
+
+def neighbours_of(codes: Mapping[str, NDArray[Any]]) -> Neighbours | None:
+    """The true neighbours that stored codes of such a protocol come with."""
+    if "neighbour_rows" not in codes:
+        return None
+    return Neighbours(codes["neighbour_offsets"].astype(np.int64), codes["neighbour_rows"].astype(np.int64))
+
+
+@dataclass(frozen=True)
 class Problem:
     """Queries (words (queries, w)) against a database (word planes (w, items)), with relevance.
 
     Relevance has `levels` values: 0 and 1, or 0..most for the number of shared labels. `excluded`
     lists (query, row) pairs that do not take part. `by_class` says that the database was sorted by
-    class, so that the rows of query i's class are `spans[i]` and need no look-up.
+    class, so that the rows of query i's class are `spans[i]` and need no look-up. With `neighbours` these
+    alone are relevant: labels then say that nothing is, and whoever counts moves the neighbours.
     """
 
     bits: int
@@ -34,6 +59,7 @@ class Problem:
     by_class: bool
     spans: NDArray[np.int64]
     excluded: tuple[NDArray[np.int64], NDArray[np.int64]] = field(default=(_NONE, _NONE))
+    neighbours: Neighbours | None = None
 
     @property
     def queries(self) -> int:
@@ -94,11 +120,16 @@ def build_problem(
     rules: Rules,
     query_ids: Any = None,
     database_ids: Any = None,
+    neighbours: Neighbours | None = None,
 ) -> Problem:
     """Check packed codes and labels against each other; InputError names what does not fit."""
     bits = checked_bits(bits)
     queries = checked_packed(query_packed, bits, "query codes")
     items = checked_packed(database_packed, bits, "database codes")
+    if (rules.relevance == "neighbours") != (neighbours is not None):
+        raise InputError("relevance 'neighbours' needs each query's true neighbours, and they need that rule")
+    if neighbours is not None:
+        return _by_neighbours(queries, items, bits, rules, neighbours, (query_ids, database_ids))
     sizes, graded = (len(queries), len(items)), rules.relevance == "graded"
     left, right = read_label_pair(query_labels, database_labels, sizes, graded=graded)
     excluded = (_NONE, _NONE)
@@ -121,3 +152,27 @@ def build_problem(
     planes = to_planes(items[order])
     ranked = Labels(right.size, None, 1, classes=classes)
     return Problem(bits, levels, words, planes, left, ranked, True, spans.astype(np.int64), excluded)
+
+
+def _by_neighbours(
+    queries: NDArray[np.uint8],
+    items: NDArray[np.uint8],
+    bits: int,
+    rules: Rules,
+    neighbours: Neighbours,
+    ids: tuple[Any, Any],
+) -> Problem:
+    """A problem without labels: no class is shared, so that every pair counts as irrelevant at first."""
+    offsets, rows = neighbours.offsets, neighbours.rows
+    steps = np.diff(offsets)
+    fits = len(offsets) == len(queries) + 1 and offsets[0] == 0 and offsets[-1] == len(rows)
+    if not fits or (steps < 0).any() or (len(rows) and not 0 <= rows.min() <= rows.max() < len(items)):
+        raise InputError(
+            f"true neighbours do not fit {len(queries):,} queries and {len(items):,} database items"
+        )
+    excluded = match_ids(*ids, len(queries), len(items)) if rules.exclude_self else (_NONE, _NONE)
+    words = np.ascontiguousarray(to_planes(queries).T)
+    left, right = (np.full(len(side), number, dtype=np.int64) for number, side in enumerate((queries, items)))
+    mine, theirs = (Labels(len(side), None, 1, classes=side) for side in (left, right))
+    spans = np.zeros((len(queries), 2), dtype=np.int64)
+    return Problem(bits, 2, words, to_planes(items), mine, theirs, True, spans, excluded, neighbours)

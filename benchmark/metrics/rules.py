@@ -32,6 +32,7 @@ CHOICES: dict[str, dict[Any, str]] = {
     "relevance": {
         "shared": "relevant = at least one shared label",
         "graded": "relevant = at least one shared label, gain = number of shared labels",
+        "neighbours": "relevant = the query's nearest items before hashing, all that tie for the last place",
     },
 }
 
@@ -49,7 +50,8 @@ class Rules:
         database holds none (`all-relevant`, and every recall).
     empty_ball: the same for a query whose Hamming ball holds no item at all.
     sign_zero: the bit (+1 or -1) of an output that is exactly 0.
-    relevance: with multi-hot labels, `graded` adds gains (the number of shared labels).
+    relevance: with multi-hot labels, `graded` adds gains (the number of shared labels); `neighbours` reads no
+        labels but a list of relevant items for each query.
     k: the cut-off of mAP, NDCG, ACG and WAP; None is the whole database, and so is any k beyond it.
     exclude_self: leave the query's own entry (the same id) out of its ranking.
 

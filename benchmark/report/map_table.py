@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from benchmark.metrics import METRICS
@@ -52,7 +53,8 @@ def map_sheet(
             marked, line = _with_test(ctx, marked, parts)
             tests += [f"{head}: {line}"] if line else []
         by_column[head] = marked
-    body = tuple((text_cell(row), *(by_column[head][row] for head, _ in columns)) for row in sorted(rows))
+    lines = {row: [by_column[head][row] for head, _ in columns] for row in rows}
+    body = tuple((text_cell(row), *lines[row]) for row in by_score(lines, METRICS[metric].direction))
     every = [cell for cells in by_column.values() for cell in cells.values()]
     return Sheet(
         name=name,
@@ -63,6 +65,17 @@ def map_sheet(
         metric=metric,
         facts=group_facts(group),
     )
+
+
+def by_score(lines: Mapping[str, Sequence[Cell]], direction: str = "max") -> list[str]:
+    """Rows, the best mean over their cells first; rows without a number last, by name."""
+    sign = -1 if direction == "max" else 1
+
+    def place(row: str) -> tuple[bool, float, str]:
+        means = [cell.mean for cell in lines[row] if cell.mean is not None]
+        return not means, round(sign * fmean(means), 10) if means else 0.0, row
+
+    return sorted(lines, key=place)
 
 
 def _with_test(

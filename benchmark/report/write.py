@@ -18,7 +18,8 @@ from benchmark.report.claims.judge import SUBJECT
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
-from benchmark.report.page import page_html
+from benchmark.report.page import page_html, unrecorded
+from benchmark.report.page.headline import headlines
 from benchmark.report.tables.cells import Drawn, Figure
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.tables.parquet import cells_parquet, records_parquet
@@ -36,6 +37,11 @@ class Section:
 
     artifact: Artifact
     drawn: Drawn
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see but gaps."""
+        return not self.drawn.sheets and not self.drawn.figures
 
 
 def collect(
@@ -78,10 +84,16 @@ def render(
 ) -> list[Path]:
     """Write every artifact for the records under `results` into `out`; returns the files written.
 
-    formats: of `FORMATS`; what an earlier report there has in others is removed where it is of the same name.
+    only: artifacts; a report that lies in `out` keeps those that it has beside, made anew with them.
+    formats: of `FORMATS`; what an earlier report there has in others, or not any more, is removed.
     home: where it will be read, if not in `out`: links lead from there.
     Raises InputError when there is nothing to report or `out` cannot be written.
     """
+    before = _earlier(out)
+    if only is not None:
+        chosen_names = {one.name for one in choose(only)}
+        known = {one.name for one in choose(None)}
+        only = ",".join(chosen_names | (known & {*before.get("artifacts", ())}))
     ctx, chosen = _open(results, only, stale)
     sections: list[Section] = []
 
@@ -95,7 +107,24 @@ def render(
         out.mkdir(parents=True, exist_ok=True)
     drawings = draw_all(figures(), many=len(ctx.records) >= _MANY, formats=formats)
     with _writing_to(out):
-        return _write_all(ctx, sections, drawings, out, formats)
+        written = _write_all(ctx, sections, drawings, out, formats)
+        for name in {*before.get("text", ()), *before.get("images", ())} - {path.name for path in written}:
+            if Path(name).name == name and Path(name).suffix in (*TEXT_SUFFIXES, ".png", ".pdf"):
+                (out / name).unlink(
+                    missing_ok=True
+                )  # what an earlier report there drew and this one does not
+        return written
+
+
+def _earlier(out: Path) -> dict[str, Any]:
+    """The manifest of the report that lies there; empty without one that can be read."""
+    try:
+        found = json.loads((out / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    lists = ("artifacts", "images", "text")
+    fit = isinstance(found, dict) and all(isinstance(found.get(name, []), list | dict) for name in lists)
+    return {name: [str(one) for one in found.get(name, [])] for name in lists} if fit else {}
 
 
 def _linked(drawn: Drawn, results: Path, home: Path) -> Drawn:
@@ -123,8 +152,13 @@ def _write_all(
     formats: Collection[str],
 ) -> list[Path]:
     written: list[Path] = []
-    page = ["# Report", "", *_contents(sections)]
+    words = [
+        " ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in headlines(ctx)
+    ]
+    page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
+        if section.empty:
+            continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
             for suffix, text in ((".md", to_markdown(sheet)), (".tex", to_latex(sheet))):
@@ -136,6 +170,7 @@ def _write_all(
             shown = f"{figure.name}.png" if images else figure.file
             page += [f"![{markdown(figure.title)}]({shown})", "", markdown(figure.caption), ""]
         page += _gap_lines(section.drawn)
+    page += [line for line in [unrecorded(one.artifact.title for one in sections if one.empty)] if line]
     named = [(one.artifact.name, sheet) for one in sections for sheet in one.drawn.sheets]
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
@@ -155,6 +190,8 @@ def _contents(sections: Iterable[Section]) -> list[str]:
     """What is in the report and what is not, first of all."""
     lines = ["| artifact | tables | figures | gaps |", "|---|---:|---:|---:|"]
     for one in sections:
+        if one.empty:
+            continue
         drawn = one.drawn
         name = f"{one.artifact.name}: {one.artifact.title}"
         lines.append(f"| {name} | {len(drawn.sheets)} | {len(drawn.figures)} | {len(drawn.gaps)} |")

@@ -86,6 +86,11 @@ def load_arrays(names: tuple[str, ...], limit: int = LIMIT, named: Mapping[str, 
     for role, key in (named or {}).items():
         if role not in found:
             raise unknown(f"key for --{role.replace('_', '-')}", key, keys)
+    if "neighbour_rows" in keys:
+        raise InputError(
+            f"{parts[0][1].name}: codes of a fit whose relevance are true neighbours, which no convention by label "
+            "scores; `show` has its scores"
+        )
     missing = missing_roles(found)
     if missing:
         where = parts[0][1].name if len(parts) == 1 else "the files given"

@@ -30,7 +30,12 @@ def is_thin(codes: Mapping[str, np.ndarray]) -> bool:
 
 def thin(codes: Mapping[str, np.ndarray], precisions: NDArray[np.float64]) -> dict[str, np.ndarray]:
     """Whole or thin codes with `precisions` (queries,) and digests in the place of what is left out."""
-    kept = {name: array for name, array in codes.items() if name not in LEFT_OUT}
+    gone = (
+        *LEFT_OUT,
+        "neighbour_offsets",
+        "neighbour_rows",
+    )  # the latter are of the data, and made again from them
+    kept = {name: array for name, array in codes.items() if name not in gone}
     return {**kept, QUERY_AP: precisions.astype(np.float32), DIGESTS: digests(codes)}
 
 

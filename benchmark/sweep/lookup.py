@@ -75,6 +75,9 @@ class Lookup:
             _check_backbone(infos[name], sweep, for_task)
         given = {name: _given(info, sweep, for_task) for name, info in infos.items()}
         views = expand_views(sweep.views)
+        for name, rule in protocols.items():
+            if rule.neighbours is not None:
+                _check_neighbours(rule, given[name], sweep, views)
         others = {name: self._other(name, sweep.seeds[0]) for name in sources_of(views)}
         splits = _class_splits(sweep, views, infos)
         notes = tuple(note for name, rule in protocols.items() for note in self._unasked(name, rule, sweep))
@@ -107,6 +110,10 @@ class Lookup:
         found = self._glance(name)
         return (self.info(name).images or 0) if found is None else len(found.labels)
 
+    def summary(self, name: str) -> DatasetSummary | None:
+        """A data set's labels and parts; None where its files may be missing and are."""
+        return self._glance(name)
+
     def _glance(self, name: str) -> DatasetSummary | None:
         if name not in self._summaries and name not in self.absent:
             try:
@@ -127,7 +134,7 @@ class Lookup:
     def _unasked(self, name: str, rule: protocol.Protocol, sweep: Sweep) -> Iterator[str]:
         """What a reader must know before anything runs: classes of which no image is a query."""
         found = self._glance(name)
-        if found is None:
+        if found is None or rule.neighbours is not None:
             return
         info = registry.dataset(name, self.root).info
         for seed in sweep.seeds if rule.draw == "random" else sweep.seeds[:1]:
@@ -157,6 +164,24 @@ class Lookup:
         info = registry.dataset(name, self.root).info
         protocol.draw(rule, info, found.labels, seed, shown, parts=found.parts, tuning=tuning)
         self._drawn.add(key)
+
+
+def _check_neighbours(
+    rule: protocol.Protocol, given: DatasetInfo, sweep: Sweep, views: tuple[View, ...]
+) -> None:
+    """Raise InputError for what true neighbours do not go with."""
+    if given.inputs != "vectors":
+        raise InputError(
+            f"protocol {rule.name!r} ranks vectors, {given.name!r} holds images: add --frozen with a --backbone, "
+            "or name a data set of vectors"
+        )
+    if sweep.selection != "last":
+        raise InputError(
+            f"--selection {sweep.selection} ranks by labels; protocol {rule.name!r} takes `last` alone"
+        )
+    for view in views:
+        if view.kind != "clean":
+            raise InputError(f"view {view} ranks by labels; protocol {rule.name!r} takes `clean` alone")
 
 
 def _check_assignments(sweep: Sweep) -> None:

@@ -137,7 +137,9 @@ def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
 def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weights: str) -> str:
     """Why the method cannot run the fit; `info` is of what it is given."""
     kind = "multi" if info.multi_label else "single"
-    if kind not in entry.info["labels"]:
+    if not info.labelled and entry.info["supervision"] != "unsupervised":
+        return f"{spec.method} learns from labels, {spec.dataset} has none"
+    if kind not in entry.info["labels"] and info.labelled:
         return f"{spec.method} is for {'/'.join(entry.info['labels'])}-label data, {spec.dataset} is {kind}-label"
     task = info.task(spec.bits, spec.backbone, weights, spec.preprocessing, spec.head)
     return registry.unsupported(spec.method, task)

@@ -36,6 +36,7 @@ def collect(root: Path) -> dict[str, Any]:
             "with views missing": len(lacking),
             "unreadable": len(problems),
         },
+        "finished": [{"fit_id": row.fit_id, "label": row.label} for row in done if row not in stale],
         "failures": [_row(row, row.reason) for row in failed],
         "stale": [_row(row, "its method's source changed since") for row in stale],
         "views_missing": [

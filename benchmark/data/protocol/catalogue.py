@@ -20,6 +20,10 @@ CUSTOM = re.compile(
     r"custom-q([1-9][0-9]*)-t([1-9][0-9]*)-(per-class|stratified|random|quota)-(all-but-query|rest|train)"
     r"-k([1-9][0-9]*|all)"
 )
+#: `neighbours-100`, `neighbours-10-cosine`: how many, and by which distance.
+NEIGHBOURS = re.compile(r"neighbours-([1-9][0-9]{0,8})(?:-(euclidean|cosine|ip))?(-lists)?")
+#: How a set without labels and parts of its own is divided.
+_BY_SIZE = Protocol(name="by-size", title="by size", draw="by-size", query=1_000, train=10_000)
 CUSTOM_EXAMPLE = "custom-q100-t500-per-class-rest-kall"
 
 
@@ -28,13 +32,35 @@ def find(name: str) -> Protocol:
 
     `custom-q<queries>-t<training images>-<draw>-<database>-k<k or all>` means what `Protocol` says of the draws
     `per-class`, `stratified`, `random` and `quota` and of the databases `all-but-query`, `rest` and `train`.
-    Raises InputError for any other name.
+    `neighbours-<K>`, `neighbours-<K>-cosine` and `neighbours-<K>-ip` rank by true neighbours; `resolve` gives them
+    the parts of a data set's default protocol. Raises InputError for any other name.
     """
+    if name.startswith("neighbours"):
+        return _by_neighbours(name, PROTOCOLS["lists"] if name.endswith("-lists") else _BY_SIZE)
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     if name.startswith("custom"):
         return _custom(name)
-    raise unknown("protocol", name, [*PROTOCOLS, "default", "custom-..."])
+    raise unknown("protocol", name, [*PROTOCOLS, "default", "custom-...", "neighbours-K"])
+
+
+def _by_neighbours(name: str, base: Protocol) -> Protocol:
+    found = NEIGHBOURS.fullmatch(name)
+    if found is None:
+        raise InputError(
+            f"protocol {name!r}: protocols of true neighbours are named neighbours-K, neighbours-K-cosine or "
+            "neighbours-K-ip, with K from 1: how many, and by which distance (euclidean without one)"
+        )
+    number, distance = int(found[1]), found[2] or "euclidean"
+    values = {
+        "name": name,
+        "version": 1,
+        "title": f"the {number} true neighbours of each query",
+        "datasets": (),
+    }
+    values |= {"neighbours": number, "distance": distance, "k": None, "source": ""}
+    values |= {"note": f"parts as of {base.name} v{base.version}" if base.neighbours is None else base.note}
+    return base.model_copy(update=values)
 
 
 def _custom(name: str) -> Protocol:
@@ -57,12 +83,20 @@ def resolve(name: str, info: DatasetInfo) -> Protocol:
     Raises InputError for an unknown name or one that is not made for the data set.
     """
     wanted = info.default_protocol if name == "default" else name
+    if wanted.startswith("neighbours"):
+        own = info.default_protocol
+        return _by_neighbours(wanted, find(own) if own.startswith("neighbours") else resolve("default", info))
     try:
         protocol = find(wanted)
     except InputError as error:
         raise InputError(
             f"default of data set {info.name!r}: {error}" if wanted != name else str(error)
         ) from None
+    if not info.labelled and protocol.neighbours is None:
+        raise InputError(
+            f"data set {info.name!r} has no labels, which protocol {wanted!r} needs; allowed: neighbours-K, as "
+            "neighbours-100"
+        )
     if protocol.datasets and info.name not in protocol.datasets:
         raise InputError(
             f"protocol {wanted!r} is for {', '.join(protocol.datasets)}, not for data set {info.name!r}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +12,9 @@ from benchmark.contracts import DatasetInfo
 from benchmark.spec import NAME_PATTERN, Value, seed_stream
 
 #: How the parts come about; see `Protocol`.
-DrawKind = Literal["per-class", "stratified", "random", "quota", "official", "query-part", "lists"]
+DrawKind = Literal["per-class", "stratified", "random", "quota", "official", "query-part", "lists", "by-size"]
+#: How near two vectors are, for protocols without labels; `ip`: the largest inner product is nearest.
+Distance = Literal["euclidean", "cosine", "ip"]
 Database = Literal["all-but-query", "rest", "train", "listed"]
 
 _DATABASES = {
@@ -34,13 +36,15 @@ class Protocol(Value):
     a label), else is a query if one still wants queries (`query` a label), and counts for the first such label;
     `official`: the first `official_train` images train, the others are queries (the set's own two parts);
     `query-part`: queries are the set's own query part, `train` images of each class of the others train;
-    `lists`: the parts that the data set's list files name.
+    `lists`: the parts that the data set's list files name;
+    `by-size`: a tenth of the items, at most `query`, are queries, and at most `train` of the others train.
 
     The database is every image but the queries (`all-but-query`), every image that is neither query nor training
     image (`rest`), the training images (`train`) or the listed one (`listed`). `disjoint` drops from a listed
     database what is a query or trains. `overlapping` admits queries inside the database or the training part, which
     is refused otherwise. `exclude_self` leaves a query's own entry out of its ranking. `k` cuts the ranking (None:
-    the whole database). `datasets` empty: any set that the draw fits.
+    the whole database). `datasets` empty: any set that the draw fits. `neighbours`: relevant to a query are so many
+    items of the database, the nearest ones by `distance` before hashing, and labels do not count.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -56,6 +60,8 @@ class Protocol(Value):
     overlapping: bool = False
     exclude_self: bool = False
     k: int | None = Field(default=None, ge=1)
+    neighbours: int | None = Field(default=None, ge=1)
+    distance: Distance = "euclidean"
     source: str = ""
     note: str = ""
 
@@ -68,13 +74,30 @@ class Protocol(Value):
             parts.append("OVERLAPPING: queries or training images may lie in other parts, as released")
         if self.exclude_self:
             parts.append("a query's own entry is left out")
+        if self.neighbours is not None:
+            parts.append(f"{self.nearness}; labels do not count")
         parts.append(f"mAP@{'all' if self.k is None else self.k}")
         return f"{self.name} v{self.version}: {'; '.join(parts)}"
+
+    @property
+    def nearness(self) -> str:
+        """What is relevant under a protocol of neighbours, in words."""
+        by = {"euclidean": "euclidean distance", "cosine": "cosine", "ip": "inner product"}[self.distance]
+        return f"relevant: the {self.neighbours:,} nearest by {by} before hashing, and all that tie with the last"
+
+    def definition(self) -> dict[str, Any]:
+        """The protocol for the record, JSON-ready."""
+        found = self.model_dump(mode="json")
+        if self.neighbours is None:
+            del found["neighbours"], found["distance"]
+        return found
 
     def training_images(self, images: int, classes: int) -> int:
         """About how many images train, of a data set with so many images and classes: for forecasts."""
         if self.draw in ("per-class", "quota", "query-part"):
             return self.train * classes
+        if self.draw == "by-size":
+            return min(self.train, images)
         return self.official_train or self.train or images
 
     def _sizes(self) -> str:
@@ -87,6 +110,7 @@ class Protocol(Value):
             "official": f"queries: the official test part, {self.official_train:,} training images",
             "query-part": f"queries: the set's own query part, {train} a class of the others",
             "lists": "queries and training images: as listed",
+            "by-size": f"a tenth, at most {query}, and at most {train} at random",
         }[self.draw]
 
 

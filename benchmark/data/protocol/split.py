@@ -79,6 +79,10 @@ def draw(
     rule = rule or LabelRule()
     query, train = _DRAWS[protocol.draw](bench)
     database = _database(bench, query, train)
+    if protocol.neighbours is not None and protocol.neighbours > len(database):
+        raise InputError(
+            f"{bench.where}: the database has {len(database):,} items, fewer than the neighbours wanted"
+        )
     _check_overlaps(bench, query, train, database)
     seen = seen_classes(info, class_split)
     if class_split is not None:
@@ -242,6 +246,14 @@ def _listed(bench: _Bench, part: str) -> np.ndarray:
     return rows
 
 
+def _by_size(bench: _Bench) -> tuple[np.ndarray, np.ndarray]:
+    order = bench.permutation()
+    q = min(bench.protocol.query, len(order) // 10)
+    if not q:
+        raise InputError(f"{bench.where}: {len(order)} items are too few; at least 10 are needed")
+    return order[:q], order[q : q + bench.protocol.train]
+
+
 _DRAWS = {
     "per-class": _per_class,
     "stratified": _stratified,
@@ -250,6 +262,7 @@ _DRAWS = {
     "official": _official,
     "query-part": _query_part,
     "lists": _lists,
+    "by-size": _by_size,
 }
 
 

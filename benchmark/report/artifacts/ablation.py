@@ -66,7 +66,7 @@ def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str,
             change = replace(number_cell(found.difference, cell.fits), label=f"{found.difference:+.4f}")
             change = replace(change, note=found.text)
             notes.append(f"{name} minus {base}: {found.text}")
-        interval = f"[{found.low:+.4f}, {found.high:+.4f}]" if found else ""
+        interval = found.interval if found else ""
         body.append(
             (text_cell(name), text_cell(_title(rows[name][0].spec.method)), cell, change, text_cell(interval))
         )

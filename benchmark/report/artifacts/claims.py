@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 from benchmark.report.artifact import Artifact
-from benchmark.report.claims.judge import MIN_SEEDS, RECONSTRUCTION, Finding, judge
+from benchmark.report.claims.judge import RECONSTRUCTION, RULE, SMALLEST, Finding, judge
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
 from benchmark.report.tables.cells import Drawn, Sheet, number_cell, text_cell
 
 
 def build(ctx: Context) -> Drawn:
-    """One table of claims, and one of every single test."""
-    findings = [judge(ctx, claim) for claim in CLAIMS]
+    """One table of claims, and one of the single comparisons; nothing where the records have no side of any."""
+    findings = judge(ctx, CLAIMS)
+    gaps = tuple(gap for one in findings for gap in one.gaps)
+    if not any(one.units for one in findings):
+        return Drawn((), (), gaps[:1])
     body = []
     for one in findings:
-        cells = (text_cell(one.claim.name), text_cell(one.claim.statement), text_cell(one.verdict))
-        body.append((*cells, *(number_cell(count, digits=0) for count in one.counts.values())))
-    sheets = [
-        Sheet(
-            name="claims",
-            title="The paper's claims, tested on these records",
-            head=("claim", "statement", "verdict", "supported", "contradicted", "undecided"),
-            rows=tuple(body),
-            notes=(
-                RECONSTRUCTION,
-                *(
-                    f"{one.claim.name}: stated by {one.claim.stated}; effect: {one.claim.effect}"
-                    for one in findings
-                ),
-                f"a test decides from {MIN_SEEDS} common seeds on, when its 95 % interval leaves out 0; a "
-                f"claim holds when "
-                "every test supports it, and is contradicted by one that does; no correction for the number "
-                "of tests",
-            ),
-            keys=2,
-            metric="count",
+        p = "–" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.3f}"
+        body.append(
+            (
+                text_cell(one.claim.name),
+                text_cell(one.claim.statement),
+                text_cell(one.verdict if one.units else "not tested"),
+                number_cell(one.found.difference if one.found else None),
+                text_cell(one.found.interval if one.found else "–"),
+                text_cell(p),
+                number_cell(one.used, digits=0),
+            )
         )
-    ]
-    if any(one.units for one in findings):
-        sheets.append(_tests(findings))
-    return Drawn(tuple(sheets), (), tuple(gap for one in findings for gap in one.gaps))
+    stated = (
+        f"{one.claim.name}: stated by {one.claim.stated}; effect: {one.claim.effect}" for one in findings
+    )
+    claims = Sheet(
+        name="claims",
+        title="The paper's claims, tested on these records",
+        head=("claim", "statement", "verdict", "effect", "95 % interval", "p (Holm)", "comparisons"),
+        rows=tuple(body),
+        notes=(RECONSTRUCTION, f"{RULE} Smallest effect of interest: {SMALLEST:g}.", *stated),
+        keys=2,
+        metric="effect",
+    )
+    return Drawn((claims, _tests(findings)), (), gaps)
 
 
 def _tests(findings: list[Finding]) -> Sheet:
@@ -47,7 +49,7 @@ def _tests(findings: list[Finding]) -> Sheet:
     for one in findings:
         for unit in one.units:
             found = unit.found
-            interval = f"[{found.low:+.4f}, {found.high:+.4f}]" if found else "–"
+            interval = found.interval if found else "–"
             seeds = number_cell(len(found.seeds) if found else 0, digits=0)
             effect = number_cell(found.difference if found else None)
             rows.append(
@@ -61,14 +63,15 @@ def _tests(findings: list[Finding]) -> Sheet:
                 )
             )
     head = ("claim", "test", "effect", "95 % interval", "seeds", "verdict")
-    return Sheet("claim-tests", "Every test of the claims", head, tuple(rows), keys=2, metric="effect")
+    title = "Single comparisons behind the claims, p adjusted over those of a claim"
+    return Sheet("claim-tests", title, head, tuple(rows), keys=2, metric="effect")
 
 
 ARTIFACT = Artifact(
     name="claims",
     title="The paper's claims",
-    needs="the records of the other artifacts, three seeds each",
+    needs="CoopHash beside other methods, three seeds each",
     suite="paper",
-    order=5,
+    order=12,
     build=build,
 )

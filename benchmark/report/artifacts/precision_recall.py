@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate
+from benchmark.metrics import Rules, evaluate, neighbours_of
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import draw_lines
@@ -69,6 +69,7 @@ def _curves(ctx: Context, record: Record) -> dict[str, np.ndarray] | None:
             cutoffs=_cutoffs(len(codes["database_codes"])),
             query_ids=pair[0],
             database_ids=pair[1],
+            neighbours=neighbours_of(codes),
         )
     except (InputError, KeyError, TypeError, ValueError):
         return None

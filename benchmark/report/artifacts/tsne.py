@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import registry
 from benchmark.errors import InputError
+from benchmark.files.places import data_root
 from benchmark.metrics import unpack_codes
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
@@ -72,8 +74,23 @@ def _embedded(bits: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(tsne.fit_transform(bits))
 
 
+def _class_names(dataset: str) -> tuple[str, ...]:
+    """The classes of a data set as it declares them; none for one that is not installed here."""
+    try:
+        return tuple(registry.find("datasets", dataset, data_root(None)).dataset_info.classes)
+    except (InputError, OSError):
+        return ()
+
+
+def _class(names: tuple[str, ...], number: int) -> str:
+    """A class in a legend: its name, dollar signs kept from being formulas; its number where it has none."""
+    name = names[number].lstrip("_") if number < len(names) else ""
+    return name.replace("$", r"\$") or str(number)
+
+
 def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], first: Record) -> Figure:
     # Here, not in `draw`: scikit-learn is loaded once, not by every process that draws.
+    names = _class_names(first.spec.dataset)
     embedded = {name: (_embedded(bits), labels) for name, (bits, labels) in codes.items()}
 
     def draw() -> Any:
@@ -86,11 +103,11 @@ def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], f
             for number in np.unique(labels):
                 own = places[labels == number]
                 look = {"c": COLOURS[int(number) % 7], "marker": MARKERS[int(number) % len(MARKERS)]}
-                axes.scatter(own[:, 0], own[:, 1], s=4, lw=0, label=str(int(number)), **look)
+                axes.scatter(own[:, 0], own[:, 1], s=4, lw=0, label=_class(names, int(number)), **look)
             axes.set(title=name, xticks=[], yticks=[])
             axes.grid(visible=False)
-        handles, names = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=10, markerscale=2, handletextpad=0.1)
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, markerscale=2, handletextpad=0.1)
         return figure
 
     spec = first.spec

@@ -6,47 +6,54 @@ is tested is this repository's reconstruction of the method under the recorded p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, get_args
 
 from benchmark.report.context import Context
 from benchmark.report.statistics.compare import Comparison
+from benchmark.report.statistics.effect import Changes, pooled_effect
+from benchmark.report.statistics.ranking import holm
 from benchmark.report.tables.cells import Gap
 
-Verdict = Literal["supported", "contradicted", "undecided"]
+Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
 SUBJECT = "coophash"
 #: Fewer common seeds than this decide nothing: one training may be luck.
 MIN_SEEDS = 3
 #: More seeds than this are not asked for: what they cannot show is too small to matter here.
 MAX_SEEDS = 12
+#: The smallest effect of interest: an effect whose whole interval lies within it is as good as none.
+SMALLEST = 0.01
+LEVEL = 0.05
+Key = TypeVar("Key", bound=Hashable)
 RECONSTRUCTION = (
     "The tested model is this repository's reconstruction: the paper has no public code, and its summary states "
     "neither hyper-parameters nor networks."
+)
+RULE = (
+    "Each claim has one effect: the mean over data sets, code lengths, opponents and seeds, with its 95 % interval "
+    "(hierarchical bootstrap: seeds within data sets, then queries; Student's t for few seeds) and a p-value that "
+    f"Holm adjusts over the claims. From {MIN_SEEDS} seeds on: supported or contradicted at p < {LEVEL}, "
+    "equivalent where the interval lies within the smallest effect of interest, else undecided."
 )
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One test of a claim: a data set, a code length and an opponent.
+    """One comparison of a claim: a data set, a code length and an opponent.
 
-    found: effect (above 0: for the claim) with its 95 % interval; None when nothing could be compared. needed: the
-    command of the runs that the verdict still lacks, or empty.
+    changes: what it measured (above 0: for the claim), by seed; empty when nothing could be compared. needed: the
+    command of the runs that it still lacks, or empty. p: Holm-adjusted over the comparisons of its claim.
     """
 
     what: str
+    dataset: str
+    changes: Changes
     found: Comparison | None
     needed: str = ""
-
-    @property
-    def verdict(self) -> Verdict:
-        """By the interval, from `MIN_SEEDS` common seeds on."""
-        if self.found is None or len(self.found.seeds) < MIN_SEEDS:
-            return "undecided"
-        if self.found.low > 0:
-            return "supported"
-        return "contradicted" if self.found.high < 0 else "undecided"
+    p: float | None = None
+    verdict: Verdict = "undecided"
 
     @property
     def text(self) -> str:
@@ -55,13 +62,13 @@ class Unit:
             return f"{self.what}: no common codes to compare"
         few = len(self.found.seeds) < MIN_SEEDS
         why = f" ({len(self.found.seeds)} of {MIN_SEEDS} seeds)" if few else ""
-        return f"{self.what}: {self.found.text}: {self.verdict}{why}"
+        return f"{self.what}: {replace(self.found, p=_or_nan(self.p)).text}: {self.verdict}{why}"
 
 
 @dataclass(frozen=True)
 class Claim:
     """A declared statement. `stated`: whose words it is. `effect`: what the number of a unit is. `units` finds the
-    tests that the records allow; `suite` makes the records of those they do not.
+    comparisons that the records allow; `suite` makes the records of those they do not.
     """
 
     name: str
@@ -74,34 +81,105 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim."""
+    """What became of a claim: its one effect over `used` of its units, and p, Holm-adjusted over the claims."""
 
     claim: Claim
     verdict: Verdict
+    found: Comparison | None
+    p: float | None
     units: tuple[Unit, ...]
+    used: int
     gaps: tuple[Gap, ...]
 
     @property
     def counts(self) -> dict[Verdict, int]:
         """Units by verdict."""
-        names: tuple[Verdict, ...] = ("supported", "contradicted", "undecided")
-        return {name: sum(unit.verdict == name for unit in self.units) for name in names}
+        return {name: sum(unit.verdict == name for unit in self.units) for name in get_args(Verdict)}
+
+    @property
+    def text(self) -> str:
+        """The effect in one line."""
+        if self.found is None:
+            return "no comparison"
+        left = f" of {len(self.units)}, the rest with fewer seeds" if self.used < len(self.units) else ""
+        said = replace(self.found, p=_or_nan(self.p), queries=0).text
+        return f"{said}, comparisons: {self.used}{left}"
 
 
-def judge(ctx: Context, claim: Claim) -> Finding:
-    """Test one claim. It holds for every unit or not at all: one contradiction contradicts it."""
-    units = tuple(claim.units(ctx))
-    gaps = [Gap(unit.what, unit.needed) for unit in units if unit.needed and unit.verdict == "undecided"]
-    if not units:
-        gaps.append(ctx.no_records(f"both sides of claim {claim.name!r}", claim.suite))
-    return Finding(claim, _verdict(units), units, tuple(gaps))
+def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> list[Finding]:
+    """Test claims together. Each has one effect: the mean over its data sets, code lengths and opponents.
+
+    smallest: the smallest effect of interest, in the effect's own unit.
+    """
+    tested = [(claim, tuple(claim.units(ctx))) for claim in claims]
+    pooled = [pool(units) for _, units in tested]
+    adjusted = _adjusted({claim.name: found for (claim, _), (found, _) in zip(tested, pooled, strict=True)})
+    findings = []
+    for (claim, units), (found, used) in zip(tested, pooled, strict=True):
+        p = adjusted.get(claim.name)
+        verdict = decide(found, p, smallest)
+        units = _judged(units, smallest)
+        gaps = [Gap(unit.what, unit.needed) for unit in units if unit.needed and unit.verdict == "undecided"]
+        if not units:
+            gaps.append(ctx.no_records(f"both sides of claim {claim.name!r}", claim.suite))
+        findings.append(
+            Finding(claim, verdict, found, p, units, used, tuple(gaps if verdict == "undecided" else ()))
+        )
+    return findings
 
 
-def _verdict(units: Sequence[Unit]) -> Verdict:
-    verdicts = {unit.verdict for unit in units}
-    if "contradicted" in verdicts:
-        return "contradicted"
-    return "supported" if verdicts == {"supported"} else "undecided"
+def pool(units: Sequence[Unit]) -> tuple[Comparison | None, int]:
+    """The effect over the units that have enough seeds, and how many those are; over those with the most seeds
+    where none has enough.
+    """
+    for least in range(MIN_SEEDS, 0, -1):
+        kept = [unit for unit in units if unit.found is not None and len(unit.found.seeds) >= least]
+        if kept:
+            strata: dict[str, list[Changes]] = {}
+            for unit in kept:
+                strata.setdefault(unit.dataset, []).append(unit.changes)
+            return pooled_effect(strata), len(kept)
+    return None, 0
+
+
+def decide(found: Comparison | None, p: float | None, smallest: float = SMALLEST) -> Verdict:
+    """equivalent: the interval lies within `smallest` of 0; else by the adjusted p-value and the effect's sign."""
+    if found is None or p is None or len(found.seeds) < MIN_SEEDS:
+        return "undecided"
+    if -smallest < found.low and found.high < smallest:
+        return "equivalent"
+    if p >= LEVEL:
+        return "undecided"
+    return "supported" if found.difference > 0 else "contradicted"
+
+
+def _judged(units: Sequence[Unit], smallest: float) -> tuple[Unit, ...]:
+    adjusted = _adjusted({place: unit.found for place, unit in enumerate(units)})
+    return tuple(
+        replace(unit, p=adjusted.get(place), verdict=decide(unit.found, adjusted.get(place), smallest))
+        for place, unit in enumerate(units)
+    )
+
+
+def _adjusted(found: Mapping[Key, Comparison | None]) -> dict[Key, float]:
+    """Holm-adjusted p-values of what has one."""
+    return holm({key: one.p for key, one in found.items() if one is not None and one.p == one.p})
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _numbers(found: Comparison | None, p: float | None) -> dict[str, Any]:
+    known = {} if found is None else {"low": found.low, "high": found.high, "p": found.p}
+    shown = {name: None if value != value else value for name, value in known.items()}
+    return {
+        "effect": found.difference if found else None,
+        **{name: shown.get(name) for name in ("low", "high", "p")},
+        "p_adjusted": p,
+        "seeds": list(found.seeds) if found else [],
+        "queries": found.queries if found else 0,
+    }
 
 
 def as_dict(finding: Finding) -> dict[str, object]:
@@ -109,13 +187,9 @@ def as_dict(finding: Finding) -> dict[str, object]:
     units = [
         {
             "what": unit.what,
+            "dataset": unit.dataset,
             "verdict": unit.verdict,
-            "effect": unit.found.difference if unit.found else None,
-            "low": unit.found.low if unit.found else None,
-            "high": unit.found.high if unit.found else None,
-            "p": unit.found.p if unit.found else None,
-            "seeds": list(unit.found.seeds) if unit.found else [],
-            "queries": unit.found.queries if unit.found else 0,
+            **_numbers(unit.found, unit.p),
             "needed": unit.needed,
         }
         for unit in finding.units
@@ -127,6 +201,7 @@ def as_dict(finding: Finding) -> dict[str, object]:
         "stated": claim.stated,
         "effect": claim.effect,
         "verdict": finding.verdict,
+        "found": {**_numbers(finding.found, finding.p), "comparisons": finding.used},
         "counts": finding.counts,
         "units": units,
         "runs_needed": [{"what": gap.what, "command": gap.command} for gap in finding.gaps],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +15,16 @@ Points = Mapping[float, Sequence[float]]
 
 
 def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True) -> None:
-    """One line per name: means, with a band of one standard deviation where there are several seeds.
+    """One line per name, the highest first: means, with a band of one standard deviation where there are several
+    seeds.
 
     markers: on every point; else on a few, in turn, which tell the lines apart without their colours.
     """
-    for name, points in sorted(curves.items()):
+    heights = {
+        name: statistics.fmean(map(statistics.fmean, points.values())) for name, points in curves.items()
+    }
+    for name in sorted(curves, key=lambda name: (-round(heights[name], 10), name)):
+        points = curves[name]
         look = style(name)
         if not markers:
             look["markevery"] = (0.03 * (MARKERS.index(look["marker"]) % 5), 0.15)
@@ -60,6 +66,47 @@ def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tupl
     for axes in panels[len(lengths) :]:
         axes.set_axis_off()
     return figure, panels[: len(lengths)]
+
+
+def reach(values: Sequence[float]) -> float | None:
+    """Half the width of Student's 95 % interval of a mean over seeds; None for fewer than two."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    return float(stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)))
+
+
+def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
+    """mAP by row and code length, 95 % intervals over seeds as bars: lines over several lengths, the highest first;
+    over one, a point for each row.
+    """
+    draw: dict[str, dict[float, float]] = {}
+    for name, points in curves.items():
+        draw[name] = {x: statistics.fmean(values) for x, values in points.items()}
+    order = sorted(draw, key=lambda name: (-round(statistics.fmean(draw[name].values()), 10), name))
+    columns = sorted({x for points in curves.values() for x in points})
+    flat = len(columns) == 1
+    for row, name in enumerate(order):
+        xs, look = sorted(draw[name]), style(name)
+        means = [draw[name][x] for x in xs]
+        if flat:
+            axes.plot(means, [row], label=name, **{**look, "linestyle": "none"})
+        else:
+            axes.plot(xs, means, label=name, **look)
+        for x, mean in zip(xs, means):
+            if half := reach(curves[name][x]):
+                line = axes.hlines if flat else axes.vlines
+                line(row if flat else x, mean - half, mean + half, color=look["color"], lw=0.9)
+    if flat:
+        axes.set_yticks(range(len(order)), order)
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.set_xlabel("mAP")
+        return
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(columns, [f"{x:g}" for x in columns])
+    axes.minorticks_off()
+    axes.set(xlabel="bits", ylabel="mAP")
 
 
 def log_x(axes: Any) -> None:
@@ -123,4 +170,14 @@ def draw_heat(
     return image
 
 
-__all__ = ["Points", "draw_bars", "draw_heat", "draw_lines", "joined", "length_panels", "log_x"]
+__all__ = [
+    "Points",
+    "draw_bars",
+    "draw_heat",
+    "draw_intervals",
+    "draw_lines",
+    "joined",
+    "length_panels",
+    "log_x",
+    "reach",
+]

@@ -2,5 +2,6 @@
 
 from benchmark.report.page.picture import Picture, linked, picture
 from benchmark.report.page.render import page_html, words
+from benchmark.report.page.view import unrecorded
 
-__all__ = ["Picture", "linked", "page_html", "picture", "words"]
+__all__ = ["Picture", "linked", "page_html", "picture", "unrecorded", "words"]

@@ -16,8 +16,9 @@ from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS
 from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
+from benchmark.report.page.headline import headlines
 from benchmark.report.page.picture import Picture
-from benchmark.report.page.view import colour_class, overview, section_views
+from benchmark.report.page.view import colour_class, overview, section_views, unrecorded
 from benchmark.report.tables.cells import Drawn
 
 
@@ -28,7 +29,8 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
     alone. The same records give the same text. The content security policy names the digests of the page's one
     script and one style sheet, so no text of a record could run even if it became markup.
     """
-    views = section_views(sections)
+    everything = section_views(sections)
+    views = [view for view in everything if not view.empty]
     places = {record.fit_id: place for place, record in enumerate(ctx.records)}
     shown = [pictures[figure.name] for view in views for figure in view.figures if figure.name in pictures]
     data = {
@@ -52,7 +54,9 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
         _environment()
         .get_template("page.html")
         .render(
-            overview=overview(ctx, views),
+            overview=overview(ctx),
+            headlines=headlines(ctx),
+            unrecorded=unrecorded(view.title for view in everything if view.empty),
             sections=views,
             pictures=pictures,
             data=Markup(script_json(data)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,20 @@ class SectionView:
     gaps: tuple[Gap, ...]
 
     @property
+    def paired(self) -> bool:
+        """Whether each table stands beside its figure: the main ones do."""
+        return self.name == "table1" and len(self.sheets) == len(self.figures)
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to see but gaps."""
         return not self.sheets and not self.figures
+
+
+def unrecorded(titles: Iterable[str]) -> str:
+    """One line on the artifacts that the records say nothing of; empty without any."""
+    found = "; ".join(titles)
+    return f"No records here for: {found}. `report --list` says what each needs." if found else ""
 
 
 def colour_class(method: str) -> str:
@@ -130,13 +141,12 @@ class Overview:
     period: str
 
 
-def overview(ctx: Context, views: Sequence[SectionView]) -> Overview:
+def overview(ctx: Context) -> Overview:
     """Counts of records by what they are of, and where and when they were measured."""
     records = ctx.records
     failed = sum(record.state == "failed" for record in records)
     stale = len(ctx.stale & {record.fit_id for record in records})
     detail = [f"{failed} failed" if failed else "", f"{stale} by older source" if stale else ""]
-    gaps = sum(len(view.gaps) for view in views)
     spread = _spread
     facts = (
         ("fits", f"{len(records):,}", ", ".join(filter(None, detail)) or "all finished"),
@@ -144,8 +154,6 @@ def overview(ctx: Context, views: Sequence[SectionView]) -> Overview:
         ("data sets", *spread({record.spec.dataset for record in records})),
         ("code lengths", *spread({record.spec.bits for record in records})),
         ("seeds", *spread({record.spec.seed for record in records})),
-        ("artifacts", f"{sum(not view.empty for view in views)}", f"of {len(views)} drawn"),
-        ("gaps", f"{gaps}", "each with its command" if gaps else "nothing is missing"),
     )
     known = [record.environment for record in records if record.environment]
     return Overview(

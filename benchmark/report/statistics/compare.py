@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate
+from benchmark.metrics import Rules, evaluate, neighbours_of
 from benchmark.metrics.engines import choose_engine
 from benchmark.store.record import Record
 from benchmark.store.store import Store
@@ -24,10 +25,10 @@ MEAN_TOLERANCE = 1e-7
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean difference (first minus second) with its 95 % interval and two-sided p-value.
+    """Mean difference (first minus second) with its 95 % interval and two-sided p-value, NaN where there is none.
 
     `seeds` are the common ones; `queries` counts each seed's, 0 where only seeds were compared. With one seed only
-    the queries vary, so the interval says nothing of another training.
+    the queries vary, which says nothing of another training: no interval is shown.
     """
 
     difference: float
@@ -40,10 +41,17 @@ class Comparison:
     @property
     def text(self) -> str:
         """`+0.0203 [+0.0150, +0.0260], p<0.001, 3 seeds x 200 queries`."""
-        p = "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}"
+        p = "p=–" if math.isnan(self.p) else "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}"
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) != 1 else ''}"
         queries = f" x {self.queries // len(self.seeds)} queries" if self.queries and self.seeds else ""
-        return f"{self.difference:+.4f} [{self.low:+.4f}, {self.high:+.4f}], {p}, {seeds}{queries}"
+        return f"{self.difference:+.4f} {self.interval}, {p}, {seeds}{queries}"
+
+    @property
+    def interval(self) -> str:
+        """`[+0.0150, +0.0260]`; a dash where one seed gives none."""
+        if len(self.seeds) < 2 or math.isnan(self.low):
+            return "–"
+        return f"[{self.low:+.4f}, {self.high:+.4f}]"
 
 
 class Queries:
@@ -87,26 +95,30 @@ class Queries:
                 engine=choose_engine("auto", self._pairs),
                 query_ids=pair[0],
                 database_ids=pair[1],
+                neighbours=neighbours_of(codes),
             )
         except (InputError, KeyError, TypeError, ValueError):
             return None
         return ids, scored.per_query["map"].astype(np.float32).astype(np.float64)  # as thin codes hold them
 
+    def changes(self, first: Iterable[Record], second: Iterable[Record]) -> dict[int, Floats]:
+        """By common seed, the first's precision of each query minus the second's; seeds that have both codes on the
+        same queries.
+        """
+        mine, theirs = ({r.spec.seed: r for r in side} for side in (first, second))
+        changes = {}
+        for seed in sorted(mine.keys() & theirs.keys()):
+            one, other = self.of(mine[seed]), self.of(theirs[seed])
+            if one is not None and other is not None and np.array_equal(one[0], other[0]):
+                changes[seed] = one[1] - other[1]
+        return changes
+
     def compare(
         self, first: Iterable[Record], second: Iterable[Record], resamples: int = RESAMPLES
     ) -> Comparison | None:
         """The two configurations on their common seeds; None when no seed has both codes on the same queries."""
-        mine, theirs = ({r.spec.seed: r for r in side} for side in (first, second))
-        changes, seeds = [], []
-        for seed in sorted(mine.keys() & theirs.keys()):
-            one, other = self.of(mine[seed]), self.of(theirs[seed])
-            if one is None or other is None or not np.array_equal(one[0], other[0]):
-                continue
-            changes.append(one[1] - other[1])
-            seeds.append(seed)
-        if not changes:
-            return None
-        return paired_bootstrap(changes, tuple(seeds), resamples)
+        changes = self.changes(first, second)
+        return paired_bootstrap([*changes.values()], tuple(changes), resamples) if changes else None
 
 
 def _stored(codes: dict[str, np.ndarray], record: Record) -> tuple[NDArray[np.int64], Floats] | None:

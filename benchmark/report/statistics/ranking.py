@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+Key = TypeVar("Key", bound=Hashable)
 #: Two means closer than this count as a tie of a block.
 TIE = 0.0005
 
@@ -65,10 +67,11 @@ def _signed_rank(change: NDArray[np.float64]) -> float:
     return float(stats.wilcoxon(change).pvalue) if (change != 0).any() else 1.0
 
 
-def holm(values: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+def holm(values: dict[Key, float]) -> dict[Key, float]:
     """Holm's step-down adjustment of p-values (Scandinavian Journal of Statistics 1979)."""
     order = sorted(values, key=lambda key: values[key])
-    adjusted, highest = {}, 0.0
+    adjusted: dict[Key, float] = {}
+    highest = 0.0
     for place, key in enumerate(order):
         highest = max(highest, min(1.0, (len(order) - place) * values[key]))
         adjusted[key] = highest
