@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from pydantic import Field
@@ -12,11 +11,10 @@ from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
-from benchmark.methods._backbones import SLOPE, Backbone
 from benchmark.methods._images import to_float
 from benchmark.methods._stepwise import Batch
+from benchmark.methods._vector_networks import VectorDescriptor, VectorGenerator
 from benchmark.methods.coophash import CoopHash, CoopHashParams, losses
-from benchmark.methods.coophash.networks import Descriptor, mean_rows
 from benchmark.methods.coophash.pairs import Hidden, Pair
 from benchmark.methods.coophash.sampler import LangevinSettings
 from benchmark.methods.coophash.step import Terms
@@ -25,103 +23,33 @@ from benchmark.methods.coophash.variants import VARIANTS
 #: Vectors generated for the facts of a record: so many in all, and so many label sets at most.
 SAMPLES, SETS = 1000, 50
 
+#: CoopHash's variants that there are on vectors, and how reports draw them.
+LOOKS: dict[str, Any] = {
+    "nll": ("black", "s", "solid"),
+    "vae": ("green", "D", "densely dashed"),
+    "gan": ("sky blue", "^", "solid"),
+    "hash-only": ("vermillion", "v", "solid"),
+}
+
 
 class CoopHashVectorsParams(CoopHashParams):
     """CoopHash's, with defaults for vectors (`docs/coophash.md`); `generator_width` has no meaning here."""
 
     hidden: int = Field(default=128, ge=4, le=4096, description="width of each network's hidden layers")
     weight_vae_real: float = Field(
-        default=0.1, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
+        default=1.0, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
     )
     langevin_steps: int = Field(default=20, ge=0, le=1000, description="T")
     langevin_step: float = Field(default=0.3, gt=0, description="delta^2 / 2, the factor on the gradient")
     langevin_noise: float | None = Field(default=0.1, ge=0, description="null: delta, tied to the step")
+    latent: int = Field(default=128, ge=1, le=1024, description="d, the dimension of z")
+    pairs: int | None = Field(
+        default=8, ge=1, description="contrastive pairs per update; null: one per image"
+    )
 
     def langevin(self) -> LangevinSettings:
         """The sampler's settings; standardised features have no bounds."""
         return replace(super().langevin(), clamp=False)
-
-
-class VectorBase(Backbone):
-    """Two hidden layers on standardised vectors; the base that the four heads share."""
-
-    def __init__(self, size: int, width: int) -> None:
-        super().__init__()
-        self.layers = _layers(size, width, width)
-        self.features = width
-
-    def trained_before(self) -> list[nn.Parameter]:
-        """None: everything is new."""
-        return []
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Standardised vectors (n, d) to features (n, width)."""
-        return cast(Tensor, self.layers(vectors))
-
-
-class VectorDescriptor(Descriptor):
-    """The descriptor, whose base and posterior encoder are small MLPs.
-
-    `forward` takes vectors as the data set has them; `base`, and the chain, those that `standardise` gives.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, task: Task, p: CoopHashVectorsParams) -> None:
-        # A hidden layer in the place of pixels makes heads of its width.
-        width = int(task.head.partition(":")[2] or p.hidden)
-        super().__init__(
-            replace(task, head=f"mlp:{width}"),
-            hashing=p.weight_tr > 0,
-            density=p.weight_nll > 0,
-            discrimination=p.weight_class > 0,
-        )
-        self.base = VectorBase(task.channels, width)
-        if p.spectral_norm:
-            for layer in [m for part in (self.base, self.density_head) if part for m in part.modules()]:
-                if isinstance(layer, nn.Linear):
-                    nn.utils.parametrizations.spectral_norm(layer)
-        if p.weight_vae > 0:
-            self.inference_head = nn.Sequential(_layers(width, width), nn.Linear(width, 2 * p.latent))
-        self.register_buffer("mean", torch.zeros(task.channels))
-        self.register_buffer("deviation", torch.ones(task.channels))
-
-    @torch.no_grad()
-    def fit_scale(self, vectors: Tensor) -> None:
-        """Take mean and deviation from training vectors (n, d); what varies less than a tenth as much as
-        dimensions do on average is not blown up."""
-        vectors = to_float(vectors)
-        self.mean.copy_(vectors.mean(0))
-        spread = vectors.std(0, correction=0)
-        self.deviation.copy_(spread.clamp(min=max(0.1 * float(spread.mean()), 1e-6)))
-
-    def standardise(self, vectors: Tensor) -> Tensor:
-        """Vectors (n, d) in units of the training vectors' deviation, around their mean."""
-        return (vectors - self.mean) / self.deviation
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """Vectors (n, d) to h(x), (n, bits), not squashed."""
-        return super().forward(self.standardise(vectors))
-
-    @torch.no_grad()
-    def calibrate(self, vectors: Tensor, spread: float) -> None:
-        """As the base class does, on standardised vectors."""
-        super().calibrate(self.standardise(vectors), spread)
-
-
-class VectorGenerator(nn.Module):
-    """G(z, c): latent vectors and labels to standardised vectors, by an MLP."""
-
-    def __init__(self, task: Task, latent: int, width: int) -> None:
-        super().__init__()
-        self.embedding = nn.Parameter(torch.randn(task.classes, latent))
-        self.layers = nn.Sequential(_layers(2 * latent, width, width), nn.Linear(width, task.channels))
-
-    def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
-        """z (n, latent), labels (n, classes; may be soft) to standardised vectors (n, d)."""
-        joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
-        return cast(Tensor, self.layers(joint))
 
 
 class CoopHashVectors(CoopHash):
@@ -140,7 +68,7 @@ class CoopHashVectors(CoopHash):
             "title": "CoopHash on vectors",
             "version": 1,
             "notes": "fully connected networks on feature vectors: no variant of the paper's",
-            "look": ("blue", "P", "densely dashdotted"),
+            "look": ("blue", "o", "dashdot"),
         }
     )
     Params = CoopHashVectorsParams
@@ -151,9 +79,10 @@ class CoopHashVectors(CoopHash):
             title=f"{one.title}, vectors",
             params=one.params,
             note=one.note.replace("base network", "fully connected base"),
+            look=LOOKS[one.name.removeprefix("coophash-")],
         )
         for one in VARIANTS
-        if one.name.removeprefix("coophash-") in ("nll", "vae", "gan", "hash-only")
+        if one.name.removeprefix("coophash-") in LOOKS
     )
 
     @classmethod
@@ -168,9 +97,10 @@ class CoopHashVectors(CoopHash):
     def build(self, task: Task) -> dict[str, nn.Module]:
         """The descriptor as `hash`, the generator; with averaging, the trained `descriptor` apart."""
         p = self.params
-        networks: dict[str, nn.Module] = {"hash": VectorDescriptor(task, p)}
+        width = int(task.head.partition(":")[2] or p.hidden)
+        networks: dict[str, nn.Module] = {"hash": VectorDescriptor(task, p, width)}
         if p.ema > 0:
-            networks["descriptor"] = VectorDescriptor(task, p)
+            networks["descriptor"] = VectorDescriptor(task, p, width)
             networks["hash"].requires_grad_(False)
         if p.makes_images:
             networks["generator"] = VectorGenerator(task, p.latent, p.hidden)
@@ -289,13 +219,3 @@ class CoopHashVectors(CoopHash):
                     (said == asked.argmax(1).cpu()).double().mean().item(), 4
                 )
         return found
-
-
-def _layers(*widths: int) -> nn.Sequential:
-    """Fully connected layers of these widths with leaky rectifiers, He-initialised."""
-    layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
-        nn.init.kaiming_normal_(cast(Tensor, layers[-2].weight), a=SLOPE)
-        nn.init.zeros_(cast(Tensor, layers[-2].bias))
-    return nn.Sequential(*layers)
