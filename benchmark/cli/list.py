@@ -85,17 +85,21 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _protocols() -> list[dict[str, Any]]:
-    from benchmark.data.protocol import CUSTOM_EXAMPLE, PROTOCOLS, find
+    from benchmark.data.protocol import CUSTOM_EXAMPLE, NEIGHBOURS_EXAMPLE, PROTOCOLS, find
 
+    more = {
+        CUSTOM_EXAMPLE: "any numbers, or --protocol-file FILE",
+        NEIGHBOURS_EXAMPLE: "any number, and -cosine or -ip; vectors or --frozen, with labels or without",
+    }
     rows = []
-    for name in (*PROTOCOLS, CUSTOM_EXAMPLE):
+    for name in (*PROTOCOLS, *more):
         protocol = find(name)
         made_for = ", ".join(protocol.datasets) or "any data set that it fits"
         k = "all" if protocol.k is None else protocol.k
         summary = f"v{protocol.version} for {made_for}: {protocol.title}; mAP@{k}"
-        if name == CUSTOM_EXAMPLE:
-            summary += "; any numbers, or --protocol-file FILE"
-        rows.append({"name": name, "summary": summary, "protocol": protocol.model_dump(mode="json")})
+        if name in more:
+            summary += f"; {more[name]}"
+        rows.append({"name": name, "summary": summary, "protocol": protocol.definition()})
     return rows
 
 

@@ -5,7 +5,7 @@ Draws depend on the seed and the data set alone, never on the method, its parame
 
 from __future__ import annotations
 
-from benchmark.data.protocol.catalogue import CUSTOM_EXAMPLE, PROTOCOLS, find, resolve
+from benchmark.data.protocol.catalogue import CUSTOM_EXAMPLE, NEIGHBOURS_EXAMPLE, PROTOCOLS, find, resolve
 from benchmark.data.protocol.class_splits import SEEN_SHARE, rows_of, seen_classes, unasked, unseen_classes
 from benchmark.data.protocol.label_noise import describe_noise
 from benchmark.data.protocol.label_shares import TUNING_SHARE, describe_labels
@@ -15,6 +15,7 @@ from benchmark.data.protocol.split import draw
 
 __all__ = [
     "CUSTOM_EXAMPLE",
+    "NEIGHBOURS_EXAMPLE",
     "PROTOCOLS",
     "SEEN_SHARE",
     "TUNING_SHARE",

@@ -24,6 +24,7 @@ CUSTOM = re.compile(
 NEIGHBOURS = re.compile(r"neighbours-([1-9][0-9]{0,8})(?:-(euclidean|cosine|ip))?(-lists)?")
 #: How a set without labels and parts of its own is divided.
 _BY_SIZE = Protocol(name="by-size", title="by size", draw="by-size", query=1_000, train=10_000)
+NEIGHBOURS_EXAMPLE = "neighbours-100"
 CUSTOM_EXAMPLE = "custom-q100-t500-per-class-rest-kall"
 
 
