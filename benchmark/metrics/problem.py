@@ -29,12 +29,34 @@ class Neighbours:
     rows: NDArray[np.int64]
 
     def of(self, query: int) -> NDArray[np.int64]:
-        """The relevant database rows of one query."""
+        """The relevant database rows of one query.
+
+        Parameters
+        ----------
+        query : int
+            Its place among the queries.
+
+        Returns
+        -------
+        int64 (neighbours,)
+            Places in the database.
+        """
         return self.rows[self.offsets[query] : self.offsets[query + 1]]
 
 
 def neighbours_of(codes: Mapping[str, NDArray[Any]]) -> Neighbours | None:
-    """The true neighbours that stored codes of such a protocol come with."""
+    """The true neighbours that stored codes of such a protocol come with.
+
+    Parameters
+    ----------
+    codes : mapping of str to array
+        The arrays of a fit's `codes.npz`.
+
+    Returns
+    -------
+    Neighbours or None
+        None for codes that are scored by label.
+    """
     if "neighbour_rows" not in codes:
         return None
     return Neighbours(codes["neighbour_offsets"].astype(np.int64), codes["neighbour_rows"].astype(np.int64))
