@@ -243,7 +243,7 @@ def fewer_labels(folder: Path, x: np.ndarray, y: np.ndarray) -> dict[str, str]:
 @wrong("holds no labels; give a file of them")
 def no_labels(folder: Path, x: np.ndarray, y: np.ndarray) -> dict[str, str]:
     # Without labels a set is one of true neighbours; but where they are named, they are missing.
-    return {"features": _both(folder, x, y)["features"], "classes": ["a", "b"]}
+    return {"features": _both(folder, x, y)["features"], "labels_key": "y"}
 
 
 @wrong("row 5 has no label")
