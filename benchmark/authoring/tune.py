@@ -29,7 +29,7 @@ from benchmark.files.write import write_file
 from benchmark.fit.devices import numerics, resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import frozen_features
-from benchmark.fit.randomness import isolated_generators, seed_everything
+from benchmark.fit.randomness import isolated_generators, root_seed, seed_everything
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.registry.contained import contained
 from benchmark.spec import PLAIN, FitSpec, Preprocessing, Sweep, Value, digest, seed_stream
@@ -119,7 +119,8 @@ def prepare(
     data = load(registry.dataset(setting.dataset, data_root), data_root)
     if setting.frozen:
         runtime = Runtime(device=device, weights_file=weights_file)
-        data = frozen_features(data, _as_fit(setting), runtime, _root_seed(data, setting), progress).data
+        root = root_seed(data.info, setting.seed)
+        data = frozen_features(data, _as_fit(setting), runtime, root, progress).data
     rule = protocol.resolve(setting.protocol, data.info)
     if rule.neighbours is not None:
         raise InputError(f"tune ranks by labels; protocol {rule.name!r} has none")
@@ -133,11 +134,6 @@ def _as_fit(setting: Setting) -> FitSpec:
     """A fit with the features of this setting."""
     same = {name: getattr(setting, name) for name in Setting.model_fields if name in FitSpec.model_fields}
     return FitSpec(**same, method="tune", method_version=1, params={}, protocol_version=1, label_fraction=1)
-
-
-def _root_seed(data: LoadedDataset, setting: Setting) -> int:
-    """As of a fit on the same data and seed, so that an untrained backbone is the same one."""
-    return seed_stream("trial", data.info.split_key or data.info.name, setting.seed)
 
 
 def search(name: str, bench: TuningData, note: Callable[[str], None] = lambda text: None) -> Tuned:
@@ -225,7 +221,7 @@ def _train_and_score(name: str, params: Mapping[str, Any], bench: TuningData) ->
         batch_size=setting.batch_size,
         updates=setting.epochs * max(1, images // setting.batch_size),
         precision="bf16" if precision == "bf16" else "fp32",
-        root_seed=_root_seed(bench.data, setting),
+        root_seed=root_seed(info, setting.seed),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), setting.bits, ctx.device)
     training = evaluator.training_data(task)

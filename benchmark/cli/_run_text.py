@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 from pathlib import Path
@@ -64,11 +65,11 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
 
 def _print_extractions(plans: list[Any], known: Any, config: Any) -> None:
     from benchmark.fit.devices import resolve_device
-    from benchmark.spec.weights import is_published, weights_for_task
+    from benchmark.spec.weights import task_file
     from benchmark.sweep.extraction import extractions
 
-    file = "" if is_published(config.weights) else weights_for_task(config.weights)
-    for found in extractions(plans, known, resolve_device(config.device), file):
+    device = resolve_device(config.device)
+    for found in extractions(plans, known, device, task_file(config.weights)):
         click.echo(f"{found.text} (beside the hours above)")
 
 
@@ -84,12 +85,14 @@ def _counts(plan: Any) -> str:
 
 def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = False) -> None:
     """What the plans take together: fits, hours and disk by data set, then all. gpu: on one, not on a CPU core."""
-    from benchmark.sweep.forecast import decoded_size, forecast
+    from benchmark.sweep.forecast import KnownTimes, decoded_size, forecast
     from benchmark.sweep.gpu_speed import GPU
 
     names = {cell.fit.dataset for plan in plans for cell in plan.cells if cell.fit is not None}
     images = {name: known.images(name) for name in names}
-    rows = forecast(plans, store, images, known.root, gpu=gpu)
+    times = KnownTimes(store, known.root)
+    expected = functools.partial(forecast, plans, store, images, known.root, known=times)
+    rows = expected(gpu=gpu)
     table = f"by what was measured on {GPU}" if gpu else "by a table of one CPU core"
     for row in rows:
         basis = f"{row.measured} of them by records here" if row.measured else table
@@ -107,12 +110,10 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
             + ("; its files are missing" if absent else "")
         )
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
-    there = (
-        seconds if gpu else sum(row.seconds for row in forecast(plans, store, images, known.root, gpu=True))
-    )
+    there = seconds if gpu else sum(row.seconds for row in expected(gpu=True))
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
-        f"{sum(row.to_run for row in rows)} to run; about "
+        f"{sum(row.to_run for row in rows)} to run; "
         f"{hours(seconds)} of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
         + ("" if gpu else f"; on {GPU} {hours(there)}, one fit at a time, by what was measured there")
     )

@@ -25,12 +25,10 @@ def command(results: str, out: str, only: str | None) -> int:
     only where an artifact reads them or the database is small; training curves keep some sixty rows; the codes of
     views, weights and logs are left out.
     """
-    from benchmark.errors import InputError
     from benchmark.report.compact import compact
+    from benchmark.store.store import existing
 
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
-    found = compact(Path(results), Path(out), only)
+    found = compact(existing(results).root, Path(out), only)
     for kind in sorted(found.before, key=lambda kind: -found.before[kind]):
         before, after = found.before[kind], found.after[kind]
         click.echo(f"{kind:<12} {before / 1e6:9.3f} MB -> {after / 1e6:9.3f} MB")

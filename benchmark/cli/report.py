@@ -30,7 +30,6 @@ def command(
     results: str, out: str | None, only: str | None, formats: str | None, list_only: bool, check: str | None
 ) -> int:
     """Render tables and figures from a results folder."""
-    from benchmark.errors import InputError
     from benchmark.report.artifact import choose
 
     if list_only:
@@ -38,15 +37,16 @@ def command(
             names = ", ".join((one.name, *one.aliases))
             click.echo(f"{names:<24} {one.title}; needs {one.needs} (run --suite {one.suite})")
         return 0
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
+    from benchmark.store.store import existing
+
+    root = existing(results).root
     if check is not None:
-        return _check(Path(results), Path(check) if check else Path(results) / "report")
+        return _check(root, Path(check) if check else root / "report")
     from benchmark.report import render
     from benchmark.report.write import parse_formats
 
-    folder = Path(out) if out else Path(results) / "report"
-    for path in render(Path(results), folder, only, formats=parse_formats(formats)):
+    folder = Path(out) if out else root / "report"
+    for path in render(root, folder, only, formats=parse_formats(formats)):
         click.echo(str(path))
     return 0
 

@@ -195,7 +195,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     from benchmark import registry
     from benchmark.files import places
     from benchmark.fit.runtime import Runtime
-    from benchmark.spec.weights import is_published, weights_for_task
+    from benchmark.spec.weights import task_file
     from benchmark.store.mlflow import Tracker
     from benchmark.store.mlflow_address import default_uri
     from benchmark.store.store import Store
@@ -216,7 +216,7 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     if not plan.to_run and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
         reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
         raise click.UsageError(f"nothing in this sweep can run: {reasons}")
-    weights = "" if is_published(config.weights) else weights_for_task(config.weights)
+    weights = task_file(config.weights)
     for name in config.datasets if weights else ():
         info = registry.find("datasets", name, data_root).dataset_info
         registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,12 +17,9 @@ from benchmark.cli._text import plain
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it is stored.")
 def command(fit_id: str, results: str, as_json: bool) -> None:
     """Print the record whose id begins with ID, and the command that makes it again."""
-    from benchmark.errors import InputError
-    from benchmark.store.store import Store, find
+    from benchmark.store.store import existing, find
 
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
-    store = Store(Path(results))
+    store = existing(results)
     record = find(store, fit_id)
     if as_json:
         click.echo(record.model_dump_json(indent=1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,13 +20,11 @@ _NAMED = 20
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(results: str, as_json: bool) -> None:
     """Count what a results folder holds, with the failures' reasons."""
-    from benchmark.errors import InputError
     from benchmark.files.rounding import rounded_all
+    from benchmark.store.store import existing
     from benchmark.sweep.status import collect
 
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
-    found = collect(Path(results))
+    found = collect(existing(results).root)
     if as_json:
         click.echo(json.dumps(rounded_all(found), indent=2))
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
@@ -15,14 +13,11 @@ import click
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
 def command(sync: bool, results: str, tracking_uri: str | None) -> int:
     """Send finished fits to MLflow again (after a tracker failed)."""
-    from benchmark.errors import InputError
     from benchmark.store import mlflow
     from benchmark.store.mlflow_address import default_uri, public
-    from benchmark.store.store import Store
+    from benchmark.store.store import existing
 
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
-    store = Store(Path(results))
+    store = existing(results)
     uri = tracking_uri or default_uri(store.root)
     tracker = mlflow.Tracker(uri, store)
     if not sync:

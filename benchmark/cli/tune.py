@@ -51,7 +51,7 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
     from benchmark.authoring.tune import Study
     from benchmark.errors import InputError
     from benchmark.fit.devices import resolve_device
-    from benchmark.spec.weights import is_published, weights_for_task
+    from benchmark.spec.weights import task_file
 
     for name in names:
         tune.candidates(name, tune.TRIALS[0])  # unknown and untunable names are refused before any work
@@ -60,7 +60,7 @@ def _tune(names: list[str], flags: dict[str, Any]) -> int:
     study = tune.read_study(path) if path.exists() else Study(setting=setting)
     todo = [name for name in names if flags["again"] or not tune.is_current(study.methods.get(name))]
     if todo:
-        file = "" if is_published(setting.weights) else weights_for_task(flags["weights"])
+        file = task_file(flags["weights"])
         bench = tune.prepare(setting, data_root, resolve_device(flags["device"]), file, _shown)
         for name in todo:
             try:

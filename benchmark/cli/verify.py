@@ -25,15 +25,12 @@ def command(
     Ends with 0 when they are the same, 1 when not; nothing in the results folder is changed.
     """
     from benchmark.data.load import skipping_bad_images
-    from benchmark.errors import InputError
     from benchmark.files import places
     from benchmark.fit.devices import resolve_device
-    from benchmark.store.store import Store, find
+    from benchmark.store.store import existing, find
     from benchmark.sweep import verify
 
-    if not Path(results).is_dir():
-        raise InputError(f"results folder {results!r} does not exist")
-    store, where = Store(Path(results)), resolve_device(device)
+    store, where = existing(results), resolve_device(device)
     record = find(store, fit_id)
     root = places.data_root(data_root)
     skipping = skipping_bad_images(skip_bad_images)

@@ -164,11 +164,10 @@ def decode(path: Path, target: Target, content: bytes | None = None) -> np.ndarr
     content = pictures.content(path) if content is None else content
     npy = path.suffix.lower() == ".npy"
     picture = pictures.parse(content, "RGB" if target.channels == 3 else "L", npy=npy)
-    return fitted(picture, target)
+    return _fitted(picture, target)
 
 
-def fitted(picture: Image, target: Target) -> np.ndarray:
-    """An opened picture as uint8 (channels, height, width), brought to the target."""
+def _fitted(picture: Image, target: Target) -> np.ndarray:
     from PIL import Image as pillow
 
     if picture.size != (target.width, target.height):

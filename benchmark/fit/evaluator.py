@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,11 +64,10 @@ class Evaluator:
             found = torch.from_numpy(np.asarray(self.data.images[rows])).to(self.device)
         else:
             found = pool[torch.from_numpy(rows).to(pool.device)].to(self.device)
-        return found.float() if found.is_floating_point() else found
+        return _as_given(found)
 
     def _host_images(self, rows: np.ndarray) -> Tensor:
-        found = torch.from_numpy(np.array(self.data.images[rows]))
-        return found.float() if found.is_floating_point() else found
+        return _as_given(torch.from_numpy(np.array(self.data.images[rows])))
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """Class indices (n,), int16 where it holds every class, or multi-hot uint8 (n, classes)."""
@@ -108,11 +109,7 @@ class Evaluator:
             begun = time.monotonic()
             outputs = plain_outputs(method.encode(images))
             spent += time.monotonic() - begun
-            if outputs.shape != (len(images), self.bits):
-                raise ValueError(f"encode returned {outputs.shape}, not {(len(images), self.bits)}")
-            out[start : start + len(outputs)] = outputs
-        if not np.isfinite(out).all():
-            raise FloatingPointError("encode returned values that are not finite")
+            out[start : start + len(outputs)] = checked(outputs, len(images), self.bits)
         return out, spent
 
     def codes(self, method: HashMethod) -> tuple[dict[str, np.ndarray], float]:
@@ -136,19 +133,7 @@ class Evaluator:
         """mAP of the model on the tuning split alone: each image against the others, none of them trained on."""
         rows = self.split.tuning
         outputs, labels = self.encode(method, rows)[0], self._as_scored(self.training_labels(rows))
-        return float(
-            metrics.mean_average_precision(
-                outputs,
-                outputs,
-                labels,
-                labels,
-                k=self.rules.k,
-                threshold=0,  # a method's sign is its code
-                device=str(self.device),
-                query_ids=rows,
-                database_ids=rows,
-            )
-        )
+        return self._map((outputs, outputs), (labels, labels), (rows, rows))
 
     def curve_map(self, method: HashMethod, selection: str) -> float:
         """mAP of the model as it is now: on the tuning split (`val`), on the full test protocol (`peek`), or
@@ -167,19 +152,28 @@ class Evaluator:
             stride = 1 if selection == "peek" else max(1, math.ceil(full / CURVE_DATABASE))
             query, database = self.split.query, self.split.database[::stride]
             told = [self.labels(query), self.labels(database)]
+        outputs = self.encode(method, query)[0], self.encode(method, database)[0]
+        return self._map(outputs, told, (query, database) if self.rules.exclude_self else (None, None))
+
+    def _map(self, outputs: Sequence[np.ndarray], labels: Sequence[np.ndarray], ids: Sequence[Any]) -> float:
+        """mAP under the protocol's rules; ids: of both sides, where a query's own entry is left out."""
         return metrics.mean_average_precision(
-            self.encode(method, query)[0],
-            self.encode(method, database)[0],
-            *told,
+            *outputs,
+            *labels,
             k=self.rules.k,
             ties=self.rules.ties,
             normaliser=self.rules.normaliser,
             no_hit=self.rules.no_hit,
             threshold=0,  # a method's sign is its code
             device=str(self.device),
-            query_ids=query if self.rules.exclude_self else None,
-            database_ids=database if self.rules.exclude_self else None,
+            query_ids=ids[0],
+            database_ids=ids[1],
         )
+
+
+def _as_given(items: Tensor) -> Tensor:
+    """Vectors in single precision; images as they are."""
+    return items.float() if items.is_floating_point() else items
 
 
 def plain_outputs(outputs: object) -> np.ndarray:
@@ -190,6 +184,15 @@ def plain_outputs(outputs: object) -> np.ndarray:
         raise TypeError(f"encode returned {outputs.dtype}, not real numbers")
     found: np.ndarray = outputs.detach().to("cpu", torch.float32).numpy()
     return found
+
+
+def checked(outputs: np.ndarray, items: int, bits: int) -> np.ndarray:
+    """Outputs of so many items. Raises ValueError for another shape, FloatingPointError for NaN or infinity."""
+    if outputs.shape != (items, bits):
+        raise ValueError(f"encode returned {outputs.shape}, not {(items, bits)}")
+    if not np.isfinite(outputs).all():
+        raise FloatingPointError("encode returned values that are not finite")
+    return outputs
 
 
 def score(

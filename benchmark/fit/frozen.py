@@ -21,6 +21,7 @@ from benchmark.errors import InputError
 from benchmark.files.places import cache_root
 from benchmark.files.write import write_file
 from benchmark.fit.devices import numerics
+from benchmark.fit.randomness import root_seed
 from benchmark.fit.result import Interrupted
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.methods._backbones import build_backbone
@@ -72,8 +73,8 @@ class FeatureNetwork:
 
     @property
     def seed(self) -> int:
-        """The seed of an untrained backbone: that of the same fit with a backbone that is trained."""
-        return seed_stream("fit", self.root_seed, "init")
+        """The seed of an untrained backbone."""
+        return _body_seed(self.root_seed)
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 images to float32 features (n, d); always in full precision."""
@@ -121,9 +122,14 @@ def encode_with(body: torch.nn.Module, images: Tensor) -> Tensor:
     return torch.cat(found).clone()
 
 
-def features_folder(spec: FitSpec, info: DatasetInfo, root_seed: int) -> Path:
+def features_folder(spec: FitSpec, info: DatasetInfo) -> Path:
     """Where the cache keeps the features of a fit on the data of its fingerprint."""
-    return _folder(info, _key(spec, spec.fingerprint, seed_stream("fit", root_seed, "init")))
+    return _folder(info, _key(spec, spec.fingerprint, _body_seed(root_seed(info, spec.seed))))
+
+
+def _body_seed(root: int) -> int:
+    """The seed of an untrained backbone: that of the same fit with a backbone that is trained."""
+    return seed_stream("fit", root, "init")
 
 
 def _key(spec: FitSpec, fingerprint: str, seed: int) -> str:

@@ -11,6 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmark.contracts import DatasetInfo
+from benchmark.data.protocol.protocol import key_of
+from benchmark.spec import seed_stream
+
 
 @contextlib.contextmanager
 def isolated_generators(device: torch.device | str = "cpu") -> Iterator[None]:
@@ -57,6 +61,13 @@ def _networks(value: Any, depth: int = 3) -> Iterator[nn.Module]:
     elif depth and isinstance(value, list | tuple):
         for part in value:
             yield from _networks(part, depth - 1)
+
+
+def root_seed(info: DatasetInfo, seed: int) -> int:
+    """What every draw of a fit starts from, by data set and seed alone: methods that share a network share its
+    initialisation and batches.
+    """
+    return seed_stream("trial", key_of(info), seed)
 
 
 def seed_everything(seed: int) -> None:

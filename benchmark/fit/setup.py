@@ -21,8 +21,9 @@ from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
 from benchmark.fit.frozen import Features, frozen_features
 from benchmark.fit.neighbours import true_neighbours
+from benchmark.fit.randomness import root_seed
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.spec import FitSpec, seed_stream
+from benchmark.spec import FitSpec
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def open_fit(
         class_split=spec.class_split,
         tuning=spec.selection == "val",
     )
-    # Named by data set and seed alone: methods that share a network share its initialisation and batches.
-    root_seed = seed_stream("trial", data.info.split_key or data.info.name, spec.seed)
-    features = frozen_features(data, spec, runtime, root_seed, progress, stop) if spec.frozen else None
+    root = root_seed(data.info, spec.seed)
+    features = frozen_features(data, spec, runtime, root, progress, stop) if spec.frozen else None
     given = features.data if features else data
     rules = metrics.Rules(k=rule.k, exclude_self=rule.exclude_self)
     near = None
@@ -95,7 +95,7 @@ def open_fit(
         identity = features.network.key() if features else data.fingerprint
         near = true_neighbours(given.images, split, rule, identity)
     evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device), near)
-    ctx = make_context(spec, given.info, split.training_images, runtime, workdir, root_seed)
+    ctx = make_context(spec, given.info, split.training_images, runtime, workdir, root)
     return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
 
 

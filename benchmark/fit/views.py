@@ -15,7 +15,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.data.view_images import Images, corrupted, foreign
 from benchmark.errors import InputError
-from benchmark.fit.evaluator import ENCODE_BATCH, plain_outputs
+from benchmark.fit.evaluator import ENCODE_BATCH, checked, plain_outputs
 from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
@@ -197,10 +197,7 @@ def _encode(stored: StoredFit, images: Images) -> np.ndarray:
     for start in range(0, len(images.rows), ENCODE_BATCH):
         batch = images.part(start, min(start + ENCODE_BATCH, len(images.rows))).to(evaluator.device)
         outputs = plain_outputs(method.encode(stored.opened.given(batch)))
-        if outputs.shape != (len(batch), evaluator.bits):
-            raise ValueError(f"encode returned {outputs.shape}, not {(len(batch), evaluator.bits)}")
-        if not np.isfinite(outputs).all():
-            raise FloatingPointError("encode returned values that are not finite")
+        outputs = checked(outputs, len(batch), evaluator.bits)
         out.append(metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0))
     if not out:
         raise InputError("the view has no images: no class of the other data set is among its rows")

@@ -55,6 +55,14 @@ def weights_for_task(weights: str) -> str:
     return f"{prefix}{weights_file(weights).resolve()}"
 
 
+def task_file(weights: str) -> str:
+    """The path of a run's weights as a task takes it; empty for none and for published ones.
+
+    Raises InputError if there is no such file.
+    """
+    return "" if is_published(weights) else weights_for_task(weights)
+
+
 def weights_identity(weights: str) -> str:
     """`none`, the name of published ones, or the digest of a weights file: identity never holds a path.
 

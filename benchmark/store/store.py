@@ -509,6 +509,29 @@ def _subfolders(folder: Path) -> list[str]:
         return []
 
 
+def existing(results: Path | str) -> Store:
+    """The store of a results folder.
+
+    Parameters
+    ----------
+    results : Path or str
+        The folder.
+
+    Returns
+    -------
+    Store
+        Nothing of it is read yet.
+
+    Raises
+    ------
+    InputError
+        There is no such folder.
+    """
+    if not Path(results).is_dir():
+        raise InputError(f"results folder {str(results)!r} does not exist")
+    return Store(Path(results))
+
+
 def find(store: Store, prefix: str) -> Record:
     """The record whose id begins with a prefix.
 

@@ -45,7 +45,7 @@ def execute(
     executor = executor or Serial()
     locks, stop = FitLocks(store.root), Stop()
     collector = Collector(plan, store, runtime, display, tracker, locks)
-    run = _Run(plan, store, display, locks, collector)
+    run = _Run(store, display, locks, collector)
     display.sweep_started(len(collector.numbers), plan.counts()["done"])
     work = _work(plan, store, runtime, data_root, isinstance(executor, RayCluster))
     watch = Watch(collector.started, collector.progressed, display.note, stop.event.is_set)
@@ -81,11 +81,9 @@ def _work(plan: Plan, store: Store, runtime: Runtime, data_root: Path | None, sh
 class _Run:
     """Which jobs a run has left, and which of them nobody else has."""
 
-    def __init__(
-        self, plan: Plan, store: Store, display: Display, locks: FitLocks, collector: Collector
-    ) -> None:
+    def __init__(self, store: Store, display: Display, locks: FitLocks, collector: Collector) -> None:
         self.store, self.display, self.locks, self.collector = store, display, locks, collector
-        self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
+        self.cells = collector.cells
         self.told: set[str] = set()
 
     def stages(self, stop: Stop) -> Iterator[tuple[dict[str, PlannedFit], _Maker]]:

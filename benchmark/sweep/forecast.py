@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping
@@ -69,6 +70,7 @@ def forecast(
     root: Path | None = None,
     *,
     gpu: bool = False,
+    known: KnownTimes | None = None,
 ) -> list[Expected]:
     """One row per data set; a fit that several plans share counts once. `images` is the size of each data set.
 
@@ -76,6 +78,7 @@ def forecast(
 
     Seconds are of one worker, from this folder's records of the same method, data set, backbone and kind of device
     (training time scaled to the updates), else from what was measured: on one CPU core, or with `gpu` on one GPU.
+    known: what another forecast of this folder has read of it.
     """
     fits: dict[str, tuple[FitSpec, bool]] = {}
     for plan in plans:
@@ -84,12 +87,12 @@ def forecast(
                 known_to_run = fits.get(cell.fit.fit_id, (cell.fit, False))[1]
                 run = cell.state == "absent" or (cell.run and not cell.extend)
                 fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
-    known = _Known(store, root, gpu)
+    known = known or KnownTimes(store, root)
     rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
     memory: dict[str, float] = {}
     for fit, run in fits.values():
         name, count = fit.dataset, images.get(fit.dataset, 0)
-        seconds, size, measured = known.expect(fit, count) if run else (0.0, 0.0, False)
+        seconds, size, measured = known.expect(fit, count, gpu) if run else (0.0, 0.0, False)
         held = known.memory(fit, count) if run else 0.0
         memory[name] = max(held, memory.get(name, 0.0))
         rows.setdefault(name, []).append((run, seconds, size, measured))
@@ -107,25 +110,25 @@ def forecast(
     ]
 
 
-class _Known:
+class KnownTimes:
     """Times and sizes of the records of a folder, by method and data set, read when they are asked for."""
 
-    def __init__(self, store: Store, root: Path | None, gpu: bool) -> None:
-        self._root, self._gpu = root, gpu
-        self._store = store
+    def __init__(self, store: Store, root: Path | None) -> None:
+        self._root, self._store = root, store
         self._ids: dict[tuple[str, str], list[str]] = {}
         for row in Index(store).rows() if store.root.is_dir() else []:
             if row.state == "done":
                 self._ids.setdefault((row.method, row.dataset), []).append(row.fit_id)
-        self._read: dict[tuple[str, str, str], list[Record]] = {}
+        self._read: dict[tuple[str, str, str, bool], list[Record]] = {}
+        self._record = functools.cache(store.by_id)
 
-    def expect(self, spec: FitSpec, images: int) -> tuple[float, float, bool]:
+    def expect(self, spec: FitSpec, images: int, gpu: bool) -> tuple[float, float, bool]:
         """(seconds, bytes, whether records of the same method and data set said so)."""
-        alike = self._alike(spec)
+        alike = self._alike(spec, gpu)
         if not alike:
             info = registry.find("datasets", spec.dataset, self._root).dataset_info
             seconds, size = _assumed(spec, images, info)
-            if self._gpu:
+            if gpu:
                 training, dimensions = _sides(spec, images, info)
                 solved = (
                     0.0 if spec.epochs else _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
@@ -136,19 +139,14 @@ class _Known:
         size = statistics.fmean(self._store.size(record.spec) for record in alike)
         return seconds, size, True
 
-    def _alike(self, spec: FitSpec) -> list[Record]:
+    def _alike(self, spec: FitSpec, gpu: bool) -> list[Record]:
         """A few records of the same method, data set and backbone, made on the kind of device asked about."""
-        key = (spec.method, spec.dataset, spec.backbone)
+        key = (spec.method, spec.dataset, spec.backbone, gpu)
         if key not in self._read:
-            every = (self._store.by_id(one) for one in self._ids.get(key[:2], []))
-            fitting = (record for record in every if self._fits(record, spec))
+            every = (self._record(one) for one in self._ids.get(key[:2], []))
+            fitting = (record for record in every if _fits(record, spec, gpu))
             self._read[key] = list(itertools.islice(fitting, _SAMPLE))
         return self._read[key]
-
-    def _fits(self, record: Record, spec: FitSpec) -> bool:
-        cuda = record.environment is not None and record.environment.device.startswith("cuda")
-        same_device = spec.epochs is None or cuda == self._gpu  # closed-form methods compute on the CPU
-        return record.spec.backbone == spec.backbone and same_device
 
     def memory(self, spec: FitSpec, images: int) -> float:
         """Bytes that a closed-form fit holds at once: its features in two precisions, and the matrices."""
@@ -157,6 +155,12 @@ class _Known:
         info = registry.find("datasets", spec.dataset, self._root).dataset_info
         training, dimensions = _sides(spec, images, info)
         return 16.0 * training * dimensions + 32.0 * min(training, dimensions) ** 2
+
+
+def _fits(record: Record, spec: FitSpec, gpu: bool) -> bool:
+    cuda = record.environment is not None and record.environment.device.startswith("cuda")
+    same_device = spec.epochs is None or cuda == gpu  # closed-form methods compute on the CPU
+    return record.spec.backbone == spec.backbone and same_device
 
 
 def _sides(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[int, int]:

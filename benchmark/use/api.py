@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.errors import InputError
 from benchmark.files import places
 from benchmark.store.record import Record
-from benchmark.store.store import Store
+from benchmark.store.store import Store, existing
 from benchmark.use.model import Encoder, open_encoder, pack
 
 
@@ -67,10 +67,8 @@ def results(folder: str | Path = "results/runs") -> pd.DataFrame:
 
     Raises InputError for a folder that is not there.
     """
-    if not Path(folder).is_dir():
-        raise InputError(f"results folder {str(folder)!r} does not exist")
     rows = []
-    for record in Store(Path(folder)).records():
+    for record in existing(folder).records():
         spec = record.spec.model_dump(mode="json", exclude={"params", "preprocessing"})
         scores = {
             one.metric if one.metric == "map" or one.k is None else f"{one.metric}@{one.k}": one.value

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data import pictures
-from benchmark.data.decode import Target, fitted
+from benchmark.data.decode import decode
 from benchmark.errors import InputError
 from benchmark.use.encode import Codes
 from benchmark.use.model import Encoder, pack
@@ -79,11 +79,7 @@ def encode_picture(encoder: Encoder, content: bytes) -> Codes:
         pixels = 0
     if pixels > MAX_PIXELS:
         raise InputError(f"the picture has {pixels:,} pixels; at most {MAX_PIXELS:,}")
-    return encode_array(encoder, _decoded(content, target))
-
-
-def _decoded(content: bytes, target: Target) -> np.ndarray:
-    return fitted(pictures.parse(content, "RGB" if target.channels == 3 else "L"), target)
+    return encode_array(encoder, decode(Path("picture"), target, content))
 
 
 def encode_array(encoder: Encoder, image: np.ndarray) -> Codes:

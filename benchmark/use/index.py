@@ -77,6 +77,11 @@ class Index:
         return np.take_along_axis(rows, order, 1), np.take_along_axis(far, order, 1).astype(np.int32)
 
 
+def available() -> tuple[Kind, ...]:
+    """The kinds that there are here: without faiss the exact one alone."""
+    return KINDS if _faiss() is not None else ("flat",)
+
+
 def _exact(code: np.ndarray, codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     distances = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
     rows = np.argsort(distances, kind="stable")[:count]

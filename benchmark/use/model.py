@@ -19,17 +19,17 @@ from benchmark.data.load import LoadedDataset
 from benchmark.errors import InputError
 from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import numerics
-from benchmark.fit.evaluator import ENCODE_BATCH, plain_outputs
+from benchmark.fit.evaluator import ENCODE_BATCH, checked, plain_outputs
 from benchmark.fit.frozen import FeatureNetwork
-from benchmark.fit.randomness import isolated_generators
+from benchmark.fit.randomness import isolated_generators, root_seed
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.setup import make_context, make_method, precision_of
 from benchmark.fit.view_job import load_state
 from benchmark.registry.contained import contained
-from benchmark.spec import is_published, seed_stream
+from benchmark.spec import is_published
 from benchmark.spec.weights import weights_for_task, weights_identity
 from benchmark.store.record import Record
-from benchmark.store.store import Store, find
+from benchmark.store.store import existing, find
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,14 @@ class Encoder:
         shape = (self.width,) if vectors else (self.info.channels, self.info.height, self.info.width)
         if items.shape[1:] != shape:
             raise InputError(f"{self.record.fit_id} takes items of shape {shape}, not {items.shape[1:]}")
-        out, bits = np.empty((len(items), self.record.spec.bits), dtype=np.float32), self.record.spec.bits
+        bits = self.record.spec.bits
+        out = np.empty((len(items), bits), dtype=np.float32)
         for start in range(0, len(items), ENCODE_BATCH):
             batch = torch.from_numpy(np.ascontiguousarray(items[start : start + ENCODE_BATCH]))
             with numerics(self.precision, str(self.device)):
                 batch = batch.float().to(self.device) if vectors else self.given(batch.to(self.device))
                 found = plain_outputs(self.method.encode(batch))
-            if found.shape != (len(batch), bits):
-                raise ValueError(f"encode returned {found.shape}, not {(len(batch), bits)}")
-            out[start : start + len(found)] = found
-        if not np.isfinite(out).all():
-            raise FloatingPointError("encode returned values that are not finite")
+            out[start : start + len(found)] = checked(found, len(batch), bits)
         return out
 
 
@@ -87,9 +84,7 @@ def open_encoder(
     Raises InputError, in one line, for a fit that is not there or failed, missing or damaged weights, a data set
     whose facts are not to be had.
     """
-    if not results.is_dir():
-        raise InputError(f"results folder {str(results)!r} does not exist")
-    store = Store(results)
+    store = existing(results)
     record = find(store, fit_id)
     spec = record.spec
     if record.state != "done":
@@ -98,15 +93,15 @@ def open_encoder(
     dataset = registry.dataset(spec.dataset, data_root)
     info = dataset.info
     runtime = Runtime(device=device, weights_file=_weights(record, weights_file))
-    root_seed = seed_stream("trial", info.split_key or info.name, spec.seed)
+    root = root_seed(info, spec.seed)
     network = None
     if spec.frozen:
         nothing = np.empty((0,))
         bare = LoadedDataset(info, nothing, nothing, nothing, spec.fingerprint)
-        network = FeatureNetwork(spec, bare, runtime, root_seed)
+        network = FeatureNetwork(spec, bare, runtime, root)
     given = info.as_vectors(network.width()) if network else info
     method = make_method(spec)
-    ctx: RunningContext = make_context(spec, given, 1, runtime, None, root_seed)
+    ctx: RunningContext = make_context(spec, given, 1, runtime, None, root)
     with isolated_generators(device), contained():
         load_state(method, store, spec, ctx)
     target = None

@@ -20,7 +20,7 @@ import numpy as np
 from benchmark.errors import InputError
 from benchmark.use.encode import Codes
 from benchmark.use.gallery import MAX_BYTES, Gallery, encode_picture
-from benchmark.use.index import KINDS, Hits, Index
+from benchmark.use.index import Hits, Index, available
 from benchmark.use.model import Encoder
 
 MAX_TOP = 200
@@ -93,10 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif words == ["about"]:
             self._send(HTTPStatus.OK, self._about())
         elif words == ["search"]:
-            row, codes = (
-                _number(url, "row", 0, len(self.server.gallery.codes.ids) - 1),
-                self.server.gallery.codes,
-            )
+            codes = self.server.gallery.codes
+            row = _number(url, "row", 0, len(codes.ids) - 1)
             outputs = None if codes.outputs is None else codes.outputs[row : row + 1]
             self._search(
                 url, Codes(codes.codes[row : row + 1], outputs, codes.ids[row : row + 1], codes.bits)
@@ -136,16 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _about(self) -> dict[str, Any]:
         gallery, spec = self.server.gallery, self.server.encoder.record.spec
-        try:
-            Index(Codes(gallery.codes.codes[:0], None, gallery.codes.ids[:0], spec.bits), "hash")
-            kinds = [*KINDS]
-        except InputError:
-            kinds = ["flat"]
         return {
             "fit": f"{spec.label} ({spec.fit_id})",
             "items": len(gallery.codes.ids),
             "pictures": gallery.folder is not None,
-            "indexes": kinds,
+            "indexes": available(),
             "rerank": gallery.codes.outputs is not None,
             "samples": np.linspace(0, len(gallery.codes.ids) - 1, 12).astype(int).tolist(),
         }
