@@ -192,6 +192,7 @@ def test_a_query_in_the_database_is_left_out_of_its_own_ranking(engine: str, tie
     assert resolve("default", info).overlapping
     rule = resolve("neighbours-4", info)
     assert rule.exclude_self
+    assert rule.version == 2
     assert "a query's own entry is left out" in rule.describe()
     rng = np.random.default_rng(4)
     vectors, codes = rng.standard_normal((80, 6)), rng.integers(0, 256, (80, 1), dtype=np.uint8)
@@ -231,11 +232,11 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
     assert code == 0, err
     assert "neighbours-100" in out
     run = ("run", "--datasets", "clip", "--bits", "16", "--epochs", "1", "--device", "cpu", *root, *results)
-    code, out, err = run_cli(*run, "--methods", "itq,lsh,hashnet", "--protocol", "neighbours-10")
+    code, out, err = run_cli(*run, "--methods", "itq,lsh,bihalf-u,hashnet", "--protocol", "neighbours-10")
     assert code == 0, err
     assert "hashnet learns from labels, clip has none" in out + err
     records = [*Store(tmp_path / "r").records()]
-    assert {record.spec.method for record in records} == {"itq", "lsh"}
+    assert {record.spec.method for record in records} == {"itq", "lsh", "bihalf-u"}
     vectors = np.load(tmp_path / "clip.npy")
     for record in records:
         codes = Store(tmp_path / "r").codes(record.spec)
@@ -286,9 +287,11 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
     code, _, err = run_cli("run", "--methods", "itq", "--protocol", "neighbours-10", *results)
     assert code == 2
     assert "add --frozen" in err
-    code, _, err = run_cli("report", "--results", tmp_path / "r", "--only", "table1,precision-recall")
+    code, _, err = run_cli("report", "--results", tmp_path / "r", "--only", "table1,precision-recall,curves")
     assert code == 0, err
-    assert "the 10 nearest by euclidean distance" in (tmp_path / "r/report/report.md").read_text()
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert "the 10 nearest by euclidean distance" in text
+    assert "on the queries against the whole database" in text
     code, _, err = run_cli(
         "compact", "--results", tmp_path / "r", "--out", tmp_path / "small", "--only", "table1"
     )

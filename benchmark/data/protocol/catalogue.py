@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from benchmark.contracts import DatasetInfo
 from benchmark.data.protocol.listed import LISTED, MULTI
@@ -55,9 +56,9 @@ def _by_neighbours(name: str, base: Protocol) -> Protocol:
     if found[3] and base.draw != "lists":
         raise InputError(f"protocol {name!r} is for sets with parts of their own: leave out -lists")
     number, distance = int(found[1]), found[2] or "euclidean"
-    values = {
+    values: dict[str, Any] = {
         "name": name,
-        "version": 1,
+        "version": 2 if base.overlapping else 1,  # version 1 ranked a query's own entry
         "title": f"the {number} true neighbours of each query",
         "datasets": (),
     }
