@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmark import metrics
-from benchmark.data.protocol import find
+from benchmark import metrics, registry
+from benchmark.data.protocol import find, resolve
 from benchmark.data.protocol.protocol import Split
 from benchmark.errors import InputError
 from benchmark.fit import neighbours
@@ -32,7 +33,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def by_enumeration(
     vectors: np.ndarray, query: np.ndarray, database: np.ndarray, k: int, how: str
 ) -> list[set[int]]:
-    """Places in `database`, by plain sorting in double precision, with everything as near as the k-th."""
+    """Places in `database`, by plain sorting in double precision, with everything as near as the k-th: under the
+    cosine to within rounding, which tells vectors of one direction apart."""
     x = vectors.astype(np.float64)
     found = []
     for row in query:
@@ -43,7 +45,8 @@ def by_enumeration(
             if how == "cosine":
                 far /= np.sqrt((x[database] ** 2).sum(axis=1))
         far[database == row] = np.inf
-        found.append(set(np.flatnonzero(far <= np.sort(far)[k - 1]).tolist()))
+        room = 1e-13 * np.sqrt((x[row] ** 2).sum()) if how == "cosine" else 0
+        found.append(set(np.flatnonzero(far <= np.sort(far)[k - 1] + room).tolist()))
     return found
 
 
@@ -106,6 +109,35 @@ def test_neighbours_that_do_not_fit_are_refused() -> None:
         evaluate(*codes, 8, [0, 1], [0] * 5, neighbours=near)
 
 
+@pytest.mark.processor
+@pytest.mark.parametrize("how", ["euclidean", "cosine", "ip"])
+@pytest.mark.parametrize("scale", [1e25, 1e-25, "mixed"])
+def test_numbers_beyond_single_precision_lose_no_neighbour(how: str, scale: float | str) -> None:
+    """Products of 1e25 overflow single precision and those of 1e-25 vanish in it; vectors hold both."""
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((300, 8))
+    vectors *= 10.0 ** rng.uniform(-35, 15, (300, 1)) if isinstance(scale, str) else scale
+    vectors, query, database = vectors.astype(np.float32), np.arange(30), np.arange(30, 300)
+    found = nearest(vectors, query, database, 10, how)
+    wanted = by_enumeration(vectors, query, database, 10, how)
+    assert [set(found.of(place).tolist()) for place in range(30)] == wanted
+
+
+@pytest.mark.processor
+def test_vectors_of_one_direction_tie_under_the_cosine() -> None:
+    """Against fractions: a cosine squared is (a.b)^2 / (|a|^2 |b|^2), exact for whole numbers."""
+    vectors = np.random.default_rng(0).integers(0, 4, (400, 4)).astype(np.float32)
+    vectors[(vectors == 0).all(axis=1)] = 1
+    query, database = np.arange(40), np.arange(40, 400)
+    found = nearest(vectors, query, database, 20, "cosine")
+    whole = vectors.astype(np.int64)
+    for place, row in enumerate(query):
+        products, squares = whole[database] @ whole[row], (whole[database] ** 2).sum(axis=1)
+        far = [-Fraction(int(a) ** 2, int(b)) for a, b in zip(products, squares, strict=True)]
+        last = sorted(far)[19]
+        assert set(found.of(place).tolist()) == {at for at, one in enumerate(far) if one <= last}
+
+
 def split_of(query: int, n: int) -> Split:
     nothing = np.array([], dtype=np.int64)
     return Split(np.arange(query), np.arange(query, n), nothing, nothing, nothing)
@@ -136,6 +168,50 @@ def test_the_truth_is_made_once_and_again_when_its_file_is_damaged(
     assert next(made) == 7
 
 
+def test_a_cache_file_with_any_byte_changed_is_made_again_or_says_the_same(cache: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32)
+    split, rule = split_of(10, 60), find("neighbours-3")
+    right = true_neighbours(vectors, split, rule, "a")
+    (path,) = cache.glob("neighbours/*.npz")
+    whole, rebuilt = path.read_bytes(), 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        read = neighbours._read(path, split)
+        rebuilt += read is None
+        assert read is None or (
+            np.array_equal(read.rows, right.rows) and np.array_equal(read.offsets, right.offsets)
+        )
+    assert rebuilt > len(whole) / 2
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba", "torch"])
+@pytest.mark.parametrize("ties", ["expected", "database-order"])
+def test_a_query_in_the_database_is_left_out_of_its_own_ranking(engine: str, ties: str) -> None:
+    """Where released parts overlap: the scores are those of a database without the query."""
+    info = registry.find("datasets", "cifar10-hashgan").dataset_info
+    assert resolve("default", info).overlapping
+    rule = resolve("neighbours-4", info)
+    assert rule.exclude_self
+    assert rule.version == 2
+    assert "a query's own entry is left out" in rule.describe()
+    rng = np.random.default_rng(4)
+    vectors, codes = rng.standard_normal((80, 6)), rng.integers(0, 256, (80, 1), dtype=np.uint8)
+    every, rules = np.arange(80), Rules(relevance="neighbours", ties=ties, exclude_self=rule.exclude_self)
+    options: dict[str, Any] = {"engine": engine, "at": (10,), "metrics": ["map", "recall"]}
+    near = nearest(vectors, every[:5], every, 4, "euclidean")
+    ids = {"query_ids": every[:5], "database_ids": every}
+    mine = evaluate(codes[:5], codes, 8, None, None, rules=rules, neighbours=near, **ids, **options)
+    for query in range(5):
+        others = np.delete(every, query)
+        near = nearest(vectors, every[query : query + 1], others, 4, "euclidean")
+        alone = Rules(relevance="neighbours", ties=ties)
+        one = evaluate(
+            codes[query : query + 1], codes[others], 8, None, None, rules=alone, neighbours=near, **options
+        )
+        for key, value in one.values.items():
+            assert abs(mine.per_query[key][query] - value) < 1e-12, (key, query)
+
+
 def test_bad_vectors_are_named() -> None:
     vectors = np.ones((50, 4), dtype=np.float32)
     vectors[7] = 0
@@ -156,11 +232,11 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
     assert code == 0, err
     assert "neighbours-100" in out
     run = ("run", "--datasets", "clip", "--bits", "16", "--epochs", "1", "--device", "cpu", *root, *results)
-    code, out, err = run_cli(*run, "--methods", "itq,lsh,hashnet", "--protocol", "neighbours-10")
+    code, out, err = run_cli(*run, "--methods", "itq,lsh,bihalf-u,hashnet", "--protocol", "neighbours-10")
     assert code == 0, err
     assert "hashnet learns from labels, clip has none" in out + err
     records = [*Store(tmp_path / "r").records()]
-    assert {record.spec.method for record in records} == {"itq", "lsh"}
+    assert {record.spec.method for record in records} == {"itq", "lsh", "bihalf-u"}
     vectors = np.load(tmp_path / "clip.npy")
     for record in records:
         codes = Store(tmp_path / "r").codes(record.spec)
@@ -193,9 +269,14 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
     assert "no convention by label" in err
     for flags, said in (
         (("--protocol", "multi-100-400"), "has no labels"),
-        (("--protocol", "neighbours-361"), "fewer than the neighbours wanted"),
+        (("--protocol", "neighbours-360"), "ask for at most 359"),
+        (("--protocol", "neighbours-361"), "ask for at most 359"),
         (("--protocol", "neighbours-0"), "with K from 1"),
         (("--protocol", "neighbours-10-manhattan"), "by which distance"),
+        (("--protocol", "neighbours-10-lists"), "parts of their own"),
+        (("--protocol", "neighbours-10", "--label-fractions", "0.5"), "has no labels to show a share of"),
+        (("--protocol", "neighbours-10", "--labels-per-class", "5"), "has no labels to show a share of"),
+        (("--protocol", "neighbours-10", "--label-noise", "0.2"), "or to make wrong"),
         (("--protocol", "neighbours-10", "--selection", "val"), "ranks by labels"),
         (("--protocol", "neighbours-10", "--views", "unseen-classes"), "ranks by labels"),
     ):
@@ -206,9 +287,11 @@ def test_vectors_without_labels_from_end_to_end(tmp_path: Path, run_cli: Cli) ->
     code, _, err = run_cli("run", "--methods", "itq", "--protocol", "neighbours-10", *results)
     assert code == 2
     assert "add --frozen" in err
-    code, _, err = run_cli("report", "--results", tmp_path / "r", "--only", "table1,precision-recall")
+    code, _, err = run_cli("report", "--results", tmp_path / "r", "--only", "table1,precision-recall,curves")
     assert code == 0, err
-    assert "the 10 nearest by euclidean distance" in (tmp_path / "r/report/report.md").read_text()
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert "the 10 nearest by euclidean distance" in text
+    assert "on the queries against the whole database" in text
     code, _, err = run_cli(
         "compact", "--results", tmp_path / "r", "--out", tmp_path / "small", "--only", "table1"
     )

@@ -179,6 +179,8 @@ def _check_neighbours(
         raise InputError(
             f"--selection {sweep.selection} ranks by labels; protocol {rule.name!r} takes `last` alone"
         )
+    if not given.labelled and any(not shown.full or shown.noise for shown in sweep.label_rules()):
+        raise InputError(f"data set {given.name!r} has no labels to show a share of, or to make wrong")
     for view in views:
         if view.kind != "clean":
             raise InputError(f"view {view} ranks by labels; protocol {rule.name!r} takes `clean` alone")

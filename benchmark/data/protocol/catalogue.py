@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from benchmark.contracts import DatasetInfo
 from benchmark.data.protocol.listed import LISTED, MULTI
@@ -52,15 +53,19 @@ def _by_neighbours(name: str, base: Protocol) -> Protocol:
             f"protocol {name!r}: protocols of true neighbours are named neighbours-K, neighbours-K-cosine or "
             "neighbours-K-ip, with K from 1: how many, and by which distance (euclidean without one)"
         )
+    if found[3] and base.draw != "lists":
+        raise InputError(f"protocol {name!r} is for sets with parts of their own: leave out -lists")
     number, distance = int(found[1]), found[2] or "euclidean"
-    values = {
+    values: dict[str, Any] = {
         "name": name,
-        "version": 1,
+        "version": 2 if base.overlapping else 1,  # version 1 ranked a query's own entry
         "title": f"the {number} true neighbours of each query",
         "datasets": (),
     }
     values |= {"neighbours": number, "distance": distance, "k": None, "source": ""}
     values |= {"note": f"parts as of {base.name} v{base.version}" if base.neighbours is None else base.note}
+    # A query that released parts have in the database too would find itself first, and is no neighbour of itself.
+    values |= {"exclude_self": base.exclude_self or base.overlapping}
     return base.model_copy(update=values)
 
 

@@ -79,9 +79,10 @@ def draw(
     rule = rule or LabelRule()
     query, train = _DRAWS[protocol.draw](bench)
     database = _database(bench, query, train)
-    if protocol.neighbours is not None and protocol.neighbours > len(database):
+    if protocol.neighbours is not None and protocol.neighbours >= len(database):
         raise InputError(
-            f"{bench.where}: the database has {len(database):,} items, fewer than the neighbours wanted"
+            f"{bench.where}: the database has {len(database):,} items, and so many neighbours or more would make "
+            f"every one relevant; ask for at most {len(database) - 1:,}"
         )
     _check_overlaps(bench, query, train, database)
     seen = seen_classes(info, class_split)
@@ -298,7 +299,8 @@ def _check_overlaps(bench: _Bench, query: np.ndarray, train: np.ndarray, databas
     for part, rows in (("training part", train), ("database", database)):
         shared = len(np.intersect1d(query, rows))
         if shared:
-            raise InputError(
-                f"{bench.where}: {shared:,} queries are in the {part} too; ask for it by name: "
-                "lists-as-released keeps them, lists-disjoint takes them out of the other parts"
-            )
+            by_name = "lists-as-released keeps them, lists-disjoint takes them out of the other parts"
+            mend = f"ask for it by name: {by_name}"
+            if bench.protocol.neighbours is not None:
+                mend = f"take them out of the {part} in the set's own lists"
+            raise InputError(f"{bench.where}: {shared:,} queries are in the {part} too; {mend}")

@@ -37,7 +37,9 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
     maps = {bits: map_curves(own) for bits, own in at.items()}
     losses = {bits: _losses(ctx.store, own) for bits, own in at.items()}
     parts = {point.part for record in records for point in record.curve}
-    scored = "the tuning split" if parts == {"tuning"} else "the queries against an evenly thinned database"
+    by_label = all(r.protocol is None or "neighbours" not in r.protocol.definition for r in records)
+    database = "evenly thinned" if by_label and group.selection != "peek" else "whole"
+    scored = "the tuning split" if parts == {"tuning"} else f"the queries against the {database} database"
     why = "for the record only, never for selection" if group.selection == "last" else "and for selection"
 
     def draw() -> Any:
