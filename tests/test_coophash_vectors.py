@@ -17,7 +17,11 @@ from benchmark.spec import parse
 
 TASK = Task(bits=16, classes=4, channels=20, height=1, width=1, inputs="vectors", backbone=VECTORS)
 VARIANTS = {one.name.removeprefix("coophash-vectors-"): one.params for one in CoopHashVectors.variants}
-MEASURES = {f"{what}_{when}_mcmc" for what in ("diversity", "asked_class") for when in ("before", "after")}
+MEASURES = {
+    f"{what}_{when}_mcmc"
+    for what in ("diversity", "density", "coverage", "asked_class", "energy_gap")
+    for when in ("before", "after")
+} | {"chain_raises_f", "chain_distance"}
 
 
 def vectors(count: int = 200, seed: int = 1) -> HashData:
@@ -134,6 +138,27 @@ def test_facts_are_the_ratio_and_the_share_that_they_say(monkeypatch: pytest.Mon
     assert facts["diversity_before_mcmc"] == pytest.approx(1, abs=0.05)
     assert facts["diversity_after_mcmc"] == pytest.approx(0.5, abs=0.03)
     assert 0.6 < float(facts["asked_class_before_mcmc"]) <= 0.76
+
+
+def test_facts_tell_what_the_chain_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under f = minus the distance from 1 of a mean dimension, a chain that moves three of four vectors there."""
+    made = fitted(vectors(), 0)
+
+    def draw(labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        start = torch.zeros(len(labels), 20)
+        return start, start + torch.tensor([1.0, 1.0, 1.0, -1.0]).repeat(len(labels) // 4)[:, None]
+
+    monkeypatch.setattr(made, "_sample", draw)
+    monkeypatch.setattr(made, "_log_density", lambda labels, x: -(x.mean(1) - 1).abs())
+    made._measured = {}
+    facts = made.facts()
+    assert facts["chain_raises_f"] == 0.75
+    assert facts["chain_distance"] == pytest.approx(1)
+    gain = float(facts["energy_gap_after_mcmc"]) - float(facts["energy_gap_before_mcmc"])
+    assert gain == pytest.approx(0.5, abs=1e-3), "a quarter is at -2, the rest at 0, and all were at -1"
+    assert not any(
+        name.startswith(("chain", "energy")) for name in fitted(vectors(), 0, **VARIANTS["nll"]).facts()
+    )
 
 
 def test_an_update_moves_vectors_without_bounds_and_label_sets_work() -> None:
