@@ -43,10 +43,16 @@ class CoopHashVectorsParams(CoopHashParams):
     warm_start: bool = Field(
         default=True, description="generator and posterior encoder start at probabilistic PCA within classes"
     )
-    langevin_steps: int = Field(default=20, ge=0, le=1000, description="T")
+    density_noise: float = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        description="deviation of noise on real vectors and the pair, in every variant",
+    )
+    langevin_steps: int = Field(default=5, ge=0, le=1000, description="T")
     langevin_step: float = Field(default=0.3, gt=0, description="delta^2 / 2, the factor on the gradient")
-    langevin_noise: float | None = Field(default=0.1, ge=0, description="null: delta, tied to the step")
-    latent: int = Field(default=128, ge=1, le=1024, description="d, the dimension of z")
+    langevin_noise: float | None = Field(default=0.05, ge=0, description="null: delta, tied to the step")
+    latent: int = Field(default=160, ge=1, le=1024, description="d, the dimension of z")
     pairs: int | None = Field(
         default=8, ge=1, description="contrastive pairs per update; null: one per image"
     )
@@ -141,7 +147,14 @@ class CoopHashVectors(CoopHash):
     # ---- L_VAE on real vectors -------------------------------------------------------------------
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
-        parts = super()._features(batch, pair, unseen)
+        """As in CoopHash, with `density_noise` where there is no density too: it alone makes better codes, and
+        twins without it would be no control."""
+        noisy, noisy_pair, noise = batch, pair, self.params.density_noise
+        if noise and not self.params.weight_nll:
+            draw = self.ctx.device_generator("density-noise", batch.step)
+            noisy = replace(batch, images=_noisy(batch.images, noise, draw))
+            noisy_pair = pair and replace(pair, images=_noisy(pair.images, noise, draw))
+        parts = super()._features(noisy, noisy_pair, unseen)
         self._real = batch, parts[0]
         return parts
 
@@ -252,6 +265,10 @@ class CoopHashVectors(CoopHash):
         found["chain_raises_f"] = float((f["after"] > f["before"]).float().mean())
         found["chain_distance"] = float((made["after"] - made["before"]).square().mean().sqrt())
         return found
+
+
+def _noisy(vectors: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
+    return vectors + deviation * torch.randn(vectors.shape, generator=draw, device=vectors.device)
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -161,6 +161,22 @@ def test_facts_tell_what_the_chain_did(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["", "nll", "hash-only"])
+def test_noise_is_the_same_regulariser_in_every_twin(name: str) -> None:
+    """The descriptor sees it on real vectors and the pair, the losses compare with vectors as they are."""
+    made = fitted(vectors(), 1, density_noise=0.5, **VARIANTS.get(name, {}))
+    batch = made._batch(vectors(), 0)
+    pair, _ = made._pair(batch)
+    seen: list[torch.Tensor] = []
+    made.descriptor.base.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    made._features(batch, pair, None)
+    clean = torch.cat([batch.images] if pair is None else [batch.images, pair.images])
+    assert (seen[0] - clean).std() == pytest.approx(0.5, rel=0.1)
+    assert made._real[0].images is batch.images
+    made.encode(vectors().images)
+    assert torch.equal(seen[1], made._standardised(vectors().images)), "no noise when encoding"
+
+
 def test_an_update_moves_vectors_without_bounds_and_label_sets_work() -> None:
     data = vectors()
     assert fitted(data, 1).params.langevin().clamp is False
