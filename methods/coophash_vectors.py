@@ -215,7 +215,7 @@ class CoopHashVectors(CoopHash):
         """How vectors are generated, before and after MCMC, in standardised units.
 
         Diversity, density and coverage (`methods/_generated.py`) for each of the most frequent label sets, against
-        its first training vectors, at most as many as are made; then the mean over label sets where there are such
+        as many training vectors, its first ones; then the mean over label sets where there are such
         numbers. Where items have one class, the share of vectors that a linear classifier of all training vectors
         gives the asked one. `energy_gap`: the mean f of made vectors less that of real ones. What the chain did:
         the share of vectors whose f it raised, and the root of the mean squared move of a dimension.
@@ -233,7 +233,8 @@ class CoopHashVectors(CoopHash):
         found: dict[str, float | None] = {}
         for name, vectors in made.items():
             parts = list(zip(known, vectors.split(each), strict=True))
-            balls = [density_and_coverage(one[:each], part) for one, part in parts]
+            # As many made as real: more of them would cover more.
+            balls = [density_and_coverage(one[:each], part[: len(one)]) for one, part in parts]
             found |= {
                 f"diversity_{name}_mcmc": _mean([diversity(one, part) for one, part in parts]),
                 f"density_{name}_mcmc": _mean([None if pair is None else pair[0] for pair in balls]),

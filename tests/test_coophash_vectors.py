@@ -140,6 +140,24 @@ def test_facts_are_the_ratio_and_the_share_that_they_say(monkeypatch: pytest.Mon
     assert 0.6 < float(facts["asked_class_before_mcmc"]) <= 0.76
 
 
+def test_coverage_takes_as_many_vectors_as_there_are_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve real vectors a class; the first twelve made lie at one of them, the others would cover all."""
+    data = vectors(48)
+    made = fitted(data, 0)
+    real = made._standardised(data.images)
+
+    def draw(labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        own = [real[data.class_ids == int(k)] for k in labels.argmax(1)]
+        taken = torch.stack([one[0 if i % 250 < 12 else i % 12] for i, one in enumerate(own)])
+        return taken, torch.stack([one[i % 250 % 12] for i, one in enumerate(own)])
+
+    monkeypatch.setattr(made, "_sample", draw)
+    made._measured = {}
+    facts = made.facts()
+    assert float(facts["coverage_before_mcmc"]) < 0.9
+    assert facts["coverage_after_mcmc"] == 1
+
+
 def test_facts_tell_what_the_chain_did(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under f = minus the distance from 1 of a mean dimension, a chain that moves three of four vectors there."""
     made = fitted(vectors(), 0)
