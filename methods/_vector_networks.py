@@ -57,6 +57,8 @@ class VectorDescriptor(Descriptor):
                     nn.utils.parametrizations.spectral_norm(layer)
         if p.weight_vae > 0:
             self.inference_head = nn.Sequential(_layers(width, width), nn.Linear(width, 2 * p.latent))
+            self.inference_skip = nn.Linear(task.channels, p.latent, bias=False)
+            nn.init.zeros_(self.inference_skip.weight)
         self.register_buffer("mean", torch.zeros(task.channels))
         self.register_buffer("deviation", torch.ones(task.channels))
 
@@ -73,6 +75,12 @@ class VectorDescriptor(Descriptor):
         """Vectors (n, d) in units of the training vectors' deviation, around their mean."""
         return (vectors - self.mean) / self.deviation
 
+    def posterior(self, features: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base class does; a linear map of the vectors (n, d) themselves is added to the mean, for the
+        other heads train the base to forget what z decides."""
+        mean, log_variance = super().posterior(features, images)
+        return mean + self.inference_skip(images), log_variance
+
     def forward(self, vectors: Tensor) -> Tensor:
         """Vectors (n, d) to h(x), (n, bits), not squashed."""
         return super().forward(self.standardise(vectors))
@@ -84,17 +92,56 @@ class VectorDescriptor(Descriptor):
 
 
 class VectorGenerator(nn.Module):
-    """G(z, c): latent vectors and labels to standardised vectors, by an MLP."""
+    """G(z, c): latent vectors and labels to standardised vectors, by an MLP beside a linear map of z and c."""
 
     def __init__(self, task: Task, latent: int, width: int) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(task.classes, latent))
         self.layers = nn.Sequential(_layers(2 * latent, width, width), nn.Linear(width, task.channels))
+        self.directions = nn.Parameter(torch.zeros(latent, task.channels))
+        self.centres = nn.Parameter(torch.zeros(task.classes, task.channels))
 
     def forward(self, latent: Tensor, labels: Tensor) -> Tensor:
         """z (n, latent), labels (n, classes; may be soft) to standardised vectors (n, d)."""
         joint = torch.cat([latent, mean_rows(labels, self.embedding)], dim=1)
-        return cast(Tensor, self.layers(joint))
+        linear = latent @ self.directions + mean_rows(labels, self.centres)
+        return cast(Tensor, self.layers(joint)) + linear
+
+
+@torch.no_grad()
+def warm_start(
+    vectors: Tensor, labels: Tensor, sigma: float, generator: VectorGenerator, descriptor: VectorDescriptor
+) -> None:
+    """Start generator and posterior encoder where a linear conditional VAE ends: at probabilistic PCA.
+
+    vectors (n, d), standardised, labels (n, classes). With S the covariance within classes, its eigenvalues l and
+    eigenvectors v, and sigma^2 the variance of what is left over, G(z, c) is the mean of c plus
+    sum_i z_i sqrt(l_i - sigma^2) v_i, and q(z_i given x) has variance sigma^2 / l_i (Tipping and Bishop 1999).
+    The MLPs begin at zero. Few vectors have few directions; one vector a class has none.
+    """
+    counts = labels.sum(0)
+    generator.centres.copy_((labels.T @ vectors) / counts.clamp(min=1)[:, None])
+    rest = vectors - mean_rows(labels, generator.centres)
+    free = max(1, len(rest) - int((counts > 0).sum()))
+    if len(rest) > rest.shape[1]:  # the triangular factor has the same singular values and right vectors
+        rest = torch.linalg.qr(rest, mode="r").R
+    _, singular, axes = torch.linalg.svd(rest / free**0.5, full_matrices=False)
+    count = min(len(singular), len(generator.directions))
+    size, axes = singular[:count].square().clamp(min=sigma**2), axes[:count]
+    directions = (size - sigma**2).sqrt()[:, None] * axes
+    generator.directions[:count] = directions
+    _silence(cast(nn.Sequential, generator.layers)[-1])
+    if descriptor.inference_head is not None:
+        descriptor.inference_skip.weight[:count] = directions / size[:, None]
+        last = cast(nn.Sequential, descriptor.inference_head)[-1]
+        _silence(last)
+        latent = len(generator.directions)
+        last.bias[latent : latent + count] = (sigma**2 / size).log()
+
+
+def _silence(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _layers(*widths: int) -> nn.Sequential:

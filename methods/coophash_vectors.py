@@ -11,9 +11,10 @@ from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
 from benchmark.contracts import Ability, HashData, MethodInfo, Task, Variant
+from benchmark.methods._generated import density_and_coverage, diversity
 from benchmark.methods._images import to_float
 from benchmark.methods._stepwise import Batch
-from benchmark.methods._vector_networks import VectorDescriptor, VectorGenerator
+from benchmark.methods._vector_networks import VectorDescriptor, VectorGenerator, warm_start
 from benchmark.methods.coophash import CoopHash, CoopHashParams, losses
 from benchmark.methods.coophash.pairs import Hidden, Pair
 from benchmark.methods.coophash.sampler import LangevinSettings
@@ -39,10 +40,19 @@ class CoopHashVectorsParams(CoopHashParams):
     weight_vae_real: float = Field(
         default=1.0, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
     )
-    langevin_steps: int = Field(default=20, ge=0, le=1000, description="T")
+    warm_start: bool = Field(
+        default=True, description="generator and posterior encoder start at probabilistic PCA within classes"
+    )
+    density_noise: float = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        description="deviation of noise on real vectors and the pair, in every variant",
+    )
+    langevin_steps: int = Field(default=5, ge=0, le=1000, description="T")
     langevin_step: float = Field(default=0.3, gt=0, description="delta^2 / 2, the factor on the gradient")
-    langevin_noise: float | None = Field(default=0.1, ge=0, description="null: delta, tied to the step")
-    latent: int = Field(default=128, ge=1, le=1024, description="d, the dimension of z")
+    langevin_noise: float | None = Field(default=0.05, ge=0, description="null: delta, tied to the step")
+    latent: int = Field(default=160, ge=1, le=1024, description="d, the dimension of z")
     pairs: int | None = Field(
         default=8, ge=1, description="contrastive pairs per update; null: one per image"
     )
@@ -66,7 +76,7 @@ class CoopHashVectors(CoopHash):
             **CoopHash.info.model_dump(),
             "name": "coophash-vectors",
             "title": "CoopHash on vectors",
-            "version": 1,
+            "version": 2,
             "notes": "fully connected networks on feature vectors: no variant of the paper's",
             "look": ("blue", "o", "dashdot"),
         }
@@ -112,8 +122,17 @@ class CoopHashVectors(CoopHash):
         self._training, self._measured = data, dict[str, str | int | float]()
 
     def _calibrate(self, data: HashData) -> None:
-        cast(VectorDescriptor, self.networks["hash"]).fit_scale(data.images)
+        descriptor = cast(VectorDescriptor, self.networks["hash"])
+        descriptor.fit_scale(data.images)
         super()._calibrate(data)
+        if self.params.warm_start and self.params.makes_images:
+            warm_start(
+                self._standardised(data.images.to(self.ctx.device)),
+                data.labels.to(self.ctx.device, torch.float32),
+                self.params.reconstruction_std,
+                cast(VectorGenerator, self.networks["generator"]),
+                descriptor,
+            )
 
     def _channels_last(self) -> bool:
         return False
@@ -128,7 +147,14 @@ class CoopHashVectors(CoopHash):
     # ---- L_VAE on real vectors -------------------------------------------------------------------
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
-        parts = super()._features(batch, pair, unseen)
+        """As in CoopHash, with `density_noise` where there is no density too: it alone makes better codes, and
+        twins without it would be no control."""
+        noisy, noisy_pair, noise = batch, pair, self.params.density_noise
+        if noise and not self.params.weight_nll:
+            draw = self.ctx.device_generator("density-noise", batch.step)
+            noisy = replace(batch, images=_noisy(batch.images, noise, draw))
+            noisy_pair = pair and replace(pair, images=_noisy(pair.images, noise, draw))
+        parts = super()._features(noisy, noisy_pair, unseen)
         self._real = batch, parts[0]
         return parts
 
@@ -141,7 +167,7 @@ class CoopHashVectors(CoopHash):
 
     def _variational(self, batch: Batch, features: Tensor) -> Tensor:
         """L_VAE of the real batch, per dimension."""
-        mean, log_variance = self.descriptor.posterior(features)
+        mean, log_variance = self.descriptor.posterior(features, batch.images)
         draw = self.ctx.device_generator("real-posterior", batch.step)
         latent = mean + (0.5 * log_variance).exp() * torch.randn(
             mean.shape, generator=draw, device=mean.device
@@ -186,36 +212,66 @@ class CoopHashVectors(CoopHash):
         return {**super().facts(), **getattr(self, "_measured", {})}
 
     def _measure(self, data: HashData) -> dict[str, str | int | float]:
-        """Diversity of generated vectors and, where items have one class, the share of them that a linear
-        classifier of real vectors gives the asked one; before and after MCMC.
+        """How vectors are generated, before and after MCMC, in standardised units.
 
-        Diversity: for each label set with two training vectors or more, the mean over dimensions of the
-        deviation, generated over real, in standardised units; the mean over label sets, where there are any.
+        Diversity, density and coverage (`methods/_generated.py`) for each of the most frequent label sets, against
+        as many training vectors, its first ones; then the mean over label sets where there are such
+        numbers. Where items have one class, the share of vectors that a linear classifier of all training vectors
+        gives the asked one. `energy_gap`: the mean f of made vectors less that of real ones. What the chain did:
+        the share of vectors whose f it raised, and the root of the mean squared move of a dimension.
         """
-        real, labels = self._standardised(data.images.to(self.ctx.device)), data.labels.float()
+        real, labels = (
+            self._standardised(data.images.to(self.ctx.device)),
+            data.labels.to(self.ctx.device).float(),
+        )
         rows, place, counts = torch.unique(labels, dim=0, return_inverse=True, return_counts=True)
         sets = counts.argsort(descending=True, stable=True)[:SETS]
         each = max(2, SAMPLES // len(sets))
         asked = rows[sets].repeat_interleave(each, 0)
-        made = self._sample(asked, self.ctx.generator("facts"))
-        linear = None
+        known = [real[place == k] for k in sets]
+        made = dict(zip(("before", "after"), self._sample(asked, self.ctx.generator("facts")), strict=True))
+        found: dict[str, float | None] = {}
+        for name, vectors in made.items():
+            parts = list(zip(known, vectors.split(each), strict=True))
+            # As many made as real: more of them would cover more.
+            balls = [density_and_coverage(one[:each], part[: len(one)]) for one, part in parts]
+            found |= {
+                f"diversity_{name}_mcmc": _mean([diversity(one, part) for one, part in parts]),
+                f"density_{name}_mcmc": _mean([None if pair is None else pair[0] for pair in balls]),
+                f"coverage_{name}_mcmc": _mean([None if pair is None else pair[1] for pair in balls]),
+            }
         if not data.task.multi_label:
             # As many units of ridge as dimensions: tight with few vectors, and loose with many.
             linear = RidgeClassifier(alpha=real.shape[1]).fit(
                 real.cpu().numpy(), data.class_ids.cpu().numpy()
             )
-        found: dict[str, str | int | float] = {}
-        for name, vectors in zip(("before", "after"), made, strict=True):
-            spreads = [
-                (part.std(0).mean() / real[place == k].std(0).mean()).item()
-                for part, k in zip(torch.split(vectors, each), sets, strict=True)
-                if counts[k] > 1 and bool(real[place == k].std(0).any())
-            ]
-            if spreads:
-                found[f"diversity_{name}_mcmc"] = round(sum(spreads) / len(spreads), 4)
-            if linear is not None:
+            for name, vectors in made.items():
                 said = torch.from_numpy(linear.predict(vectors.cpu().numpy()))
-                found[f"asked_class_{name}_mcmc"] = round(
-                    (said == asked.argmax(1).cpu()).double().mean().item(), 4
-                )
+                found[f"asked_class_{name}_mcmc"] = (said == asked.argmax(1).cpu()).double().mean().item()
+        if self.params.revises:
+            own = torch.cat([rows[k].expand(len(one[:each]), -1) for k, one in zip(sets, known, strict=True)])
+            found |= self._chain(torch.cat([one[:each] for one in known]), own, made, asked)
+        return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+    @torch.no_grad()
+    def _chain(
+        self, real: Tensor, own: Tensor, made: dict[str, Tensor], asked: Tensor
+    ) -> dict[str, float | None]:
+        """What the chain did to made vectors, labelled `asked`; real vectors have the labels `own`."""
+        f_real = self._log_density(own, real)
+        f = {name: self._log_density(asked, vectors) for name, vectors in made.items()}
+        found: dict[str, float | None] = {
+            f"energy_gap_{name}_mcmc": float(f[name].mean() - f_real.mean()) for name in made
+        }
+        found["chain_raises_f"] = float((f["after"] > f["before"]).float().mean())
+        found["chain_distance"] = float((made["after"] - made["before"]).square().mean().sqrt())
         return found
+
+
+def _noisy(vectors: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
+    return vectors + deviation * torch.randn(vectors.shape, generator=draw, device=vectors.device)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None

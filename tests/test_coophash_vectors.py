@@ -17,7 +17,11 @@ from benchmark.spec import parse
 
 TASK = Task(bits=16, classes=4, channels=20, height=1, width=1, inputs="vectors", backbone=VECTORS)
 VARIANTS = {one.name.removeprefix("coophash-vectors-"): one.params for one in CoopHashVectors.variants}
-MEASURES = {f"{what}_{when}_mcmc" for what in ("diversity", "asked_class") for when in ("before", "after")}
+MEASURES = {
+    f"{what}_{when}_mcmc"
+    for what in ("diversity", "density", "coverage", "asked_class", "energy_gap")
+    for when in ("before", "after")
+} | {"chain_raises_f", "chain_distance"}
 
 
 def vectors(count: int = 200, seed: int = 1) -> HashData:
@@ -134,6 +138,61 @@ def test_facts_are_the_ratio_and_the_share_that_they_say(monkeypatch: pytest.Mon
     assert facts["diversity_before_mcmc"] == pytest.approx(1, abs=0.05)
     assert facts["diversity_after_mcmc"] == pytest.approx(0.5, abs=0.03)
     assert 0.6 < float(facts["asked_class_before_mcmc"]) <= 0.76
+
+
+def test_coverage_takes_as_many_vectors_as_there_are_real_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve real vectors a class; the first twelve made lie at one of them, the others would cover all."""
+    data = vectors(48)
+    made = fitted(data, 0)
+    real = made._standardised(data.images)
+
+    def draw(labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        own = [real[data.class_ids == int(k)] for k in labels.argmax(1)]
+        taken = torch.stack([one[0 if i % 250 < 12 else i % 12] for i, one in enumerate(own)])
+        return taken, torch.stack([one[i % 250 % 12] for i, one in enumerate(own)])
+
+    monkeypatch.setattr(made, "_sample", draw)
+    made._measured = {}
+    facts = made.facts()
+    assert float(facts["coverage_before_mcmc"]) < 0.9
+    assert facts["coverage_after_mcmc"] == 1
+
+
+def test_facts_tell_what_the_chain_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under f = minus the distance from 1 of a mean dimension, a chain that moves three of four vectors there."""
+    made = fitted(vectors(), 0)
+
+    def draw(labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        start = torch.zeros(len(labels), 20)
+        return start, start + torch.tensor([1.0, 1.0, 1.0, -1.0]).repeat(len(labels) // 4)[:, None]
+
+    monkeypatch.setattr(made, "_sample", draw)
+    monkeypatch.setattr(made, "_log_density", lambda labels, x: -(x.mean(1) - 1).abs())
+    made._measured = {}
+    facts = made.facts()
+    assert facts["chain_raises_f"] == 0.75
+    assert facts["chain_distance"] == pytest.approx(1)
+    gain = float(facts["energy_gap_after_mcmc"]) - float(facts["energy_gap_before_mcmc"])
+    assert gain == pytest.approx(0.5, abs=1e-3), "a quarter is at -2, the rest at 0, and all were at -1"
+    assert not any(
+        name.startswith(("chain", "energy")) for name in fitted(vectors(), 0, **VARIANTS["nll"]).facts()
+    )
+
+
+@pytest.mark.parametrize("name", ["", "nll", "hash-only"])
+def test_noise_is_the_same_regulariser_in_every_twin(name: str) -> None:
+    """The descriptor sees it on real vectors and the pair, the losses compare with vectors as they are."""
+    made = fitted(vectors(), 1, density_noise=0.5, **VARIANTS.get(name, {}))
+    batch = made._batch(vectors(), 0)
+    pair, _ = made._pair(batch)
+    seen: list[torch.Tensor] = []
+    made.descriptor.base.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    made._features(batch, pair, None)
+    clean = torch.cat([batch.images] if pair is None else [batch.images, pair.images])
+    assert (seen[0] - clean).std() == pytest.approx(0.5, rel=0.1)
+    assert made._real[0].images is batch.images
+    made.encode(vectors().images)
+    assert torch.equal(seen[1], made._standardised(vectors().images)), "no noise when encoding"
 
 
 def test_an_update_moves_vectors_without_bounds_and_label_sets_work() -> None:

@@ -76,8 +76,11 @@ class Descriptor(CalibratedNetwork):
         assert isinstance(self.density_head, ClassDensity | ProjectionDensity), "the density head is off"
         return self.density_head.table(features, candidates)
 
-    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z given x), each (n, latent); the log-variance is kept in [-8, 8]."""
+    def posterior(self, features: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z given x), each (n, latent); the log-variance is kept in [-8, 8].
+
+        features: (n, width), of `images`, which this head does not look at again.
+        """
         assert self.inference_head is not None, "the inference head is off"
         mean, log_variance = self.inference_head(features).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 8)

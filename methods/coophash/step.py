@@ -133,7 +133,7 @@ class Update:
     ) -> tuple[Tensor, Tensor]:
         """The two parts of weight * L_VAE under q(z given x), divided by the pixels and channels of an image."""
         assert self.generator is not None
-        mean, log_variance = self.descriptor.posterior(features)
+        mean, log_variance = self.descriptor.posterior(features, images)
         draw = self.ctx.device_generator(purpose, self.batch.step)
         eps = torch.randn(mean.shape, generator=draw, device=mean.device)
         with self.ctx.autocast():
