@@ -88,7 +88,8 @@ class DeclaredDataset(ImageDataset):
             "channels": told.channels,
             "height": height,
             "width": width,
-            "default_protocol": told.protocol or ("lists" if parts >= {"query", "train"} else "multi-100-400"),
+            "default_protocol": told.protocol
+            or ("lists" if parts >= {"query", "train"} else "multi-100-400"),
             "epochs": told.epochs,
             "crop_padding": told.crop_padding,
             "flip": told.flip,
