@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from benchmark.errors import InputError, unknown
+from benchmark.errors import InputError, trace_of, unknown
 from benchmark.files.places import absolute_places
 from benchmark.files.streams import guarded
 
@@ -100,6 +100,8 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _refuse(error.format_message())
     except InputError as error:
+        if "--traceback" in arguments:
+            click.echo(error.trace or trace_of(error), err=True, nl=False)
         return _refuse(str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli._run_text import grid, print_plans, print_summary
+from benchmark.cli._run_text import grid, print_plans, print_summary, print_tracebacks
 from benchmark.errors import InputError, unknown
 
 
@@ -91,6 +91,7 @@ from benchmark.errors import InputError, unknown
 )
 @click.option("--tuned", metavar="FILE", help="Take the best parameters that `tune` recorded; --set wins.")
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read; it is recorded.")
+@click.option("--traceback", is_flag=True, help="Print the whole traceback of every fit that failed.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would run, what is done, what is skipped.")
 def command(
     suite: str | None,
@@ -99,6 +100,7 @@ def command(
     tuned: str | None,
     plan_only: bool,
     skip_bad_images: bool,
+    traceback: bool,
     **flags: Any,
 ) -> int:
     """Train and score methods over a sweep; finished fits are not repeated."""
@@ -118,17 +120,17 @@ def command(
             listed = suite is None or not suites.stands_for_others(suite)
             print_plans(configs, _retry(retries), listed=listed, without_data=suite is not None)
             return 0
-        return _run_all(configs, _retry(retries))
+        return _run_all(configs, _retry(retries), traceback)
 
 
-def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
+def _run_all(configs: tuple[Any, ...], retry: frozenset[str], traceback: bool) -> int:
     """Every grid of the sweep; the worst exit code. Data of all of them must be there before any fit begins."""
     _ensure_data(configs)
     worst = 0
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             click.echo(f"[{number}/{len(configs)}] {config.title}: {grid(config)}")
-        code = _run(config, retry)
+        code = _run(config, retry, traceback)
         worst = max(worst, code)
         if code >= 128:  # stopped by a signal: the rest waits for the next time
             break
@@ -189,7 +191,7 @@ def _ensure_data(configs: tuple[Any, ...]) -> None:
         raise InputError("; ".join(missing) + left)
 
 
-def _run(config: Any, retry: frozenset[str]) -> int:
+def _run(config: Any, retry: frozenset[str], traceback: bool) -> int:
     from rich.console import Console
 
     from benchmark import registry
@@ -237,6 +239,8 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     display = make_display(Console(stderr=True, highlight=False))
     summary = driver.execute(plan, store, runtime, data_root, display, tracker, executor)
     print_summary(console, plan, summary, store, saved, uri)
+    if traceback:
+        print_tracebacks(summary.records)
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
     failed = any(record.state == "failed" for record in summary.records)
