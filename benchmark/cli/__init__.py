@@ -19,7 +19,7 @@ from benchmark.files.streams import guarded
 #: sub-command -> one line for `--help`. The module `benchmark.cli.<name>` holds `command`.
 COMMANDS: dict[str, str] = {
     "run": "Train and score methods over a sweep; finished fits are not repeated.",
-    "list": "List methods, data sets, suites or metrics.",
+    "list": "List methods, data sets, backbones, suites, metrics, protocols or views.",
     "status": "Count what a results folder holds, with the failures' reasons.",
     "show": "Print one record and the command that makes it again.",
     "verify": "Run one fit again and compare its codes, bit for bit.",
