@@ -28,11 +28,11 @@ def command(fit_id: str, results: str, as_json: bool, traceback: bool) -> None:
     for name, text in _facts(record, store):
         if text:
             click.echo(f"{name:<12} {plain(text)}")
-    if traceback and record.failure is None:
-        click.echo("traceback    none: the fit is done")
+    if record.failure is None:
+        click.echo("traceback    none: the fit is done\n" if traceback else "", nl=False)
     elif traceback:
         click.echo(trace_lines(record.failure.traceback), nl=False)
-    elif record.failure is not None and record.failure.traceback:
+    elif record.failure.traceback:
         click.echo("traceback    give --traceback to see it")
 
 

@@ -35,7 +35,7 @@ class Weights:
 class Network:
     """A name that `--backbone` takes. library: `own`, `torchvision` or `timm`. default: of its weights, by name.
 
-    input_size: pixels of a side that it is given unless `--input-size` says otherwise; None takes images as they are.
+    input_size: pixels of a side that it is given unless `--input-size` says otherwise; None: images as they are.
     features: how many numbers an image becomes, where that is known without building it.
     """
 
