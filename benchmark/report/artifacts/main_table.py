@@ -62,7 +62,13 @@ def _figure(group: Group, rows: dict[str, list[Record]]) -> Figure:
 
 
 def main_table(ctx: Context, group: Group) -> Sheet:
-    """mAP of one group: methods by bits."""
+    """mAP of one of the main groups: methods by bits. Made once: its tests take a while."""
+    if group.slug not in ctx.main_tables:
+        ctx.main_tables[group.slug] = _sheet(ctx, group)
+    return ctx.main_tables[group.slug]
+
+
+def _sheet(ctx: Context, group: Group) -> Sheet:
     rows = rows_of(group.of(lambda record: not is_variant(record.spec.method)))
     bits = sorted({record.spec.bits for records in rows.values() for record in records})
     return map_sheet(

@@ -19,7 +19,7 @@ class Cell:
 
     values: one per fit that is done, in the order of `fits` (their ids). `planned` seeds were asked for,
     `failed` fits gave up, `stale` were measured by an older version of their method's source. `p` is the
-    p-value of the comparison that the mark rests on; None when there was none.
+    p-value of the comparison that the mark rests on, over `common` seeds; None when there was none.
     """
 
     values: tuple[float, ...] = ()
@@ -30,6 +30,7 @@ class Cell:
     fits: tuple[str, ...] = ()
     mark: Mark = ""
     p: float | None = None
+    common: int = 0
     label: str | None = None
     digits: int = 4
     unit: str = ""
@@ -110,7 +111,7 @@ class Sheet:
     """A table: the first `keys` columns name a row, the others hold its cells.
 
     `facts` are what its numbers have in common (data set, protocol, ...): columns of the CSV. `note` lines stand
-    below it.
+    below it. `blocks`: (what they have in common, how many) of neighbouring columns, whose heads begin with it.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Sheet:
     keys: int = 1
     metric: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    blocks: tuple[tuple[str, int], ...] = ()
 
     def cells(self) -> Iterable[tuple[tuple[str, ...], str, Cell]]:
         """(row's key, column, cell) of every cell that is no key."""

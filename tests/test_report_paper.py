@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from benchmark.report.artifact import choose
+from benchmark.report.context import Context
+from benchmark.report.declared_methods import _declared, remembering, titled
+from benchmark.report.tables.cells import Cell, Sheet, text_cell
+from benchmark.report.tables.markup import to_csv
+from benchmark.report.tables.paper import (
+    COLUMN,
+    INCHES,
+    PAGE,
+    Width,
+    paper_latex,
+    paper_text,
+    stable_labels,
+    text_width,
+)
+from benchmark.store.record import Record
+from benchmark.store.store import Store
+from tests.test_report import HOSTILE, made, sheet
+
+#: A two-column class of a conference: text of 6.9 inches in columns of 3.3.
+PAGES = r"""\documentclass[10pt,twocolumn]{article}
+\usepackage[textwidth=6.9in,columnsep=0.3in,textheight=9in]{geometry}
+\usepackage{booktabs,graphicx,tabularx}
+\begin{document}
+"""
+needs_tex = pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="no pdflatex here: nothing is compiled"
+)
+
+
+def compiled(tex: str, folder: Path) -> list[str]:
+    """What a document says of boxes that are too wide or high, by more than a point; it must compile."""
+    (folder / "page.tex").write_text(tex)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    found = re.findall(r"(Overfull .*|.*Float too large.*)", done.stdout)
+    return [line for line in found if float((re.findall(r"([\d.]+)pt", line) or ["9"])[0]) > 1]
+
+
+def numbers(columns: int, rows: int = 4) -> Sheet:
+    """A table of means with deviations."""
+    cells = tuple(Cell(values=(0.8123, 0.8211), planned=2) for _ in range(columns))
+    heads = tuple(f"{16 * (n + 1)} bits" for n in range(columns))
+    return Sheet("n", "t", ("method", *heads), tuple((text_cell("hashnet"), *cells) for _ in range(rows)))
+
+
+def words(length: int, rows: int = 3) -> Sheet:
+    """A table with a column of prose and one of words without a space."""
+    prose = " ".join(["mAP of CoopHash over the others"] * length)
+    body = tuple((text_cell("a"), text_cell(prose), text_cell("f" * 64)) for _ in range(rows))
+    return Sheet("w", "t", ("claim", "what", "digest"), body, notes=("command: a --methods b", "f" * 200))
+
+
+def joint(records: Iterable[Record]) -> tuple[Sheet, ...]:
+    ctx = Context(Store(Path("/nonexistent")), list(records), set())
+    return choose("joint")[0].build(ctx).sheets
+
+
+def two_sets() -> list[Record]:
+    """Three methods on two data sets at two lengths and seeds; one of them on the first set alone."""
+    found = []
+    for dataset, protocol in (("digits", "digits-20-50"), ("mnist", "mnist-69k")):
+        for method, base in (("csq", 0.8), ("hashnet", 0.7), ("dpsh", 0.9)):
+            if method == "dpsh" and dataset == "mnist":
+                continue
+            for bits in (16, 32):
+                for seed in (0, 1):
+                    where = {"dataset": dataset, "protocol": protocol, "bits": bits, "seed": seed}
+                    found.append(made(base + bits / 1000 + seed / 100, method=method, **where))
+    return found
+
+
+@needs_tex
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_no_table_is_wider_than_its_page(width: Width, tmp_path: Path) -> None:
+    hostile = made(0.7, method="lsh").model_copy(
+        update={"flags": ('é ü 中 [x] " `', HOSTILE), "command": HOSTILE}
+    )
+    tables = [sheet([made(0.5), made(0.6, seed=2), hostile]), *joint(two_sets())]
+    tables += [*map(numbers, (2, 4, 7, 24)), *map(words, (1, 4)), numbers(1, rows=120), words(40, rows=6)]
+    text = "\\clearpage\n".join(paper_latex(one, width) for one in tables)
+    assert compiled(f"{PAGES}{text}\\end{{document}}\n", tmp_path) == []
+
+
+def test_a_table_spans_both_columns_where_one_is_too_narrow() -> None:
+    assert r"\begin{table}" in paper_latex(numbers(2))
+    assert r"\begin{table*}" in paper_latex(numbers(2), "page")
+    assert r"\begin{table*}" in paper_latex(numbers(6))
+    assert r"\begin{tabularx}" in paper_latex(words(4))
+    assert r"\begin{tabularx}" not in paper_latex(numbers(24))
+    assert INCHES == {"column": COLUMN, "page": PAGE}
+    # Of Computer Modern at ten points: a digit is 5 points wide, a space a third of ten.
+    assert text_width("0123", 10) == pytest.approx(20, abs=0.1)
+    assert text_width("a b", 10) == pytest.approx(5 + 10 / 3 + 5.56, abs=0.1)
+
+
+def test_a_long_table_goes_on() -> None:
+    found = paper_latex(numbers(1, rows=100))
+    assert found.count(r"\begin{table}") == 3
+    assert found.count("(continued)") == 2
+    assert found.count(r"\label{") == 1
+    assert found.count("HashNet & ") == 100
+
+
+def test_two_hyphens_stay_two_hyphens() -> None:
+    assert paper_text("run --methods itq") == r"run \texttt{-{}-methods} itq"
+    assert paper_text("(--batch-size=64)") == r"(\texttt{-{}-batch-size}=64)"
+    assert paper_text("a -- b --- c") == r"a -{}- b -{}-{}- c"
+    assert paper_text("4–8") == "4--8"  # a range in the text stays one
+
+
+def test_labels_are_without_digests_and_unlike() -> None:
+    names = ["table1-mnist-last-e33832", "table1-mnist-last-08dd02", "ranks", "samples-mnist-32b-0123abcd"]
+    assert list(stable_labels(names).values()) == [
+        *("table1-mnist-last", "table1-mnist-last-2", "ranks", "samples-mnist-32b")
+    ]
+    assert r"\label{tab:mine}" in paper_latex(numbers(1), label="mine")
+    assert r"\label{tab:n}" in paper_latex(numbers(1))
+
+
+@pytest.mark.parametrize(
+    ("p", "common", "shown"),
+    [(0.01, 3, r"\textbf{0.5000}$^{*}$"), (0.2, 3, r"\textbf{0.5000} "), (0.01, 1, r"\textbf{0.5000} ")],
+)
+def test_a_star_is_a_lead_over_several_seeds(p: float, common: int, shown: str) -> None:
+    best = Cell(values=(0.5,), planned=1, mark="best", p=p, common=common)
+    second = Cell(values=(0.4,), planned=1, mark="second")
+    rows = ((text_cell("hashnet"), best), (text_cell("csq"), second))
+    found = paper_latex(
+        Sheet("s", "t", ("method", "mAP"), rows, notes=("bold: otherwise", "command: run --x"))
+    )
+    assert f"HashNet & {shown}" in found
+    assert r"CSQ & \underline{0.4000} \\" in found
+    assert "bold: best of its column; underlined: second." in found
+    assert "bold: otherwise" not in found
+    assert "% command: run --x" in found
+
+
+def test_a_joint_table_has_methods_by_data_sets() -> None:
+    (found,) = joint(two_sets())
+    assert [row[0].text for row in found.rows] == [
+        "csq",
+        "hashnet",
+        "dpsh",
+    ]  # last: one set has no number of it
+    assert [cell.text for cell in found.rows[0][1:]] == ["0.821", "0.837", "0.821", "0.837"]
+    assert [cell.text for cell in found.rows[2][1:]] == ["0.921", "0.937", "–", "–"]
+    assert [count for _, count in found.blocks] == [2, 2]
+    assert [cell.mark for cell in found.rows[0][1:]] == ["second", "second", "best", "best"]
+    latex = paper_latex(found)
+    assert r"\multicolumn{2}{c}{MNIST}" in latex
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in latex
+    assert "HashNet & 0.721 & 0.737" in latex
+    assert "MNIST: seeds 0, 1." in latex
+    assert len(to_csv([("joint", found)]).splitlines()) == 1 + 12
+
+
+def test_a_joint_table_needs_the_same_backbone() -> None:
+    records = two_sets()
+    other = [
+        record.model_copy(update={"spec": record.spec.model_copy(update={"backbone": "alexnet"})})
+        if record.spec.dataset == "mnist"
+        else record
+        for record in records
+    ]
+    assert joint(other) == ()
+    assert joint([record for record in records if record.spec.dataset == "mnist"]) == ()
+
+
+def test_a_method_has_its_title_where_that_is_its_own() -> None:
+    assert titled("csq (lr=0.1)") == "CSQ (lr=0.1)"
+    assert titled("not-installed (a=1)") == "not-installed (a=1)"
+    assert len({one.title for one in _declared().values()}) == len(_declared())
+    with remembering({"mine": {"version": 1, "title": "CSQ", "defaults": {}}}):
+        assert titled("mine") == "mine"
+        assert titled("csq") == "csq"
