@@ -1,31 +1,36 @@
 from __future__ import annotations
 
+import io
+import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
+from benchmark.report import check, render
 from benchmark.report.artifact import choose
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import _declared, remembering, titled
+from benchmark.report.figures.style import COLUMN, PAGE, Width, drawing, fit_paper
 from benchmark.report.tables.cells import Cell, Sheet, text_cell
 from benchmark.report.tables.markup import to_csv
 from benchmark.report.tables.paper import (
-    COLUMN,
-    INCHES,
-    PAGE,
-    Width,
     paper_latex,
     paper_text,
     stable_labels,
     text_width,
 )
-from benchmark.store.record import Record
+from benchmark.spec.views import COMMON
+from benchmark.store.record import Artifacts, Record, Score
 from benchmark.store.store import Store
 from tests.test_report import HOSTILE, made, sheet
+from tests.test_report_figures import figures, scarce, timed
 
 #: A two-column class of a conference: text of 6.9 inches in columns of 3.3.
 PAGES = r"""\documentclass[10pt,twocolumn]{article}
@@ -99,7 +104,6 @@ def test_a_table_spans_both_columns_where_one_is_too_narrow() -> None:
     assert r"\begin{table*}" in paper_latex(numbers(6))
     assert r"\begin{tabularx}" in paper_latex(words(4))
     assert r"\begin{tabularx}" not in paper_latex(numbers(24))
-    assert INCHES == {"column": COLUMN, "page": PAGE}
     # Of Computer Modern at ten points: a digit is 5 points wide, a space a third of ten.
     assert text_width("0123", 10) == pytest.approx(20, abs=0.1)
     assert text_width("a b", 10) == pytest.approx(5 + 10 / 3 + 5.56, abs=0.1)
@@ -185,3 +189,132 @@ def test_a_method_has_its_title_where_that_is_its_own() -> None:
     with remembering({"mine": {"version": 1, "title": "CSQ", "defaults": {}}}):
         assert titled("mine") == "mine"
         assert titled("csq") == "csq"
+
+
+def corrupted(method: str, bits: int, value: float = 0.8) -> Record:
+    """A finished fit with every common corruption."""
+    record = timed(method, bits, value=value)
+    scores = [
+        Score(view=f"corruption:{name}@3", metric="map", value=value - 0.01 * place)
+        for place, name in enumerate(COMMON)
+    ]
+    return record.model_copy(update={"scores": (*record.scores, *scores)})
+
+
+def some_figures(artifact: str, lengths: tuple[int, ...]) -> list[Any]:
+    names = ("coophash", "coophash-nll") if artifact == "ablation" else ("hashnet", "csq", "greedyhash-u")
+    records = [timed(name, bits, value=0.9 + n / 100) for bits in lengths for n, name in enumerate(names)]
+    if artifact == "scarcity":
+        records += [scarce(one, 0.1) for one in records]
+    if artifact == "corruption":
+        records = [corrupted(name, bits) for bits in lengths for name in names]
+    return list(figures(artifact, records))
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("artifact", ["table1", "cost", "curves", "ablation", "scarcity", "corruption"])
+@pytest.mark.parametrize("lengths", [(16,), (16, 32, 48)])
+def test_figures_have_the_width_and_the_text_of_a_paper(
+    artifact: str, lengths: tuple[int, ...], width: Width
+) -> None:
+    from matplotlib.text import Text
+
+    (figure,) = some_figures(artifact, lengths)
+    with drawing(width):
+        drawn = figure.draw()
+        fit_paper(drawn)
+        drawn.canvas.draw()
+        assert drawn.get_size_inches()[0] == (COLUMN if width == "column" else PAGE)
+        shown = [one for one in drawn.findobj(Text) if one.get_visible() and one.get_text().strip()]
+        assert {one.get_fontsize() for one in shown} == {8.0}
+        words = [one for axes in drawn.axes for one in axes.texts if one.get_visible()]
+        words += [one for legend in drawn.legends for one in legend.get_texts()]
+        for box in (one.get_window_extent() for one in words):
+            assert drawn.bbox.x0 - 1 <= box.x0 < box.x1 <= drawn.bbox.x1 + 1
+            assert drawn.bbox.y0 - 1 <= box.y0 < box.y1 <= drawn.bbox.y1 + 1
+        if drawn.legends:
+            lowest = min(axes.get_tightbbox().y0 for axes in drawn.axes if axes.axison)
+            assert drawn.legends[0].get_window_extent().y1 <= lowest + 1
+        for axes in drawn.axes:
+            ticks = [one for one in axes.xaxis.get_ticklabels() if one.get_visible() and one.get_text()]
+            boxes = [one.get_window_extent() for one in ticks if not one.get_rotation()]
+            assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    with drawing():
+        assert {one.get_fontsize() for one in figure.draw().findobj(Text)} != {8.0}
+
+
+def test_lines_of_a_paper_begin_where_the_values_do() -> None:
+    for artifact in ("scarcity", "curves", "cost"):
+        (figure,) = some_figures(artifact, (16,))
+        with drawing("column"):
+            assert figure.draw().axes[0].get_ylim()[0] > 0.5
+        with drawing():
+            assert figure.draw().axes[0].get_ylim()[0] == 0
+    (bars,) = some_figures("ablation", (16,))
+    with drawing("column"):
+        assert bars.draw().axes[0].get_xlim()[0] == 0  # a bar's length is its value
+
+
+def test_methods_have_their_titles_in_a_papers_legend() -> None:
+    (figure,) = some_figures("scarcity", (16,))
+    with drawing("column"):
+        found = figure.draw().axes[0].get_legend_handles_labels()[1]
+    assert sorted(found) == ["CSQ", "GreedyHash (unsupervised)", "HashNet"]
+
+
+def test_heat_maps_of_code_lengths_are_one_figure_in_one_range() -> None:
+    records = [corrupted("hashnet", 16), corrupted("csq", 16, 0.7), corrupted("hashnet", 32)]
+    (figure,) = figures("corruption", records)
+    assert "-16-32b-" in figure.name
+    assert figure.data is not None
+    assert [[cell.text for cell in row[:2]] for row in figure.data.rows] == [
+        *(["16", "csq"], ["16", "hashnet"], ["32", "hashnet"])
+    ]
+    with drawing():
+        drawn = figure.draw()
+        maps = [axes for axes in drawn.axes if axes.images and axes.get_title()]
+        assert [axes.get_title() for axes in maps] == ["16 bits", "32 bits"]
+        assert len({axes.images[0].get_clim() for axes in maps}) == 1
+        assert {text.get_text() for text in maps[1].texts if text.get_position()[0] == 0} == {"–"}  # no csq
+        assert len(drawn.axes) == 3  # two maps, one bar of colours
+
+
+def saved(folder: Path, records: Iterable[Record]) -> Path:
+    for record in records:
+        Store(folder).save(record, Artifacts())
+    return folder
+
+
+@needs_tex
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_a_report_for_a_paper_compiles_whole(width: Width, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    records = [corrupted("hashnet", 16), corrupted("csq", 32), *two_sets()]
+    results = saved(tmp_path / "runs", records)
+    render(results, out, "table1,joint,corruption,parameters", formats=("png", "pdf"), width=width)
+    text = (out / "paper.tex").read_text()
+    assert text.count(r"\input{") == len(list(out.glob("*.tex"))) - 1
+    assert text.count(r"\includegraphics") == len(list(out.glob("*.pdf"))) > 0
+    assert (
+        re.search(r"\\label\{[^}]*[0-9a-f]{6}\}", "".join(one.read_text() for one in out.glob("*.tex")))
+        is None
+    )
+    assert compiled(text, out) == []
+
+
+def test_a_report_remembers_its_width(tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]) -> None:
+    results = saved(tmp_path / "runs", [made(0.5), made(0.6, method="csq")])
+    common = ("report", "--results", str(results), "--only", "table1", "--formats", "png")
+    assert run_cli(*common)[0] == 0
+    plain = {path.name: path.read_bytes() for path in (results / "report").iterdir()}
+    assert run_cli(*common, "--width", "column")[0] == 0
+    assert {path.name: path.read_bytes() for path in (results / "report").iterdir()} == plain
+    assert not any(name == "paper.tex" for name in plain)
+    assert "width" not in json.loads(plain["report.json"])
+    paper = results / "report-column"
+    assert json.loads((paper / "report.json").read_text())["width"] == "column"
+    assert check(results, paper, tmp_path / "again") == []
+    (image,) = paper.glob("map-*.png")
+    assert Image.open(io.BytesIO(image.read_bytes())).width == round(200 * COLUMN)
+    code, _, err = run_cli(*common, "--width", "wide")
+    assert (code, "'column', 'page'" in err) == (2, True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.figures.style import COLUMN, style
+from benchmark.report.figures.style import COLUMN, inches, label, style
 from benchmark.report.statistics.ranking import TIE, Ranking, cliques, rank_methods
 from benchmark.report.tables.cells import Drawn, Figure, Gap, Sheet, number_cell, text_cell
 
@@ -86,7 +86,9 @@ def _figure(ranking: Ranking) -> Figure:
         half = -(-count // 2)
         bars = cliques(ranking)
         depth = 0.35 + 0.14 * len(bars)
-        figure, axes = pyplot.subplots(figsize=(COLUMN, 0.55 + 0.19 * (half + depth)), layout="constrained")
+        figure, axes = pyplot.subplots(
+            figsize=(inches(COLUMN), 0.55 + 0.19 * (half + depth)), layout="constrained"
+        )
         axes.set(xlim=(0.2 - 0.35 * count, count + 0.8 + 0.35 * count), ylim=(half + depth + 0.6, -1.9))
         axes.axis("off")
         axes.plot([1, count], [0, 0], color="black", lw=0.8)
@@ -107,9 +109,8 @@ def _figure(ranking: Ranking) -> Figure:
             rank = ranking.ranks[method]
             axes.plot([rank, rank, end], [0, y, y], color=look["color"], lw=0.8)
             align = "right" if left else "left"
-            axes.text(
-                end, y, f" {_short(ranking.methods[method])} ({rank:.2f}) ", ha=align, va="center", fontsize=6
-            )
+            text = f" {_short(label(ranking.methods[method]))} ({rank:.2f}) "
+            axes.text(end, y, text, ha=align, va="center", fontsize=6)
         return figure
 
     return Figure(

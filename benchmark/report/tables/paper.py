@@ -6,16 +6,13 @@ import functools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from benchmark.report.declared_methods import titled
+from benchmark.report.figures.style import COLUMN, PAGE, Width
 from benchmark.report.tables.cells import Cell, Sheet
 from benchmark.report.tables.markup import latex
 
-Width = Literal["column", "page"]
-#: One column of a two-column page, and both, in inches.
-COLUMN, PAGE = 3.3, 6.9
-INCHES: dict[Width, float] = {"column": COLUMN, "page": PAGE}
 #: A lead with a smaller p-value over the runner-up has a star.
 LEVEL = 0.05
 
