@@ -191,8 +191,8 @@ def _write_all(
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
     written.append(_write(out / PAGE, html.encode(errors="replace")))
     if width is not None:
-        shown = [(figure, pictures[figure.name].width) for one in sections for figure in one.drawn.figures]
-        written.append(_write(out / PAPER, paper_document([sheet for _, sheet in named], shown).encode()))
+        drawn = [(figure, pictures[figure.name].width) for one in sections for figure in one.drawn.figures]
+        written.append(_write(out / PAPER, paper_document([sheet for _, sheet in named], drawn).encode()))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats, width)))
     return written
 
