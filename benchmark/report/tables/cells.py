@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from benchmark.report.declared_methods import titled
 from benchmark.store.record import Record
 
 Mark = Literal["", "best", "second"]
@@ -130,6 +131,19 @@ class Sheet:
             key = tuple(cell.text for cell in row[: self.keys])
             for column, cell in zip(self.head[self.keys :], row[self.keys :], strict=True):
                 yield key, column, cell
+
+
+#: Columns that hold a method's name.
+METHOD_COLUMNS = ("method", "row")
+
+
+def shown_text(sheet: Sheet, row: tuple[Cell, ...], column: int) -> str:
+    """A cell as people read it: a method that names a row by its title, unless the row says that beside it."""
+    text = row[column].text
+    if column >= sheet.keys or sheet.head[column] not in METHOD_COLUMNS:
+        return text
+    title = titled(text)
+    return text if title in [cell.text for cell in row] else title
 
 
 def together(name: str, sheets: Mapping[int, Sheet]) -> Sheet:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.report.declared_methods import titled
 from benchmark.report.figures.style import COLUMN, PAGE, Width
-from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.report.tables.cells import Cell, Sheet, shown_text
 from benchmark.report.tables.markup import latex
 
 #: A lead with a smaller p-value over the runner-up has a star.
@@ -106,8 +105,7 @@ def _columns(sheet: Sheet, *, stacked: bool) -> list[_Column]:
     for place, head in enumerate(sheet.head):
         cells = [row[place] for row in sheet.rows]
         key = place < sheet.keys
-        names = key and head in ("method", "row")
-        words = [titled(cell.text) if names else cell.text for cell in cells]
+        words = [shown_text(sheet, row, place) for row in sheet.rows]
         marked = [f"{word}{_star(cell)}" for word, cell in zip(words, cells)]
         numbers = not key and not any(_is_words(cell) for cell in cells)
         if blocks and not key:
