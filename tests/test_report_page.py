@@ -519,7 +519,7 @@ def test_a_table_is_copied_as_latex_and_csv(browser: Any, report: Path, *, close
             page.keyboard.press("Tab")
             page.keyboard.press("Enter")
         page.wait_for_function("document.getElementById('said').textContent.endsWith(': copied')")
-        assert page.locator("#said").text_content() == f"Copy {title} as {kind}: copied"
+        assert page.locator("#said").text_content() == f"Copy {kind} of {title}: copied"
         assert page.locator("[data-copy]", has_text="Copied").count() > 0
         assert page.evaluate("document.activeElement.dataset.copy") is not None
         page.evaluate("document.getElementById('said').textContent = ''")
@@ -543,6 +543,7 @@ def test_every_table_has_its_buttons(browser: Any, report: Path) -> None:
     visit = Visit(browser, report)
     count = visit.page.locator("table[data-sheet]").count()
     assert visit.page.locator(".tools:not([hidden]) [data-copy]").count() == 2 * count > 4
+    assert visit.page.locator("[data-copy]").first.text_content() == "Copy LaTeX"
     names = [one.get_attribute("aria-label") for one in visit.page.locator("[data-copy]").all()]
     assert len(set(names)) == len(names)
     visit.page.locator(".sheet input[type=search]").first.fill("csq")  # the name that its title stands for
