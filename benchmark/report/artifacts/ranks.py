@@ -86,9 +86,10 @@ def _figure(ranking: Ranking) -> Figure:
         half = -(-count // 2)
         bars = cliques(ranking)
         depth = 0.35 + 0.14 * len(bars)
-        figure, axes = pyplot.subplots(
-            figsize=(inches(COLUMN), 0.55 + 0.19 * (half + depth)), layout="constrained"
-        )
+        # Names stand on both sides of the scale: long ones leave none of a paper's column to it.
+        longest = max(len(_short(label(name))) for name in ranking.methods)
+        size = inches(COLUMN, schematic=longest > 10), 0.55 + 0.19 * (half + depth)
+        figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         axes.set(xlim=(0.2 - 0.35 * count, count + 0.8 + 0.35 * count), ylim=(half + depth + 0.6, -1.9))
         axes.axis("off")
         axes.plot([1, count], [0, 0], color="black", lw=0.8)

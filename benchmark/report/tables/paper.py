@@ -15,10 +15,10 @@ from benchmark.report.tables.markup import latex
 #: A lead with a smaller p-value over the runner-up has a star.
 LEVEL = 0.05
 
-#: TeX's points in an inch; sizes of text in a 10 pt document; the space beside a column; lines that one page holds.
-_INCH, _SIZES, _GAP, _LINES = 72.27, {r"\small": 9.0, r"\footnotesize": 8.0}, 3.0, 48
-#: Text columns that may wrap are at least so wide, in points.
-_WRAPPED = 60.0
+#: TeX's points in an inch; sizes of text in a 10 pt document; the space beside a column; points of a page's rows.
+_INCH, _SIZES, _GAP, _HIGH = 72.27, {r"\small": 9.0, r"\footnotesize": 8.0}, 3.0, 560.0
+#: Text columns that wrap are at least so wide, in points: the first that all of them can be.
+_WRAPPED = (140.0, 100.0, 60.0)
 #: How a table was made: kept in the file as comments, not printed.
 _ASIDE = ("command: ", "measured at commit ")
 #: How marks are read is said by `_marks`, since they differ from those of the other writers.
@@ -33,7 +33,8 @@ def paper_latex(sheet: Sheet, width: Width = "column", label: str = "") -> str:
     A table that is longer than a page goes on in further ones. label: what `\\label` names behind `tab:`.
     """
     columns, size, star, kinds, shrunk = _layout(sheet, width)
-    parts = _pages(sheet, columns, kinds)
+    line, wide = 1.2 * _SIZES[size], (PAGE if star else COLUMN) * _INCH
+    parts = _pages(sheet, columns, kinds, line, wide)
     lines = [r"% needs \usepackage{booktabs,graphicx,tabularx}"]
     for number, rows in enumerate(parts):
         more = " (continued)" if number else ""
@@ -156,19 +157,22 @@ def _layout(sheet: Sheet, width: Width) -> tuple[list[_Column], str, str, list[s
             for columns in (flat, stacked):
                 if _natural(sheet, columns, plain, points) <= inches * _INCH:
                     return columns, size, star, plain, False
-    kinds = list(plain)
     size, points = r"\footnotesize", _SIZES[r"\footnotesize"]
     texts = [place for place, column in enumerate(flat) if not column.numbers]
-    for place in sorted(texts, key=lambda place: -flat[place].wide(points)):
-        kinds[place] = "X"
-        if _natural(sheet, stacked, kinds, points) <= PAGE * _INCH:
-            return stacked, size, "*", kinds, False
+    for least in _WRAPPED:
+        kinds = list(plain)
+        for place in sorted(texts, key=lambda place: -flat[place].wide(points)):
+            kinds[place] = "X"
+            if _natural(sheet, stacked, kinds, points, least) <= PAGE * _INCH:
+                return stacked, size, "*", kinds, False
     return stacked, size, "*", plain, True
 
 
-def _natural(sheet: Sheet, columns: Sequence[_Column], kinds: Sequence[str], points: float) -> float:
-    """How wide a table is in points; columns that wrap count with their least width. 2 % more: bold letters."""
-    wide = [_WRAPPED if kind == "X" else 1.02 * c.wide(points) for c, kind in zip(columns, kinds)]
+def _natural(
+    sheet: Sheet, columns: Sequence[_Column], kinds: Sequence[str], points: float, least: float = 0.0
+) -> float:
+    """How wide a table is in points; columns that wrap count with their `least` width. 2 % more: bold letters."""
+    wide = [least if kind == "X" else 1.02 * c.wide(points) for c, kind in zip(columns, kinds)]
     found, place = sum(wide) + 2 * _GAP * len(columns), sheet.keys
     for name, count in sheet.blocks:
         own = sum(wide[place : place + count]) + 2 * _GAP * (count - 1)
@@ -220,20 +224,25 @@ def _block(name: str, count: int) -> tuple[str, ...]:
     return _stacked(name, 36.0 * count)
 
 
-def _pages(sheet: Sheet, columns: Sequence[_Column], kinds: Sequence[str]) -> list[range]:
-    """Rows in parts that fit a page each."""
+def _pages(
+    sheet: Sheet, columns: Sequence[_Column], kinds: Sequence[str], line: float, wide: float
+) -> list[range]:
+    """Rows in parts that fit a page each, the notes with the last. line, wide: points between lines, of a table."""
     wrapped = [column for column, kind in zip(columns, kinds) if kind == "X"]
-    shares = {id(one): _WRAPPED for one in wrapped}
-    if wrapped:
-        left = PAGE * _INCH - _natural(sheet, columns, kinds, 8) + _WRAPPED * len(wrapped)
-        shares = {id(one): left / len(wrapped) for one in wrapped}
-    parts, start, used = [], 0, 0
-    for row in range(len(sheet.rows)):
-        lines = max([1, *(int(1.2 * text_width(c.texts[row], 8) / shares[id(c)]) + 1 for c in wrapped)])
-        if used and used + lines > _LINES:
+    share = (PAGE * _INCH - _natural(sheet, columns, kinds, 8)) / max(1, len(wrapped))
+    high = [
+        line * max([1, *(int(1.2 * text_width(c.texts[row], 8) / share) + 1 for c in wrapped)])
+        for row in range(len(sheet.rows))
+    ]
+    notes = [note for note in sheet.notes if not note.startswith(_ASIDE)]
+    below = 8 * (3 + sum(int(1.1 * text_width(note, 7) / wide) + 1 for note in notes))
+    parts, start, used = [], 0, 0.0
+    for row, own in enumerate(high):
+        needs = own + below if row == len(high) - 1 else own
+        if used and used + needs > _HIGH:
             parts.append(range(start, row))
-            start, used = row, 0
-        used += lines
+            start, used = row, 0.0
+        used += own
     return [*parts, range(start, len(sheet.rows))]
 
 
