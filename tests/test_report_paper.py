@@ -255,6 +255,14 @@ def test_lines_of_a_paper_begin_where_the_values_do() -> None:
         assert bars.draw().axes[0].get_xlim()[0] == 0  # a bar's length is its value
 
 
+def test_a_diagram_of_long_names_takes_both_columns() -> None:
+    for names, wide in ((("csq", "hashnet", "dpsh"), COLUMN), (("csq", "hashnet", "greedyhash-u"), PAGE)):
+        records = [timed(name, bits, value=0.9 - n / 10) for bits in (16, 32) for n, name in enumerate(names)]
+        (figure,) = figures("ranks", records)
+        with drawing("column"):
+            assert figure.draw().get_size_inches()[0] == wide
+
+
 def test_methods_have_their_titles_in_a_papers_legend() -> None:
     (figure,) = some_figures("scarcity", (16,))
     with drawing("column"):

@@ -110,7 +110,7 @@ def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], f
             axes.set(title=label(name), xticks=[], yticks=[])
             axes.grid(visible=False)
         if on_paper():
-            legend_below(figure, grid[0, :1], columns=5)
+            legend_below(figure, grid[0, :1], columns=5, markerscale=2, handletextpad=0.1)
             return figure
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5, markerscale=2, handletextpad=0.1)

@@ -188,14 +188,18 @@ def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
-    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher."""
+def legend_below(figure: Any, axes: Any, columns: int = 3, **look: Any) -> None:
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. look: of
+    matplotlib's legend.
+    """
     handles: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     for number in range(columns, 0, -1) if handles else ():
-        legend = figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=number)
+        legend = figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=number, **look
+        )
         if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
             rows = -(-len(handles) // number)
             higher = 0.18 * (rows - 1) if on_paper() else 0.13 * max(0, rows - 3)
