@@ -277,6 +277,26 @@ class TestFits:
         wrong = (stored != (outputs >= 0)).mean()
         assert wrong < 0.001
 
+    def test_the_weights_file_of_a_suite_is_found_again(self, tmp_path: Path, run_cli: Cli) -> None:
+        """Its place is in the saved sweep, where the command names a suite alone."""
+        file, suite, results = tmp_path / "weights.pt", tmp_path / "mine.toml", tmp_path / "runs"
+        torch.save(_body().state_dict(), file)
+        suite.write_text(
+            f'methods = ["itq"]\nbits = [8]\nfrozen = true\nbackbone = "test_efficientnet"\ninput_size = 32\n'
+            f'weights = "{file}"\n'
+        )
+        flags = ("--suite", suite, "--results", results, "--tracking-uri", "none", "--device", "cpu")
+        assert run_cli("run", *flags)[0] == 0
+        (folder,) = (path.parent for path in results.rglob("record.json"))
+        words = (folder.name[-16:], "--results", results, "--device", "cpu")
+        code, _, err = run_cli("encode", *words, "--dataset", "digits", "--out", tmp_path / "codes.npz")
+        assert code == 0, err
+        assert run_cli("verify", *words)[0] == 0
+        file.write_bytes(file.read_bytes() + b"0")
+        code, _, err = run_cli("verify", *words)
+        assert code == 2
+        assert "are not those of fit" in err
+
     def test_fits_share_the_features_of_a_view(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The second method encodes no image anew, and finds what it would have found alone."""
         seen: list[int] = []
