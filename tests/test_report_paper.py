@@ -18,6 +18,7 @@ from benchmark.report.artifact import choose
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import _declared, remembering, titled
 from benchmark.report.figures.style import COLUMN, PAGE, Width, drawing, fit_paper
+from benchmark.report.page.view import sheet_view
 from benchmark.report.tables.cells import Cell, Sheet, text_cell
 from benchmark.report.tables.markup import to_csv
 from benchmark.report.tables.paper import (
@@ -168,6 +169,17 @@ def test_a_joint_table_has_methods_by_data_sets() -> None:
     assert "HashNet & 0.721 & 0.737" in latex
     assert "MNIST: seeds 0, 1." in latex
     assert len(to_csv([("joint", found)]).splitlines()) == 1 + 12
+
+
+def test_rows_are_read_in_the_order_of_their_scores() -> None:
+    records = [corrupted(name, 16, value) for name, value in (("csq", 0.7), ("hashnet", 0.9), ("dpsh", 0.8))]
+    ctx = Context(Store(Path("/nonexistent")), records, set())
+    for artifact in ("corruption", "cost"):
+        (table,) = choose(artifact)[0].build(ctx).sheets
+        assert [row[0].text for row in table.rows] == ["csq", "dpsh", "hashnet"]  # files keep their order
+        assert [row[0].text for row in sheet_view(0, table).rows] == ["HashNet", "DPSH", "CSQ"]
+        found = paper_latex(table)
+        assert found.index("HashNet &") < found.index("DPSH &") < found.index("CSQ &")
 
 
 def test_a_joint_table_needs_the_same_backbone() -> None:

@@ -73,6 +73,7 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
         notes=notes,
         metric="map",
         facts=group_facts(group),
+        score="clean",
     )
 
 

@@ -69,6 +69,7 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
         ),
         metric="cost",
         facts=group_facts(group),
+        score="mAP",
     )
 
 

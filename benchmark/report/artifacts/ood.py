@@ -76,6 +76,7 @@ def _sheet(
         notes=notes,
         metric="map",
         facts=group_facts(group),
+        score="clean mAP",
     )
 
 

@@ -10,7 +10,16 @@ from typing import Any
 from benchmark.files.rounding import rounded
 from benchmark.report.context import Context, common_path
 from benchmark.report.figures.style import COLOURS, style
-from benchmark.report.tables.cells import METHOD_COLUMNS, Cell, Drawn, Figure, Gap, Sheet, shown_text
+from benchmark.report.tables.cells import (
+    METHOD_COLUMNS,
+    Cell,
+    Drawn,
+    Figure,
+    Gap,
+    Sheet,
+    in_order,
+    shown_text,
+)
 from benchmark.store.record import Record
 
 #: Notes that say how to read or repeat a table rather than what its numbers are: shown on demand.
@@ -95,7 +104,8 @@ def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:
 
 
 def sheet_view(number: int, sheet: Sheet) -> SheetView:
-    """A sheet with the look of each cell."""
+    """A sheet with the look of each cell, its rows as people read them."""
+    sheet = in_order(sheet)
     rows = tuple(tuple(_cell(row, column, sheet) for column in range(len(row))) for row in sheet.rows)
     first = [note for note in sheet.notes if not note.startswith(_SECONDARY)]
     notes = sorted(first, key=lambda note: not _states_protocol(note))[:_PRIMARY]

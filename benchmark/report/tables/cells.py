@@ -113,6 +113,7 @@ class Sheet:
 
     `facts` are what its numbers have in common (data set, protocol, ...): columns of the CSV. `note` lines stand
     below it. `blocks`: (what they have in common, how many) of neighbouring columns, whose heads begin with it.
+    `score`: the column by which people read the rows, the highest first, where they stand by name.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Sheet:
     metric: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
     blocks: tuple[tuple[str, int], ...] = ()
+    score: str = ""
 
     def cells(self) -> Iterable[tuple[tuple[str, ...], str, Cell]]:
         """(row's key, column, cell) of every cell that is no key."""
@@ -144,6 +146,19 @@ def shown_text(sheet: Sheet, row: tuple[Cell, ...], column: int) -> str:
         return text
     title = titled(text)
     return text if title in [cell.text for cell in row] else title
+
+
+def in_order(sheet: Sheet) -> Sheet:
+    """The table with its rows as people read them: by `score`, those without a number last."""
+    if not sheet.score:
+        return sheet
+    place = sheet.head.index(sheet.score)
+
+    def order(row: tuple[Cell, ...]) -> tuple[bool, float]:
+        mean = row[place].mean
+        return mean is None, 0.0 if mean is None else -round(mean, 10)
+
+    return replace(sheet, rows=tuple(sorted(sheet.rows, key=order)))
 
 
 def together(name: str, sheets: Mapping[int, Sheet]) -> Sheet:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.report.figures.style import COLUMN, PAGE, Width
-from benchmark.report.tables.cells import Cell, Sheet, shown_text
+from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_text
 from benchmark.report.tables.markup import latex
 
 #: A lead with a smaller p-value over the runner-up has a star.
@@ -32,6 +32,7 @@ def paper_latex(sheet: Sheet, width: Width = "column", label: str = "") -> str:
     enough it is made smaller. Methods by title, best in bold, second underlined, a star for a lead with p < 0.05.
     A table that is longer than a page goes on in further ones. label: what `\\label` names behind `tab:`.
     """
+    sheet = in_order(sheet)
     columns, size, star, kinds, shrunk = _layout(sheet, width)
     line, wide = 1.2 * _SIZES[size], (PAGE if star else COLUMN) * _INCH
     parts = _pages(sheet, columns, kinds, line, wide)
