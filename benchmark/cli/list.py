@@ -79,7 +79,11 @@ def _metrics() -> list[dict[str, Any]]:
     from benchmark.metrics import METRICS
 
     return [
-        {"name": name, "summary": f"{fact.label}: {fact.description}", "direction": fact.direction}
+        {
+            "name": name,
+            "summary": f"{fact.label}: {fact.description}{' (only where named)' if fact.on_request else ''}",
+            "direction": fact.direction,
+        }
         for name, fact in METRICS.items()
     ]
 

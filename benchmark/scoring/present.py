@@ -23,7 +23,8 @@ def _label(key: str, k: int | None = None) -> str:
     cut = "all" if k is None else str(k)
     if key == "map":
         return f"mAP@{cut}"
-    return metric_of(key).label.replace("@N", f"@{key.partition('@')[2]}").replace("@k", f"@{cut}")
+    label = metric_of(key).label.replace("@N", f"@{key.partition('@')[2]}").replace("@k", f"@{cut}")
+    return label.replace("k hits", f"{cut} hits")
 
 
 def _number(key: str, value: float | None) -> str:
@@ -73,7 +74,7 @@ def _score_table(outcome: ScoredCodes, width: int | None) -> str:
     title = f"{100 * outcome.request.confidence:.4g}% interval"
     rows = []
     for key, value in values.items():
-        low, high = outcome.intervals[key]
+        low, high = outcome.intervals.get(key, (None, None))  # none for what has no score of a query
         rows.append([_label(key, k), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
     request = outcome.request
     caption = f"intervals: bootstrap over queries, {request.resamples} resamples, seed {request.seed}"
