@@ -72,8 +72,12 @@ class DeclaredDataset(ImageDataset):
 
     def _info(self) -> DatasetInfo:
         told, name = self.declared, self.file.stem
-        classes = told.classes or self._class_names()
-        multi = told.multi_label if told.multi_label is not None else self._looks_multi()
+        facts_of = {"folder": self._folder_facts, "lists": self._list_facts, "table": self._table_facts}
+        found, several, parts = (), False, set(told.parts)
+        if not told.classes or told.multi_label is None or (told.kind == "table" and not told.protocol):
+            found, several, parts = facts_of[told.kind]()
+        classes = told.classes or found
+        multi = told.multi_label if told.multi_label is not None else several
         height, width = told.pixels
         facts = {
             "name": name,
@@ -84,7 +88,8 @@ class DeclaredDataset(ImageDataset):
             "channels": told.channels,
             "height": height,
             "width": width,
-            "default_protocol": told.protocol or self._protocol(),
+            "default_protocol": told.protocol
+            or ("lists" if parts >= {"query", "train"} else "multi-100-400"),
             "epochs": told.epochs,
             "crop_padding": told.crop_padding,
             "flip": told.flip,
@@ -92,28 +97,22 @@ class DeclaredDataset(ImageDataset):
         }
         return parse(DatasetInfo, facts, f"data set declared in {str(self.file)!r}")
 
-    def _class_names(self) -> tuple[str, ...]:
-        if self.declared.kind == "folder":
-            return self._folder_classes()
-        if self.declared.kind == "table":
-            table, columns = self._table()
-            return class_names(columns, label_sets(table, columns, self.declared.separator))
-        return renumbered(self._lists())[1]
+    def _folder_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+        """The names of the classes, whether an image may have several, and the parts."""
+        names = () if self.declared.classes else self._folder_classes()
+        return names, False, set(self.declared.parts)
 
-    def _looks_multi(self) -> bool:
-        if self.declared.kind == "folder":
-            return False
-        if self.declared.kind == "table":
-            table, columns = self._table()
-            return any(len(one) != 1 for one in label_sets(table, columns, self.declared.separator))
-        return any(one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in self._lists().values())
+    def _list_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+        lists = self._lists()
+        several = any(one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in lists.values())
+        names = () if self.declared.classes else renumbered(lists)[1]
+        return names, several, set(self.declared.parts)
 
-    def _protocol(self) -> str:
-        own = set(self.declared.parts)
-        if self.declared.kind == "table":
-            table, columns = self._table()
-            own = set(part_rows(table, columns, range(len(table.rows))))
-        return "lists" if own >= {"query", "train"} else "multi-100-400"
+    def _table_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+        table, columns = self._table()
+        sets = label_sets(table, columns, self.declared.separator)
+        several = any(len(one) != 1 for one in sets)
+        return class_names(columns, sets), several, set(part_rows(table, columns, range(len(table.rows))))
 
     # ---- folders ---------------------------------------------------------------------------------
 

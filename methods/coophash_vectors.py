@@ -26,6 +26,8 @@ SAMPLES, SETS = 1000, 50
 
 #: CoopHash's variants that there are on vectors, and how reports draw them.
 LOOKS: dict[str, Any] = {
+    "class": ("black", "v", "dotted"),
+    "tr": ("vermillion", "s", "densely dotted"),
     "nll": ("black", "s", "solid"),
     "vae": ("green", "D", "densely dashed"),
     "gan": ("sky blue", "^", "solid"),

@@ -80,8 +80,9 @@ def test_it_takes_vectors_and_coophash_images() -> None:
 def test_it_learns(name: str) -> None:
     data, held = vectors(), vectors(120, seed=2)
     untrained, trained = (score(fitted(data, n, lr=0.003, **VARIANTS.get(name, {})), held) for n in (0, 60))
-    assert trained > untrained + 0.15
-    assert trained > 0.8
+    gain, least = (0.05, 0.7) if name == "tr" else (0.15, 0.8)  # without L_TR codes are a fixed projection
+    assert trained > untrained + gain
+    assert trained > least
 
 
 @pytest.mark.parametrize("extra", [{}, {"ema": 0.9}, VARIANTS["nll"], VARIANTS["gan"]])

@@ -270,12 +270,55 @@ class TestFits:
         images = corrupted(
             digits(), opened.split.query, parse_view("corruption:gaussian_noise@1"), None, keep=False
         )
-        outputs = opened.method.encode(opened.given(images.part(0, len(images.rows)))).numpy()
+        outputs = opened.method.encode(opened.given(images)(0, len(images.rows))).numpy()
         with np.load(store.folder(record.spec) / "views.npz") as arrays:
             (name,) = [name for name in arrays if name.endswith("query_codes")]
             stored = metrics.unpack_codes(arrays[name], record.spec.bits)
         wrong = (stored != (outputs >= 0)).mean()
         assert wrong < 0.001
+
+    def test_the_weights_file_of_a_suite_is_found_again(self, tmp_path: Path, run_cli: Cli) -> None:
+        """Its place is in the saved sweep, where the command names a suite alone."""
+        file, suite, results = tmp_path / "weights.pt", tmp_path / "mine.toml", tmp_path / "runs"
+        torch.save(_body().state_dict(), file)
+        suite.write_text(
+            f'methods = ["itq"]\nbits = [8]\nfrozen = true\nbackbone = "test_efficientnet"\ninput_size = 32\n'
+            f'weights = "{file}"\n'
+        )
+        flags = ("--suite", suite, "--results", results, "--tracking-uri", "none", "--device", "cpu")
+        assert run_cli("run", *flags)[0] == 0
+        (folder,) = (path.parent for path in results.rglob("record.json"))
+        words = (folder.name[-16:], "--results", results, "--device", "cpu")
+        code, _, err = run_cli("encode", *words, "--dataset", "digits", "--out", tmp_path / "codes.npz")
+        assert code == 0, err
+        assert run_cli("verify", *words)[0] == 0
+        file.write_bytes(file.read_bytes() + b"0")
+        code, _, err = run_cli("verify", *words)
+        assert code == 2
+        assert "are not those of fit" in err
+
+    def test_fits_share_the_features_of_a_view(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second method encodes no image anew, and finds what it would have found alone."""
+        seen: list[int] = []
+        real = frozen.encode_with
+        monkeypatch.setattr(
+            frozen, "encode_with", lambda body, images: seen.append(len(images)) or real(body, images)
+        )
+        view = "corruption:gaussian_noise@1"
+        flags = {**SMALL, "views": ("clean", view)}
+
+        def scores(folder: str, *methods: str) -> dict[str, float | None]:
+            _, summary, _ = execute(tmp_path / folder, **{**flags, "methods": methods})
+            return {record.spec.method: record.score("map", view) for record in summary.records}
+
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "shared"))
+        both = scores("both", "itq", "lsh")
+        assert sum(seen) == 1797 + 200
+        monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "alone"))
+        monkeypatch.setenv("BENCHMARK_VIEW_CACHE_GIB", "0")
+        assert scores("alone", "lsh") == {"lsh": both["lsh"]}
+        assert scores("again", "itq") == {"itq": both["itq"]}
+        assert sum(seen) == 2 * 1797 + 3 * 200, "without room each fit encodes the view anew"
 
     def test_what_needs_pixels_is_left_out_with_the_reason(self) -> None:
         methods = ("coophash", "hashgan", "cibhash", "hashnet", "itq")
@@ -289,10 +332,13 @@ class TestFits:
         flags = (*flags, "--bits", "12", "--seeds", "0,1", "--device", "cpu", "--results", tmp_path)
         code, out, _ = run_cli("run", *flags, "--plan")
         assert code == 0
-        # Untrained backbones differ by seed; four fits' five views of 200 queries each are encoded anew.
+        # Untrained backbones differ by seed, and so do queries: five views of 200 queries each for two methods.
         assert "features of digits: 3,594 images, once; about" in out
         code, out, _ = run_cli("run", *flags, "--views", "clean,corruption:gaussian_noise", "--plan")
-        assert "features of digits: 3,594 images, once; 4,000 changed images of views; about" in out
+        assert (
+            "features of digits: 3,594 images, once; 2,000 changed images of views, once, at most; about"
+            in out
+        )
         assert run_cli("run", *flags, "--tracking-uri", "none")[0] == 0
         code, out, _ = run_cli("run", *flags[:-1], tmp_path / "another", "--plan")
         assert "features of digits: in the cache" in out

@@ -15,9 +15,10 @@ from benchmark.report.claims.judge import Finding, Unit, as_dict, decide, judge,
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
 from benchmark.report.published import DEFAULT, read_published
-from benchmark.report.statistics.compare import paired_bootstrap
-from benchmark.report.statistics.effect import pooled_effect
+from benchmark.report.statistics.compare import Comparison, paired_bootstrap
+from benchmark.report.statistics.effect import pooled_effect, seeds_that_decide
 from benchmark.report.statistics.ranking import cliques, holm, rank_methods
+from benchmark.spec.suites import resolve_all
 from benchmark.store.record import Artifacts, Record, Score
 from benchmark.store.store import Store
 from tests.test_report import FACTS, made
@@ -164,8 +165,79 @@ def test_the_command_prints_verdicts_and_json(
     assert first["units"][0]["effect"] == first["found"]["effect"] > 0
     code, out, _ = run_cli("claims", "--results", str(tmp_path), "--smallest-effect", "1")
     assert "full-labels: EQUIVALENT" in out
+    code, _, err = run_cli("claims", "--results", str(tmp_path), "--out", "x.toml")
+    assert (code, "--out goes with --plan" in err) == (2, True)
     code, _, err = run_cli("claims", "--results", str(tmp_path / "none"))
     assert (code, "holds no records" in err) == (2, True)
+
+
+def test_the_form_for_vectors_stands_in_for_the_method(tmp_path: Path) -> None:
+    """Where the group has no CoopHash; its variants are its ablations, and no opponents."""
+    made_ = [
+        coded(m, s, w)
+        for s in range(3)
+        for m, w in (("coophash-vectors", 0.2), ("coophash-vectors-nll", 0.6), ("hashnet", 0.8))
+    ]
+    found = finding(tmp_path, "full-labels", made_)
+    assert found.verdict == "supported"
+    (unit,) = found.units
+    assert unit.what.startswith("coophash-vectors: ")
+    assert "hashnet" in unit.what
+    (unit,) = finding(tmp_path, "ablation", []).units
+    assert "coophash-vectors-nll" in unit.what
+
+
+def test_a_plan_has_the_missing_fits_and_no_other(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    """CoopHash has two seeds, HashNet one with a parameter of its own: both sides get what they lack of three."""
+    params = {**registry.find("methods", "hashnet").defaults, "lr": 0.005}
+    sides = [coded("coophash", s, 0.1, label_fraction=f) for s in (0, 1) for f in (1.0, 0.1)]
+    sides += [coded("hashnet", 1, 0.9, label_fraction=f, params=params) for f in (1.0, 0.1)]
+    finding(tmp_path / "runs", "full-labels", sides)
+    out = tmp_path / "mine.toml"
+    words = ("claims", "--results", tmp_path / "runs", "--plan", "--out", out)
+    code, text, err = run_cli(*words)
+    assert code == 0, err
+    assert "full-labels: 1 of 3 seeds; the spread is not known yet" in text
+    assert "8 different fits, 6 to run" not in text, "nothing that is done is in the suite"
+    configs = resolve_all(str(out), {})
+    cells = {
+        (one.method, one.seed, one.labels.fraction, config.params.get(one.method, {}).get("lr"))
+        for config in configs
+        for one in config.sweep.cells()
+    }
+    assert cells == {("coophash", 2, f, None) for f in (1.0, 0.1)} | {
+        ("hashnet", s, f, 0.005) for s in (0, 2) for f in (1.0, 0.1)
+    }
+    assert run_cli(*words)[0] == 0, "a plan may be written again"
+    out.write_text("mine")
+    code, _, err = run_cli(*words)
+    assert (code, "name another file" in err) == (2, True)
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("effect", "error", "seeds"), [(0.05, 0.005, 5), (0.0, 0.001, 5), (0.02, 0.02, 42), (0.008, 0.01, None)]
+)
+def test_the_seeds_that_decide(effect: float, error: float, seeds: int | None) -> None:
+    """Five are there. Far from 0, and surely near 0: no more. 42: tables of the t-test for d = 0.447, 80 % power."""
+    found = Comparison(effect, effect - 2.8 * error, effect + 2.8 * error, 0.1, (0, 1, 2, 3, 4), 0, error)
+    assert seeds_that_decide(found, 0.01, 0.05, 50) == seeds
+
+
+def test_the_seeds_that_decide_do() -> None:
+    """Of sweeps drawn with so many seeds about four in five are decided."""
+    rng, spread, effect = np.random.default_rng(0), 0.02, 0.02
+    found = Comparison(effect, 0, 0, 0.1, (0, 1, 2, 3), 0, spread / 2)
+    seeds = seeds_that_decide(found, 0.001, 0.05, 100)
+    assert seeds is not None
+    drawn = [
+        pooled_effect({"one": [{s: np.array([rng.normal(effect, spread)]) for s in range(seeds)}]})
+        for _ in range(300)
+    ]
+    share = np.mean([one is not None and one.p < 0.05 for one in drawn])
+    assert 0.7 < share < 0.9
 
 
 def sweep(rng: np.random.Generator, effect: float, claims: int = 3) -> list[list[Unit]]:

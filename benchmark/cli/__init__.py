@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "score": "Score codes that you bring, under any public convention.",
     "encode": "Codes of images, vectors or a data set by a finished fit.",
     "search": "The nearest images of a query by a finished fit's codes.",
+    "export": "A finished fit as a folder that needs nothing of this project.",
     "serve": "A page on 127.0.0.1 to search a folder of images with a picture.",
     "check": "Run the list of checks that every method must pass.",
     "tune": "Search learning rates on a tuning split; equal trials for every method.",

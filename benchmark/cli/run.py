@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import shlex
 import signal
 import sys
@@ -13,7 +11,6 @@ from typing import Any
 import click
 
 from benchmark.cli._run_text import grid, print_plans, print_summary
-from benchmark.errors import InputError, unknown
 
 
 @click.command(name="run")
@@ -104,6 +101,7 @@ def command(
     """Train and score methods over a sweep; finished fits are not repeated."""
     from benchmark.data.load import skipping_bad_images
     from benchmark.spec import suites
+    from benchmark.sweep.launch import retries_of
 
     flags = {key: value for key, value in flags.items() if value is not None}
     if assignments:
@@ -111,19 +109,22 @@ def command(
     configs = suites.resolve_all(suite, flags)
     if tuned is not None:
         configs = tuple(_with_tuned(config, Path(tuned)) for config in configs)
+    retry = retries_of(retries)
     with skipping_bad_images(skip_bad_images):
         if plan_only:
             for config in configs:
                 _check_how(config)
             listed = suite is None or not suites.stands_for_others(suite)
-            print_plans(configs, _retry(retries), listed=listed, without_data=suite is not None)
+            print_plans(configs, retry, listed=listed, without_data=suite is not None)
             return 0
-        return _run_all(configs, _retry(retries))
+        return _run_all(configs, retry)
 
 
 def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
     """Every grid of the sweep; the worst exit code. Data of all of them must be there before any fit begins."""
-    _ensure_data(configs)
+    from benchmark.sweep.launch import ensure_data
+
+    ensure_data(configs)
     worst = 0
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
@@ -146,14 +147,6 @@ def _with_tuned(config: Any, file: Path) -> Any:
     return config.model_copy(update={"params": merged})
 
 
-def _retry(given: tuple[str, ...]) -> frozenset[str]:
-    wanted = [part.strip() for text in given for part in text.split(",") if part.strip()]
-    for name in wanted:
-        if name not in ("failed", "stale", "all"):
-            raise unknown("--retry", name, ("failed", "stale", "all"))
-    return frozenset(wanted)
-
-
 def _check_how(config: Any) -> None:
     """Raise InputError for a device, executor or tracker that a run would refuse."""
     from benchmark.store.mlflow_address import check_uri
@@ -164,103 +157,25 @@ def _check_how(config: Any) -> None:
         check_uri(config.tracking_uri)
 
 
-def _ensure_data(configs: tuple[Any, ...]) -> None:
-    """Download what can be downloaded. Raises InputError naming every data set that is not there."""
-    from benchmark import registry
-    from benchmark.data.load import ensure
-    from benchmark.files import places
-
-    wanted: dict[tuple[str, str], None] = {}
-    for config in configs:
-        root = places.data_root(config.data_root)
-        wanted |= dict.fromkeys((config.data_root, name) for name in config.datasets)
-        wanted |= dict.fromkeys((config.data_root, name) for name in _other_sets(config, root))
-    missing, there = dict[str, None](), []
-    for folder, name in wanted:
-        root = places.data_root(folder)
-        dataset = registry.dataset(name, root)
-        try:
-            ensure(dataset, root, given=bool(folder or os.environ.get("BENCHMARK_DATA")))
-            there.append(name)
-        except InputError as error:
-            missing[str(error)] = None
-    if missing:
-        left = f"; without them: --datasets {','.join(dict.fromkeys(there))}" if there else ""
-        raise InputError("; ".join(missing) + left)
-
-
 def _run(config: Any, retry: frozenset[str]) -> int:
     from rich.console import Console
 
-    from benchmark import registry
-    from benchmark.files import places
-    from benchmark.fit.runtime import Runtime
-    from benchmark.spec.weights import task_file
-    from benchmark.store.mlflow import Tracker
-    from benchmark.store.mlflow_address import default_uri
-    from benchmark.store.store import Store
-    from benchmark.sweep import driver
-    from benchmark.sweep import plan as planning
     from benchmark.sweep.display import make_display
-    from benchmark.sweep.executors.choose import choose, learn_gpu_memory
-    from benchmark.sweep.saved import save_sweep
+    from benchmark.sweep.launch import launch
 
-    store = Store(Path(config.results))
-    data_root = places.data_root(config.data_root)
-    executor, device = choose(config)
-    uri = config.tracking_uri or default_uri(store.root)
-    tracker = None if uri == "none" else Tracker(uri, store)
-    plan = planning.plan(config.sweep, store, data_root, retry)
     # A pipe has no width; 80 columns would cut the numbers.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    if not plan.to_run and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
-        reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
-        raise click.UsageError(f"nothing in this sweep can run: {reasons}")
-    weights = task_file(config.weights)
-    for name in config.datasets if weights else ():
-        info = registry.find("datasets", name, data_root).dataset_info
-        registry.check_weights(info.task(config.bits[0], config.backbone, weights, config.preprocessing))
-    learn_gpu_memory(executor, plan.to_run, store)
-    for note in plan.notes:  # before anything runs; the summary says them again
-        click.echo(f"note: {note}", err=True)
-    store.open()
-    saved = save_sweep(plan, store)
-    shared = {field.name for field in dataclasses.fields(Runtime)} & set(type(config).model_fields)
-    told = {name: getattr(config, name) for name in shared} | {
-        "device": device,
-        "weights_file": weights,
-        "inception_weights": _inception(config),
-        "command": shlex.join(["python", "-m", "benchmark", *sys.argv[1:]]),
-        "sweep": saved.stem,
-    }
-    runtime = Runtime(**told)
-    display = make_display(Console(stderr=True, highlight=False))
-    summary = driver.execute(plan, store, runtime, data_root, display, tracker, executor)
-    print_summary(console, plan, summary, store, saved, uri)
+    command = shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+    done = launch(
+        config,
+        retry,
+        command,
+        lambda: make_display(Console(stderr=True, highlight=False)),
+        note=lambda text: click.echo(f"note: {text}", err=True),
+    )
+    summary = done.summary
+    print_summary(console, done.plan, summary, done.store, done.saved, done.uri)
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
     failed = any(record.state == "failed" for record in summary.records)
     return 1 if failed or summary.unviewed else 0
-
-
-def _other_sets(config: Any, data_root: Path | None) -> tuple[str, ...]:
-    """The data sets that the views read, each known to exist."""
-    from benchmark import registry
-    from benchmark.spec.views import expand_views
-    from benchmark.sweep.wanted_views import sources_of
-
-    names = sources_of(expand_views(config.views))
-    for name in names:
-        registry.find("datasets", name, data_root)
-    return names
-
-
-def _inception(config: Any) -> str:
-    """The absolute path of Inception's weights, tried before the run begins; empty when FID is not asked for."""
-    if not config.inception_weights or "fd" not in config.curve_metrics:
-        return ""
-    from benchmark.fit.curves.inception import check_inception
-
-    path = Path(config.inception_weights).resolve()
-    check_inception(path)
-    return str(path)

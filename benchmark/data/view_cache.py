@@ -1,4 +1,4 @@
-"""Corrupted images on disk: made once for all fits that look at them, in whatever process and sweep."""
+"""The images of views, and their frozen features, on disk: made once for all fits that look at them."""
 
 from __future__ import annotations
 
@@ -29,28 +29,34 @@ UNUSED_SECONDS = 24 * 3600
 _BLOCK = 500
 
 
-def kept(name: str, shape: tuple[int, ...], make: Callable[[int, int], np.ndarray]) -> np.ndarray | None:
-    """The uint8 array of `shape` under a name, memory-mapped; `make(start, stop)` gives its rows the first time.
+def kept(
+    name: str,
+    shape: tuple[int, ...],
+    make: Callable[[int, int], np.ndarray],
+    dtype: type[np.generic] = np.uint8,
+) -> np.ndarray | None:
+    """The array of `shape` under a name, memory-mapped; `make(start, stop)` gives its rows the first time.
 
     Processes that want the same one wait for the one that makes it. It is there whole or not at all. None where
     there is no room for it, or where the cache cannot be written. Raises InputError for a limit that is no number.
     """
     path, limit = cache_root() / "views" / f"{name}.npy", _limit()
-    if math.prod(shape) > limit:
+    need = math.prod(shape) * np.dtype(dtype).itemsize
+    if need > limit:
         return None
     try:
-        found = _read(path, shape)
+        found = _read(path, shape, dtype)
         if found is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
-                found = _read(path, shape)
-                if found is None and _has_room(path.parent, math.prod(shape), limit):
-                    _write(path, shape, make)
-                    found = _read(path, shape)
+                found = _read(path, shape, dtype)
+                if found is None and _has_room(path.parent, need, limit):
+                    _write(path, shape, make, dtype)
+                    found = _read(path, shape, dtype)
         if found is not None:
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, not changed
     except OSError as error:
-        log.warning("the corrupted images are not cached: %s", error)
+        log.warning("a view is not cached: %s", error)
         return None
     return found
 
@@ -66,7 +72,7 @@ def _limit() -> float:
     return limit * 2**30
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+def _read(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray | None:
     """The array, if it is the one that was written: by size and time of its file, or else by its digest."""
     try:
         told = json.loads(path.with_suffix(".json").read_text())
@@ -75,13 +81,18 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
         same = [size, moment] == told["stamp"] or _digest(found) == told["sha256"]
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
-    return found if same and found.shape == shape and found.dtype == np.uint8 else None
+    return found if same and found.shape == shape and found.dtype == dtype else None
 
 
-def _write(path: Path, shape: tuple[int, ...], make: Callable[[int, int], np.ndarray]) -> None:
+def _write(
+    path: Path,
+    shape: tuple[int, ...],
+    make: Callable[[int, int], np.ndarray],
+    dtype: type[np.generic],
+) -> None:
     scratch = path.with_name(f".{path.name}.partial")  # one process at a time: the lock's
     hasher = hashlib.sha256()
-    out = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.uint8, shape=shape)
+    out = np.lib.format.open_memmap(scratch, mode="w+", dtype=dtype, shape=shape)
     for start in range(0, len(out), _BLOCK):
         block = np.ascontiguousarray(make(start, min(start + _BLOCK, len(out))))
         hasher.update(block.data)
@@ -111,9 +122,9 @@ def _has_room(folder: Path, need: int, limit: float) -> bool:
         path.unlink(missing_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)
     if taken + need > limit:
-        log.warning("the cache of corrupted images is full (%.3g GiB): the view is made anew", limit / 2**30)
+        log.warning("the cache of views is full (%.3g GiB): the view is made anew", limit / 2**30)
         return False
     if shutil.disk_usage(folder).free < 2 * need:
-        log.warning("too little room in %s to cache corrupted images: the view is made anew", folder)
+        log.warning("too little room in %s to cache a view: it is made anew", folder)
         return False
     return True

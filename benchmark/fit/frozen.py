@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import shutil
 import time
@@ -16,7 +17,9 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from benchmark.contracts import DatasetInfo
+from benchmark.data import view_cache
 from benchmark.data.load import LoadedDataset
+from benchmark.data.view_images import Images
 from benchmark.errors import InputError
 from benchmark.files.places import cache_root
 from benchmark.files.write import write_file
@@ -54,6 +57,29 @@ class Features:
     def of(self, images: Tensor) -> Tensor:
         """uint8 images (n, channels, height, width) to float32 features (n, d), on the images' device."""
         return self.network(images)
+
+    def of_view(self, images: Images) -> Callable[[int, int], Tensor]:
+        """`part(start, stop)` of a view's images as features on the fit's device.
+
+        They are computed once for all fits, under the digest of backbone and pixels, where the cache has room.
+        """
+        device, n = self.network.runtime.device, len(images.rows)
+
+        def made(start: int, stop: int) -> Tensor:
+            return self.network(images.part(start, stop).to(device))
+
+        pixels = hashlib.sha256(self.network.key().encode())
+        for start in range(0, n, BLOCK):
+            pixels.update(images.part(start, min(start + BLOCK, n)).contiguous().numpy().data)
+        kept = view_cache.kept(
+            f"{self.data.info.name}-features-{pixels.hexdigest()[:32]}",
+            (n, self.data.images.shape[1]),
+            lambda start, stop: made(start, stop).cpu().numpy(),
+            np.float32,
+        )
+        if kept is None:
+            return made
+        return lambda start, stop: torch.from_numpy(np.array(kept[start:stop])).to(device)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from benchmark.contracts import DatasetInfo, HashMethod
 from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
+from benchmark.data.view_images import Images
 from benchmark.errors import printable
 from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import resolve_precision
@@ -43,9 +44,11 @@ class OpenFit:
     ctx: RunningContext
     features: Features | None = None
 
-    def given(self, images: Tensor) -> Tensor:
-        """Other uint8 images in the form that the method takes."""
-        return images if self.features is None else self.features.of(images)
+    def given(self, images: Images) -> Callable[[int, int], Tensor]:
+        """`part(start, stop)` of a view's images on the fit's device, in the form that the method takes."""
+        if self.features is not None:
+            return self.features.of_view(images)
+        return lambda start, stop: images.part(start, stop).to(self.evaluator.device)
 
     def facts(self) -> dict[str, str | int | float]:
         """What the record says of the method and of what it was given, once it is trained."""

@@ -194,10 +194,10 @@ def _facts(view: View, source: str, queries: int, database: int, text: str) -> V
 def _encode(stored: StoredFit, images: Images) -> np.ndarray:
     """Packed codes of one side."""
     out, evaluator, method = [], stored.opened.evaluator, stored.opened.method
+    part = stored.opened.given(images)
     for start in range(0, len(images.rows), ENCODE_BATCH):
-        batch = images.part(start, min(start + ENCODE_BATCH, len(images.rows))).to(evaluator.device)
-        outputs = plain_outputs(method.encode(stored.opened.given(batch)))
-        outputs = checked(outputs, len(batch), evaluator.bits)
+        batch = part(start, min(start + ENCODE_BATCH, len(images.rows)))
+        outputs = checked(plain_outputs(method.encode(batch)), len(batch), evaluator.bits)
         out.append(metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0))
     if not out:
         raise InputError("the view has no images: no class of the other data set is among its rows")

@@ -46,13 +46,19 @@ def declared(root: Path | None, taken: Iterable[str]) -> list[Entry]:
 
 def open_declared(entry: Entry) -> HashDataset:
     """The data set that a declaration describes. Raises InputError naming the file and what is wrong with it."""
-    found: HashDataset = _reader()(Path(entry.declaration))
-    return found
+    file = Path(entry.declaration)
+    return _opened(file, _stamps(file))
 
 
 def from_declaration(file: Path, keys: Mapping[str, Any]) -> HashDataset:
     """The data set that a file with these keys would declare. Raises InputError for what is wrong with them."""
     found: HashDataset = _reader()(file, keys)
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _opened(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> HashDataset:  # stamps only key the cache
+    found: HashDataset = _reader()(file)
     return found
 
 
@@ -69,7 +75,7 @@ def _entry(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> Entry:  # stamp
     if not re.fullmatch(NAME_PATTERN, file.stem):
         return Entry(**common, error="a data set's name has lower-case letters, digits and hyphens only")
     try:
-        return Entry(**common, info=_reader()(file).info.model_dump(mode="json"))
+        return Entry(**common, info=_opened(file, stamps).info.model_dump(mode="json"))
     except InputError as error:
         return Entry(**common, error=str(error))
 

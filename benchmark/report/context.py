@@ -79,7 +79,7 @@ class Context:
 
     def again(self, record: Record) -> str:
         """The command that makes one fit again, into this folder; see `show ID` for every flag spelled out."""
-        spec, extra = record.spec, _assignments(record)
+        spec, extra = record.spec, assignments(record)
         if spec.class_split is not None:
             extra += ["--class-splits", str(spec.class_split)]
         views = () if spec.class_split is None else ("unseen-classes",)
@@ -102,7 +102,7 @@ class Context:
                 lengths, shown = (", ".join(map(str, numbers)) for numbers in (bit_counts, seeds))
                 what = f"{group.title}: {name} at {lengths} bits, seeds {shown}"
                 like = records[0].spec
-                extra = _assignments(records[0])
+                extra = assignments(records[0])
                 command = self.command(like, methods=[like.method], bits=bit_counts, seeds=seeds, extra=extra)
                 gaps.append(Gap(what, command))
         return gaps
@@ -116,7 +116,7 @@ def rows_of(records: Iterable[Record]) -> dict[str, list[Record]]:
     return rows
 
 
-def _assignments(record: Record) -> list[str]:
+def assignments(record: Record) -> list[str]:
     """`--set` flags of the parameters that are off their defaults."""
     if row_name(record) == record.spec.method:
         return []

@@ -17,10 +17,11 @@ from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
-from benchmark.spec.weights import is_published, weights_for_task
+from benchmark.spec.weights import task_file
 from benchmark.store.record import Environment, Record
 from benchmark.store.store import Store
 from benchmark.store.thin import same_digests
+from benchmark.store.weights_used import weights_used
 from benchmark.sweep.executors import Link
 from benchmark.sweep.plan import plan
 from benchmark.sweep.worker import Work
@@ -46,6 +47,7 @@ def verify(
         kind = record.failure.kind if record.failure else "failed"
         raise InputError(f"{record.spec.label} ({record.fit_id}) has no codes to compare: it failed ({kind})")
     before = store.codes(record.spec)
+    weights_file = weights_used(store, record, weights_file)
     spec = _planned_here(record.spec, data_root, scratch, weights_file)
     if spec.fit_id != record.fit_id:
         old, new = record.spec.model_dump(mode="json"), spec.model_dump(mode="json")
@@ -55,7 +57,7 @@ def verify(
     if record.environment and record.environment.threads:
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
-    file = weights_for_task(weights_file) if weights_file else ""
+    file = task_file(weights_file or "none")
     strict = record.environment is not None and record.environment.deterministic
     runtime = Runtime(
         device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
@@ -70,8 +72,6 @@ def verify(
 
 
 def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_file: str) -> FitSpec:
-    if not is_published(spec.weights) and not weights_file:
-        raise InputError(f"the fit used a weights file ({spec.weights}); give it with --weights FILE")
     sweep = sweep_of(spec, weights_file)
     (cell,) = plan(sweep, Store(scratch), data_root).cells
     if cell.fit is None:

@@ -1,18 +1,26 @@
-"""Finished fits and their records from Python: `benchmark.load_fit` and `benchmark.results`."""
+"""The benchmark from Python: `benchmark.run`, `benchmark.load_fit` and `benchmark.results`."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
+from benchmark.data.load import skipping_bad_images
 from benchmark.errors import InputError
 from benchmark.files import places
+from benchmark.spec import suites
+from benchmark.spec.command import command
 from benchmark.store.record import Record
 from benchmark.store.store import Store, existing
+from benchmark.sweep.display import Lines, make_display
+from benchmark.sweep.launch import ensure_data, launch, retries_of
 from benchmark.use.model import Encoder, open_encoder, pack
 
 
@@ -67,8 +75,56 @@ def results(folder: str | Path = "results/runs") -> pd.DataFrame:
 
     Raises InputError for a folder that is not there.
     """
+    return _frame(existing(folder).records())
+
+
+def run(
+    suite: str | None = None,
+    *,
+    retry: str = "",
+    skip_bad_images: bool = False,
+    progress: bool = True,
+    **keys: Any,
+) -> pd.DataFrame:
+    """Train and score a sweep as the command `run` does, and give its records as `results` does.
+
+    Finished fits are not repeated. keys: as in a suite file, flags with underscores (`methods`, `datasets`, `bits`,
+    `epochs`, `results`, `tracking_uri`, `set`, ...), over those of `suite`, a name or a file; None is as left out.
+    retry: `failed`, `stale`, `all`. progress: bars or lines on stderr. A fit that failed is a row whose state says
+    so. Raises InputError, in one line, for what the command refuses; KeyboardInterrupt where a signal stopped the
+    run, which the same call then continues.
+    """
+    again, configs = retries_of([retry]), suites.resolve_all(suite, keys)
+    records: list[Record] = []
+    display = (lambda: make_display(Console(stderr=True, highlight=False))) if progress else _Silent
+    note = _say if progress else lambda text: None
+    with skipping_bad_images(skip_bad_images):
+        ensure_data(configs)
+        for config in configs:
+            where = [
+                "--results",
+                config.results,
+                *(["--data-root", config.data_root] * bool(config.data_root)),
+            ]
+            done = launch(config, again, command(config.sweep, where), display, note)
+            if done.summary.interrupted:
+                raise KeyboardInterrupt(done.summary.interrupted)
+            records += done.summary.records
+    return _frame({record.fit_id: record for record in records}.values())
+
+
+class _Silent(Lines):
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
+def _say(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+def _frame(records: Iterable[Record]) -> pd.DataFrame:
     rows = []
-    for record in existing(folder).records():
+    for record in records:
         spec = record.spec.model_dump(mode="json", exclude={"params", "preprocessing"})
         scores = {
             one.metric if one.metric == "map" or one.k is None else f"{one.metric}@{one.k}": one.value

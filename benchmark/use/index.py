@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -80,6 +81,15 @@ class Index:
 def available() -> tuple[Kind, ...]:
     """The kinds that there are here: without faiss the exact one alone."""
     return KINDS if _faiss() is not None else ("flat",)
+
+
+def write_index(database: Codes, file: Path) -> bool:
+    """Write the codes as faiss's exact binary index; False where faiss is not installed."""
+    faiss = _faiss()
+    if faiss is None:
+        return False
+    faiss.write_index_binary(_built(faiss, "flat", np.ascontiguousarray(database.codes)), str(file))
+    return True
 
 
 def _exact(code: np.ndarray, codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +24,10 @@ from benchmark.fit.runtime import Runtime
 from benchmark.fit.setup import make_context, make_method, precision_of
 from benchmark.fit.view_job import load_state
 from benchmark.registry.contained import contained
-from benchmark.spec import is_published
-from benchmark.spec.weights import weights_for_task, weights_identity
+from benchmark.spec.weights import task_file
 from benchmark.store.record import Record
 from benchmark.store.store import existing, find
+from benchmark.store.weights_used import weights_used
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,9 @@ def open_encoder(
         raise InputError(f"{spec.label} ({record.fit_id}) cannot encode: it failed ({kind})")
     dataset = registry.dataset(spec.dataset, data_root)
     info = dataset.info
-    runtime = Runtime(device=device, weights_file=_weights(record, weights_file))
+    runtime = Runtime(
+        device=device, weights_file=task_file(weights_used(store, record, weights_file) or "none")
+    )
     root = root_seed(info, spec.seed)
     network = None
     if spec.frozen:
@@ -111,27 +111,3 @@ def open_encoder(
     convert = network if network else lambda images: images
     precision = precision_of(spec, runtime)
     return Encoder(record, info, method, ctx.device, given.channels, target, precision, convert)
-
-
-def _weights(record: Record, given: str) -> str:
-    """Where the weights file of a fit's backbone lies: as given, or as the command that made the fit says."""
-    wanted = record.spec.weights
-    if is_published(wanted):
-        return ""
-    words = shlex.split(record.command)
-    said = [word.removeprefix("--weights=") for word in words if word.startswith("--weights=")]
-    said += [after for word, after in itertools.pairwise(words) if word == "--weights"]
-    for place in [given] if given else said:
-        try:
-            if weights_identity(place) == wanted:
-                return weights_for_task(place)
-        except InputError:
-            if given:
-                raise
-            continue
-        raise InputError(
-            f"weights {place!r} are not those of fit {record.fit_id} ({wanted}): give --weights FILE"
-        )
-    raise InputError(
-        f"the backbone of fit {record.fit_id} came from a file ({wanted}): give it with --weights FILE"
-    )

@@ -6,7 +6,7 @@ from benchmark.report.artifact import Artifact
 from benchmark.report.claims.judge import RECONSTRUCTION, RULE, SMALLEST, Finding, judge
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
-from benchmark.report.tables.cells import Drawn, Sheet, number_cell, text_cell
+from benchmark.report.tables.cells import Drawn, Gap, Sheet, number_cell, text_cell
 
 
 def build(ctx: Context) -> Drawn:
@@ -41,7 +41,9 @@ def build(ctx: Context) -> Drawn:
         keys=2,
         metric="effect",
     )
-    return Drawn((claims, _tests(findings)), (), gaps)
+    open_ = ", ".join(one.claim.name for one in findings if one.gaps and one.units)
+    lacking = (Gap(f"undecided: {open_}", f"python -m benchmark claims --results {ctx.store.root} --plan"),)
+    return Drawn((claims, _tests(findings)), (), lacking if open_ else ())
 
 
 def _tests(findings: list[Finding]) -> Sheet:

@@ -15,10 +15,13 @@ from benchmark.report.statistics.compare import Comparison
 from benchmark.report.statistics.effect import Changes, pooled_effect
 from benchmark.report.statistics.ranking import holm
 from benchmark.report.tables.cells import Gap
+from benchmark.spec import Sweep
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
 SUBJECT = "coophash"
+#: What a claim is tested on, the first that a group of records has: the method itself, or its form for vectors.
+SUBJECTS = (SUBJECT, "coophash-vectors")
 #: Fewer common seeds than this decide nothing: one training may be luck.
 MIN_SEEDS = 3
 #: More seeds than this are not asked for: what they cannot show is too small to matter here.
@@ -29,7 +32,7 @@ LEVEL = 0.05
 Key = TypeVar("Key", bound=Hashable)
 RECONSTRUCTION = (
     "The tested model is this repository's reconstruction: the paper has no public code, and its summary states "
-    "neither hyper-parameters nor networks."
+    "neither hyper-parameters nor networks. `coophash-vectors`, its form for feature vectors, is built here."
 )
 RULE = (
     "Each claim has one effect: the mean over data sets, code lengths, opponents and seeds, with its 95 % interval "
@@ -40,11 +43,24 @@ RULE = (
 
 
 @dataclass(frozen=True)
+class Side:
+    """One method of a comparison: the sweep of its fits (seeds left open), and the seeds that it has whole.
+
+    outdated: its version is no longer the one at hand, so that no further seed can be had.
+    """
+
+    sweep: Sweep
+    seeds: frozenset[int]
+    outdated: bool = False
+
+
+@dataclass(frozen=True)
 class Unit:
     """One comparison of a claim: a data set, a code length and an opponent.
 
     changes: what it measured (above 0: for the claim), by seed; empty when nothing could be compared. needed: the
-    command of the runs that it still lacks, or empty. p: Holm-adjusted over the comparisons of its claim.
+    command of the runs that it still lacks, or empty. sides: what would be run again with more seeds, see `Side`.
+    p: Holm-adjusted over the comparisons of its claim.
     """
 
     what: str
@@ -52,6 +68,7 @@ class Unit:
     changes: Changes
     found: Comparison | None
     needed: str = ""
+    sides: tuple[Side, ...] = ()
     p: float | None = None
     verdict: Verdict = "undecided"
 

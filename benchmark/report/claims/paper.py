@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.report.claims.judge import SUBJECT, Claim, Unit, seeds_lacking
-from benchmark.report.context import Context, rows_of
-from benchmark.report.declared_methods import variants_of
+from benchmark.report.claims.judge import SUBJECTS, Claim, Side, Unit, seeds_lacking
+from benchmark.report.context import Context, assignments, rows_of
+from benchmark.report.declared_methods import known, variants_of
 from benchmark.report.groups import Group, group_records, is_plain, is_variant
 from benchmark.report.selections import ood_views, share_groups, shares, variant_pairs
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.statistics.effect import Changes, pooled_effect
 from benchmark.report.statistics.robustness import mean_drop
+from benchmark.spec import Sweep
+from benchmark.spec.command import sweep_of
 from benchmark.spec.suites import read
 from benchmark.store.record import Record
 
@@ -44,13 +46,14 @@ def _fair(groups: Iterable[Group]) -> Iterator[tuple[Group, int]]:
 
 def _sides(records: Iterable[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
     """The subject's records at its defaults, newest version first choice; and every baseline's by row."""
-    rows = rows_of(records)
-    own = [name for name, found in rows.items() if found[0].spec.method == SUBJECT and is_plain(found[0])]
-    mine = rows[SUBJECT] if SUBJECT in rows else rows[max(own)] if own else []
+    rows, mine = rows_of(records), list[Record]()
+    for subject in SUBJECTS:
+        own = [name for name, found in rows.items() if found[0].spec.method == subject and is_plain(found[0])]
+        mine = mine or (rows[subject] if subject in rows else rows[max(own)] if own else [])
     others = {
         name: found
         for name, found in sorted(rows.items())
-        if found[0].spec.method != SUBJECT and not is_variant(found[0].spec.method)
+        if found[0].spec.method not in SUBJECTS and not is_variant(found[0].spec.method)
     }
     return mine, others
 
@@ -62,17 +65,46 @@ def _unit(
     theirs: Sequence[Record],
     changes: Changes,
     views: Sequence[str] = (),
+    beside: Sequence[Sequence[Record]] = (),
 ) -> Unit:
-    """A comparison, with the command of the seeds that it lacks for both sides."""
+    """A comparison, with the command of the seeds that it lacks. beside: other records that it rests on."""
     dataset = (*mine, *theirs)[0].spec.dataset
     found = pooled_effect({dataset: [changes]})
     wanted, needed = seeds_lacking(found), ""
+    if mine and mine[0].spec.method != SUBJECTS[0]:
+        what = f"{mine[0].spec.method}: {what}"
     if mine and theirs and wanted:
         like = next((r.spec for r in (*mine, *theirs) if r.spec.epochs is not None), mine[0].spec)
         needed = ctx.command(
-            like, methods=[mine[0].spec.method, theirs[0].spec.method], seeds=wanted, views=views
+            like,
+            methods=[mine[0].spec.method, theirs[0].spec.method],
+            seeds=wanted,
+            views=views,
+            extra=[*assignments(mine[0]), *assignments(theirs[0])],
         )
-    return Unit(what, dataset, changes, found, needed)
+    sides = tuple(_side(records, views) for records in (mine, theirs, *beside) if records)
+    return Unit(what, dataset, changes, found, needed, sides)
+
+
+def _side(records: Sequence[Record], views: Sequence[str]) -> Side:
+    """What more seeds of these records would be, and the seeds that have a record of each class split."""
+    spec, splits = records[0].spec, {r.spec.class_split for r in records}
+    have: dict[int, set[int | None]] = {}
+    for record in records:
+        if record.state == "done":
+            have.setdefault(record.spec.seed, set()).add(record.spec.class_split)
+    declared = known(spec.method)
+    defaults = declared.defaults if declared is not None else {}
+    changed = {key: value for key, value in spec.params.items() if defaults.get(key) != value}
+    sweep = sweep_of(spec).model_copy(
+        update={
+            "params": {spec.method: changed} if changed else {},
+            "views": tuple(views) or sweep_of(spec).views,
+            "class_splits": tuple(sorted(s for s in splits if s is not None)) or Sweep().class_splits,
+        }
+    )
+    outdated = declared is None or declared.version != spec.method_version
+    return Side(sweep, frozenset(seed for seed, found in have.items() if found >= splits), outdated)
 
 
 def _scarce(ctx: Context) -> list[Unit]:
@@ -92,7 +124,8 @@ def _scarce(ctx: Context) -> list[Unit]:
             )
             what = f"{group.title}, {bits} bits: lead over {name} at {ordered[0]} of the labels minus at all"
             changes = _growth(ctx.queries, mine, theirs, ordered[0])
-            units.append(_unit(ctx, what, few, others_few, changes))
+            full = [[r for r in side if r.spec.label_rule.share == "1"] for side in (mine, theirs)]
+            units.append(_unit(ctx, what, few, others_few, changes, beside=full))
     return units
 
 
@@ -159,7 +192,8 @@ def _view_map(view: str) -> Callable[[Record], float | None]:
 
 def _ablated(ctx: Context) -> list[Unit]:
     """The subject minus itself without each loss: the variants that the ablation's suite names."""
-    wanted = [name for name in variants_of(SUBJECT) if name in read("paper-ablation")["methods"]]
+    losses = {name.removeprefix(SUBJECTS[0]) for name in read("paper-ablation")["methods"]} - {""}
+    wanted = {name for one in SUBJECTS for name in variants_of(one) if name.removeprefix(one) in losses}
     units = []
     for group, bits in _fair(ctx.main_groups):
         for name, (mine, theirs) in variant_pairs(group.at(bits)).items():

@@ -27,8 +27,9 @@ MEAN_TOLERANCE = 1e-7
 class Comparison:
     """Mean difference (first minus second) with its 95 % interval and two-sided p-value, NaN where there is none.
 
-    `seeds` are the common ones; `queries` counts each seed's, 0 where only seeds were compared. With one seed only
-    the queries vary, which says nothing of another training: no interval is shown.
+    `seeds` are the common ones; `queries` counts each seed's, 0 where only seeds were compared. `error` is the
+    standard error, where the method has one. With one seed only the queries vary, which says nothing of another
+    training: no interval is shown.
     """
 
     difference: float
@@ -37,6 +38,7 @@ class Comparison:
     p: float
     seeds: tuple[int, ...]
     queries: int
+    error: float = math.nan
 
     @property
     def text(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -45,7 +46,31 @@ def pooled_effect(strata: Mapping[str, Sequence[Changes]]) -> Comparison | None:
     free = error**4 / math.fsum(one**2 / (part[2] - 1) for one, part in zip(spreads, parts, strict=True))
     reach = float(stats.t.ppf(0.975, free)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, free))
-    return Comparison(mean, mean - reach, mean + reach, p, seeds, queries)
+    return Comparison(mean, mean - reach, mean + reach, p, seeds, queries, error)
+
+
+def seeds_that_decide(found: Comparison, smallest: float, level: float, most: int) -> int | None:
+    """How many seeds decide an effect with 80 % power, if effect and spread are as found; None above `most`.
+
+    Either the effect differs from 0 at `level`, two-sided; or its 95 % interval lies within `smallest` of 0.
+    The standard error is taken to shrink with the square root of the seeds, degrees of freedom to be one less than
+    the seeds. A found effect at the edge of the smallest one of interest is never decided. Raises ValueError for a
+    comparison without a standard error.
+    """
+    from scipy import stats
+
+    if not found.error >= 0:
+        raise ValueError("one seed says nothing of the spread")
+    have, effect = len(found.seeds), abs(found.difference)
+    for seeds in range(max(have, 3), most + 1):
+        error, ppf = found.error * math.sqrt(have / seeds), functools.partial(stats.t.ppf, df=seeds - 1)
+        # Only one side of the interval can leave the middle, but for an effect near 0: then both.
+        power = 0.8 if effect > smallest / 4 else 0.9
+        if effect >= (ppf(1 - level / 2) + ppf(0.8)) * error:
+            return seeds
+        if smallest - effect >= (ppf(0.975) + ppf(power)) * error:
+            return seeds
+    return None
 
 
 def _known(changes: Changes) -> dict[Any, NDArray[np.float64]]:

@@ -1,0 +1,43 @@
+"""`benchmark export`: a finished fit as a folder that needs nothing of this project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from benchmark.cli._database import open_database
+from benchmark.cli._fit_options import fit_options, open_fit
+
+
+@click.command(name="export")
+@fit_options
+@click.option("--to", required=True, metavar="DIR", help="The folder to make.")
+@click.option(
+    "--database",
+    metavar="DIR|FILE",
+    help="Images, or codes that `encode` wrote.  [the database that the fit was scored on]",
+)
+def command(
+    fit_id: str,
+    results: str,
+    data_root: str | None,
+    device: str,
+    weights_file: str,
+    skip_bad_images: bool,
+    to: str,
+    database: str | None,
+) -> None:
+    """Write weights, network, preprocessing, codes and an index of the finished fit whose id begins with FIT."""
+    from benchmark.errors import InputError
+    from benchmark.use.export import export, stored_codes
+
+    if device not in ("auto", "cpu"):
+        raise InputError(f"export writes a program for the CPU: leave --device {device} out")
+    encoder = open_fit(fit_id, results, data_root, "cpu", weights_file)
+    if database is None:
+        codes = stored_codes(encoder, Path(results))
+    else:
+        codes = open_database(encoder, database, None, skip_bad_images).codes
+    files = export(encoder, codes, Path(to))
+    click.echo(f"{encoder.record.spec.label} ({encoder.record.fit_id}) in {to}: {', '.join(files)}")

@@ -1,0 +1,150 @@
+"""How fast a folder of photographs is decoded, and how fast a long table of images opens.
+
+    python benchmarks/prepare_speed.py [--photographs 2000] [--rows 1000000]
+
+First: JPEGs of 640x480 (detailed noise, quality 90) are prepared at 224 px, beside a bare loop over some of them
+in this process that opens, decodes and resizes with Pillow and nothing else; both in core-milliseconds an image.
+Second: a CSV of so many rows (hard links to a few small JPEGs, each 32 px) is declared and prepared, then
+planned from the cache in a fresh process, and opened as a worker opens it, with the memory that this adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+LINKS = 50_000  # to one file; file systems allow 65,000
+#: Opens what was planned; by a data set's fingerprint, without its table. Peak memory is that of a process so far.
+WORKER = """
+import os, pathlib, resource, sys, time
+os.environ["BENCHMARK_CACHE"], root = sys.argv[1] + "/cache", pathlib.Path(sys.argv[1])
+os.environ["BENCHMARK_DATA"] = str(root)
+from benchmark import registry
+from benchmark.data.load import load_known
+from benchmark.data.cache import read_meta
+folders = [path for path in (root / "cache/decoded").iterdir() if read_meta(path) is not None]
+info = registry.dataset("many").info
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, begun = peak(), time.perf_counter()
+data = load_known(info, read_meta(folders[0]).fingerprint)
+assert data is not None and len(data.labels)
+print(f"{time.perf_counter() - begun:.2f} s, {peak() - before:.0f} MiB more at its peak")
+"""
+
+
+def photograph(path: Path, seed: int, height: int = 480, width: int = 640) -> None:
+    """Noise whose spectrum falls as a photograph's does."""
+    draw = np.random.default_rng(seed)
+    planes = []
+    falling = 1 / (np.hypot(*np.meshgrid(np.fft.fftfreq(width), np.fft.fftfreq(height))) + 2e-3)
+    for _ in range(3):
+        noise = np.fft.ifft2(np.fft.fft2(draw.normal(size=(height, width))) * falling).real
+        planes.append(128 + 55 * noise / noise.std())
+    Image.fromarray(np.stack(planes, axis=2).clip(0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+def command(root: Path, *words: str) -> tuple[float, float]:
+    """Seconds and core-seconds of a command of the benchmark."""
+    environment = {**os.environ, "BENCHMARK_CACHE": str(root / "cache"), "BENCHMARK_DATA": str(root)}
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark", *words],
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(done.stderr[-2000:])
+    after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - begun
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def decoding(root: Path, count: int) -> None:
+    """Preparing photographs beside a bare loop."""
+    for name in ("a", "b"):
+        (root / "photos" / name).mkdir(parents=True)
+    originals = [root / f"{seed}.jpg" for seed in range(20)]
+    for seed, path in enumerate(originals):
+        photograph(path, seed)
+    for number in range(count):  # other bytes each: equal ones are hashed to one
+        target = root / "photos" / "ab"[number % 2] / f"{number}.jpg"
+        target.write_bytes(originals[number % len(originals)].read_bytes() + number.to_bytes(4, "big"))
+    size = sum(path.stat().st_size for path in originals) / len(originals) / 1024
+    command(root, "dataset", "add", "photos", "--folder", str(root / "photos"), "--size", "224")
+    took, cores = command(root, "prepare", "photos")
+    files = sorted((root / "photos").rglob("*.jpg"))[: min(count, 300)]
+    begun = time.process_time()
+    for path in files:
+        with Image.open(path) as image:
+            np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR))
+    bare = (time.process_time() - begun) / len(files)
+    print(
+        f"{count:,} photographs of 640x480 ({size:.0f} kB): {took:.1f} s, {count / took:.0f} images/s;",
+        end=" ",
+    )
+    mine = cores / count
+    print(f"{1e3 * mine:.2f} core-ms an image, bare loop {1e3 * bare:.2f}: {mine / bare:.2f} times")
+
+
+def long_table(root: Path, rows: int) -> None:
+    """Declaring, preparing, planning and opening a table of `rows` images."""
+    (root / "images").mkdir(parents=True)
+    lines = ["path,label"]
+    for first in range(0, rows, LINKS):
+        original = root / f"{first}.jpg"
+        photograph(original, first, 32, 32)
+        for number in range(first, min(first + LINKS, rows)):
+            os.link(original, root / "images" / f"{number}.jpg")
+            lines.append(f"{number}.jpg,class{number % 10}")
+    (root / "many.csv").write_text("\n".join(lines))
+    words = ("--table", str(root / "many.csv"), "--folder", str(root / "images"), "--size", "32")
+    print(
+        f"table of {rows:,} images: declared in {command(root, 'dataset', 'add', 'many', *words)[0]:.1f} s",
+        end="; ",
+    )
+    print(f"prepared in {command(root, 'prepare', 'many')[0]:.0f} s", end="; ")
+    plan = (
+        "run",
+        "--methods",
+        "lsh",
+        "--datasets",
+        "many",
+        "--bits",
+        "16",
+        "--plan",
+        "--results",
+        str(root / "r"),
+    )
+    command(root, *plan)
+    print(f"planned again in {command(root, *plan)[0]:.1f} s", flush=True)
+    opened = subprocess.run(
+        [sys.executable, "-c", WORKER, str(root)], check=True, capture_output=True, text=True
+    )
+    print(f"opened by its fingerprint, as a worker does: {opened.stdout.strip()}")
+
+
+def main() -> None:
+    """Both measurements, in a folder that is removed after."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photographs", type=int, default=2000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.photographs:
+            decoding(Path(folder) / "one", options.photographs)
+        if options.rows:
+            long_table(Path(folder) / "two", options.rows)
+
+
+if __name__ == "__main__":
+    main()
