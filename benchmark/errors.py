@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 
 
@@ -10,8 +11,11 @@ class InputError(ValueError):
     """Input that its giver must mend: a flag, a file, a name, a folder.
 
     The message is one line that names the offending thing and what is allowed.
-    The command line prints it without a traceback and ends with exit code 2.
+    The command line prints it without a traceback and ends with exit code 2. `trace`: the traceback of what lies
+    behind it, where that was met earlier (a plug-in's import).
     """
+
+    trace: str = ""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -33,6 +37,11 @@ def words(error: BaseException) -> str:
 def one_line(error: BaseException, limit: int = 300) -> str:
     """An exception's kind and text in one line of at most `limit` characters."""
     return " ".join(f"{type(error).__name__}: {words(error)}".split())[:limit]
+
+
+def trace_of(error: BaseException, limit: int = 8000) -> str:
+    """An exception's traceback, the causes included: its last `limit` characters."""
+    return printable("".join(traceback.format_exception(error))[-limit:])
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> InputError:

@@ -16,7 +16,7 @@ class Recipe(Value):
     `schedule` `steps` multiplies the rate by `decay` at `drops` equal marks of the budget.
     """
 
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -50,4 +50,5 @@ def make_optimizer(groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.
         )
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.Adam(groups, recipe.lr, weight_decay=recipe.weight_decay)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, recipe.lr, weight_decay=recipe.weight_decay)

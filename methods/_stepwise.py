@@ -22,6 +22,7 @@ from benchmark.methods._backbones import Backbone, features_text
 from benchmark.methods._batches import Ahead, batch_index
 from benchmark.methods._images import augment, on_device, taken, to_float
 from benchmark.methods._networks import CalibratedNetwork, HashNetwork
+from benchmark.methods._pace import Pace
 from benchmark.methods._recipes import SCRATCH, Recipe, make_optimizer, schedule_factor
 from benchmark.methods._scalars import DeviceScalars
 
@@ -33,15 +34,30 @@ class StepwiseParams(Params):
     """Optimisation parameters that every gradient-trained method has.
 
     `recipe`: `paper` is the method's published optimiser, `scratch` the benchmark's own for untrained
-    backbones, `auto` takes the paper's when the backbone has pre-trained weights. `lr` and `weight_decay`
-    override the recipe's.
+    backbones, `auto` takes the paper's when the backbone has pre-trained weights. `lr`, `weight_decay` and
+    `optimizer` override the recipe's. `warmup_share`: of the updates, over which rates rise linearly to the
+    schedule's. `accumulate`: batches whose mean gradient makes one optimiser step; epochs stay, so that steps get
+    fewer. `clip_norm`: of an optimiser's gradient, at most. `early_stopping`: training ends after so many
+    evaluations on held-out training images without a better one, and the best model is kept (`--selection val`).
     """
+
+    later = frozenset({"optimizer", "warmup_share", "accumulate", "clip_norm", "early_stopping"})
 
     search: ClassVar[Mapping[str, tuple[float, float]]] = {"lr": (1e-4, 1e-2)}
 
     recipe: Literal["auto", "paper", "scratch"] = "auto"
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] | None = None
+    warmup_share: float = Field(default=0.0, ge=0, lt=1)
+    accumulate: int = Field(default=1, ge=1, le=1024)
+    clip_norm: float | None = Field(default=None, gt=0)
+    early_stopping: int | None = Field(default=None, ge=1)
+
+    def option(self, name: str) -> Any:
+        """One of `later`; its default where a method's own parameter has that name and another type."""
+        own, base = type(self).model_fields[name], StepwiseParams.model_fields[name]
+        return getattr(self, name) if own.annotation == base.annotation else base.default
 
 
 @dataclass(frozen=True)
@@ -172,7 +188,11 @@ class StepwiseMethod(HashMethod):
     def recipe(self) -> Recipe:
         """The optimisation recipe in force, with the overrides of the parameters."""
         chosen = self.paper_recipe if self.follows_paper else SCRATCH
-        changes = {"lr": self.params.lr, "weight_decay": self.params.weight_decay}
+        changes = {
+            "lr": self.params.lr,
+            "weight_decay": self.params.weight_decay,
+            "optimizer": self.params.option("optimizer"),
+        }
         return chosen.model_copy(update={key: value for key, value in changes.items() if value is not None})
 
     def make_optimizer(self, module: nn.Module, **changes: Any) -> torch.optim.Optimizer:
@@ -228,6 +248,7 @@ class StepwiseMethod(HashMethod):
         self.optimizers = self.build_optimizers()
         self._calibrate(data)
         self.begin(data)
+        pace = self._pace(ctx.updates)
         first = self._resume(ctx.restore())
         held = self._held_layers()
         with contextlib.ExitStack() as stack:
@@ -242,8 +263,12 @@ class StepwiseMethod(HashMethod):
                 self.networks.train()
                 for layer in held:
                     layer.eval()
-                self.scalars.log(self.step(self._batch(data, step)))
+                with pace.update(step):
+                    self.scalars.log(self.step(self._batch(data, step)))
+                ctx.count(pace.made)
                 ctx.evaluate(step + 1)
+                if not pace.last:  # gradients that wait are in no checkpoint
+                    continue
                 ctx.save(step + 1, functools.partial(self._training_state, step + 1))
                 if ctx.should_stop():
                     break
@@ -273,8 +298,33 @@ class StepwiseMethod(HashMethod):
             "features": features_text(self.ctx.task, "trained"),
             "parameters": count,
             "parameters_in_training": every,
-            "optimizer": f"{recipe.optimizer} lr {recipe.lr:g} wd {recipe.weight_decay:g} {recipe.schedule}",
+            "optimizer": f"{recipe.optimizer} lr {recipe.lr:g} wd {recipe.weight_decay:g} {recipe.schedule}"
+            + self._pace_text(),
         }
+
+    @classmethod
+    def stops_after(cls, params: StepwiseParams) -> int | None:
+        """As `early_stopping` says."""
+        return cast("int | None", params.option("early_stopping"))
+
+    def _pace(self, updates: int) -> Pace:
+        option = self.params.option
+        return Pace(
+            self.optimizers,
+            updates,
+            warmup=option("warmup_share"),
+            accumulate=option("accumulate"),
+            clip=option("clip_norm"),
+        )
+
+    def _pace_text(self) -> str:
+        option = self.params.option
+        words = {
+            "warm-up over {:g} of the updates": option("warmup_share"),
+            "{} batches a step": option("accumulate") if option("accumulate") > 1 else None,
+            "gradients clipped at {:g}": option("clip_norm"),
+        }
+        return "".join(f", {text.format(value)}" for text, value in words.items() if value)
 
     def _assemble(self, ctx: FitContext) -> None:
         self.ctx = ctx

@@ -221,7 +221,7 @@ def test_a_plan_has_the_missing_fits_and_no_other(
     ("effect", "error", "seeds"), [(0.05, 0.005, 5), (0.0, 0.001, 5), (0.02, 0.02, 42), (0.008, 0.01, None)]
 )
 def test_the_seeds_that_decide(effect: float, error: float, seeds: int | None) -> None:
-    """Five are there. Far from 0, and surely near 0: no more. 42: tables of the t-test for d = 0.447, 80 % power."""
+    """Five are there. Far from 0, and surely near 0: no more. 42: the t-test's for d = 0.447 and 80 % power."""
     found = Comparison(effect, effect - 2.8 * error, effect + 2.8 * error, 0.1, (0, 1, 2, 3, 4), 0, error)
     assert seeds_that_decide(found, 0.01, 0.05, 50) == seeds
 

@@ -127,7 +127,7 @@ def test_retrieved_images_stand_where_their_frames_are(high: int, wide: int) -> 
 
 def test_other_processes_draw_what_this_one_would() -> None:
     wanted = [line(f"line {number}") for number in range(3)]
-    here, there = draw_all(wanted, many=False), draw_all(iter(wanted), many=True)
+    here, there = (draw_all(iter(wanted), many=many, width="column") for many in (False, True))
     assert list(here) == list(there) == [figure.name for figure in wanted]
     assert all(here[name].images == there[name].images for name in here)
     assert all(here[name].shown == there[name].shown for name in here)

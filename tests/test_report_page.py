@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -448,18 +450,18 @@ def faults(visit: Visit) -> list[str]:
 def test_tables_sort_and_filter(browser: Any, report: Path) -> None:
     visit = Visit(browser, report)
     page = visit.page
-    assert visit.column(0) == ["csq", "hashnet", "dpsh"]
+    assert visit.column(0) == ["CSQ", "HashNet", "DPSH"]
     head = page.locator("table[data-sheet='0'] thead button").nth(1)
     head.click()  # numbers: the largest first, gaps last
-    assert visit.column(0) == ["csq", "hashnet", "dpsh"]
+    assert visit.column(0) == ["CSQ", "HashNet", "DPSH"]
     assert page.locator("table[data-sheet='0'] th[aria-sort='descending']").count() == 1
     head.press("Enter")
-    assert visit.column(0)[:2] == ["hashnet", "csq"]
+    assert visit.column(0)[:2] == ["HashNet", "CSQ"]
     head.click()
-    assert visit.column(0) == ["csq", "hashnet", "dpsh"]
+    assert visit.column(0) == ["CSQ", "HashNet", "DPSH"]
     box = page.locator(".sheet input[type=search]").first
     box.fill("HASHN")
-    assert visit.column(0) == ["hashnet"]
+    assert visit.column(0) == ["HashNet"]
     assert page.locator(".sheet .shown").first.text_content() == "1 of 3 rows"
     box.fill("")
     assert len(visit.column(0)) == 3
@@ -472,7 +474,7 @@ def test_a_cell_opens_its_records_by_mouse_and_by_keyboard(browser: Any, report:
     page.locator("table[data-sheet='0'] tbody tr").first.locator("button.cell").first.click()
     dialog = page.locator("dialog[open]")
     text = dialog.text_content()
-    assert "csq: 16 bits" in text
+    assert "CSQ: 16 bits" in text
     assert "mAP@all, ties averaged over all orders" in text
     assert sum(fit in text for fit in ids) == 2
     dialog.locator("summary").first.click()
@@ -496,6 +498,55 @@ def test_a_cell_opens_its_records_by_mouse_and_by_keyboard(browser: Any, report:
     assert "line 1" in page.locator("dialog[open] .alarm pre").text_content()
     page.locator("#close").click()
     assert page.evaluate("document.activeElement.className") == "cell"
+    visit.end(report)
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_table_is_copied_as_latex_and_csv(browser: Any, report: Path, *, closed: bool) -> None:
+    """By mouse and keyboard, from a file; `closed`: where the page may not write to the clipboard itself."""
+    visit = Visit(browser, report)
+    page = visit.page
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if closed:
+        page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('no')))")
+    title = page.locator("#t-0").text_content()
+    for kind, press in (("LaTeX", "click"), ("CSV", "press")):
+        button = page.locator("[data-copy]", has_text=kind).first
+        if press == "click":
+            button.click()
+        else:
+            page.locator("[data-copy]").first.focus()
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+        page.locator("#said", has_text=": copied").wait_for(state="attached")
+        assert page.locator("#said").text_content() == f"Copy {kind} of {title}: copied"
+        assert page.evaluate("document.activeElement.dataset.copy") is not None
+        page.evaluate("document.getElementById('said').textContent = ''")
+        text = page.evaluate("navigator.clipboard.readText()")
+        if kind == "LaTeX":
+            assert text.startswith("% needs")
+            assert r"HashNet & \underline{0.8210 $\pm$ 0.0071" in text
+            assert text.count("\n") > 10  # its comments end with their lines
+            assert r"\label{tab:table1-" in text
+        else:
+            lines = list(csv.reader(io.StringIO(text)))
+            assert lines[0] == ["method", "16 bits", "16 bits sd", "32 bits", "32 bits sd"]
+            assert lines[1][:2] == ["csq", "0.841"]
+            assert float(lines[1][2]) == pytest.approx(0.0070711, abs=1e-6)
+            assert lines[3] == ["dpsh", "failed", "", "", ""]
+    assert page.locator("dialog[open]").count() == 0
+    visit.end(report)
+
+
+def test_every_table_has_its_buttons(browser: Any, report: Path) -> None:
+    visit = Visit(browser, report)
+    count = visit.page.locator("table[data-sheet]").count()
+    assert visit.page.locator(".tools:not([hidden]) [data-copy]").count() == 2 * count > 4
+    assert visit.page.locator("[data-copy]").first.text_content() == "Copy LaTeX"
+    names = [one.get_attribute("aria-label") for one in visit.page.locator("[data-copy]").all()]
+    assert len(set(names)) == len(names)
+    visit.page.locator(".sheet input[type=search]").first.fill("csq")  # the name that its title stands for
+    assert visit.column(0) == ["CSQ"]
     visit.end(report)
 
 
@@ -614,4 +665,4 @@ def test_each_method_has_the_colour_of_the_figures(report: Path) -> None:
     text = report.read_text()
     colour = style("hashnet")["color"]
     assert f".m{COLOURS.index(colour)}{{--method:{colour}}}" in text
-    assert re.search(rf'class="chip m{COLOURS.index(colour)}"><span>hashnet</span>', text)
+    assert re.search(rf'class="chip m{COLOURS.index(colour)}"><span title="hashnet">HashNet</span>', text)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,69 @@ def test_records_arrive_whole_and_once(store: Store) -> None:
     assert len(runs(uri)) == 2
     for record in store.records():
         run = found[record.fit_id]
-        assert run.data.metrics["clean.map"] == pytest.approx(record.score())
+        assert run.data.metrics["map"] == pytest.approx(record.score())
         assert run.data.params["bits"] == "8"
         assert run.info.status == "FINISHED"
         assert "ties averaged" in run.data.tags["rules"]
         names = {path.name for path in Path(run.info.artifact_uri.removeprefix("file://")).iterdir()}
         assert {"record.json", "codes.npz"} <= names
+
+
+def test_a_run_says_when_on_what_and_how_well(store: Store) -> None:
+    """Its times are the fit's, its data set an input, its scores named with their cutoffs; the experiment opens on
+    runs."""
+    from mlflow import MlflowClient
+
+    uri = default_uri(store.root)
+    sync(store, Tracker(uri, store))
+    found = {run.data.tags["fit_id"]: run for run in runs(uri)}
+    for record in store.records():
+        run = found[record.fit_id]
+        took = (run.info.end_time - run.info.start_time) / 1000
+        assert took == pytest.approx(
+            (
+                datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+            ).total_seconds(),
+            abs=0.01,
+        )
+        assert {"map", "precision_at_100"} <= run.data.metrics.keys()
+        assert run.data.metrics["precision_at_100"] == pytest.approx(
+            next(one.value for one in record.scores if (one.metric, one.k) == ("precision", 100))
+        )
+        (given,) = run.inputs.dataset_inputs
+        assert (given.dataset.name, given.dataset.digest) == ("digits", record.spec.fingerprint)
+        assert run.data.tags["method"] == record.spec.method
+        assert (run.data.tags["bits"], run.data.tags["seed"]) == ("8", "0")
+    experiment = MlflowClient(uri).get_experiment_by_name(mlflow.EXPERIMENT)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_fit_is_followed_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run holds its losses until the record's takes its place; a stopped one is marked so."""
+    monkeypatch.setattr(mlflow, "LIVE_SECONDS", 0.0)
+    store, uri = Store(tmp_path), f"sqlite:///{tmp_path / 'live.db'}"
+    tracker = Tracker(uri, store)
+    seen: list[Any] = []
+    real = Tracker.send
+
+    def look(self: Tracker, record: Any) -> bool:
+        seen.extend(run for run in runs(uri) if run.data.tags.get("state") == "running")
+        return real(self, record)
+
+    monkeypatch.setattr(Tracker, "send", look)
+    plan = planning.plan(sweep(methods=("hashnet",), bits=(8,), epochs=1), store, None)
+    store.open()
+    driver.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
+    assert [run.info.status for run in seen] == ["RUNNING"]
+    assert seen[0].data.metrics["train.loss"] > 0
+    (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
+    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "done")
+    assert "map" in run.data.metrics
+    spec = plan.cells[0].fit
+    assert spec is not None
+    tracker.follow(spec.model_copy(update={"seed": 7}), "", {"train.loss": 1.0}, 3)
+    tracker.let_go()
+    assert "KILLED" in {run.info.status for run in runs(uri)}
 
 
 def test_the_training_curve_is_there(store: Store) -> None:
@@ -84,7 +142,7 @@ def test_views_that_come_later_reach_the_fits_run(tmp_path: Path) -> None:
     (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
     (record,) = store.records()
     assert run.data.metrics["corruption:fog.3.map"] == pytest.approx(record.score("map", fog))
-    assert run.data.metrics["clean.map"] == pytest.approx(record.score())
+    assert run.data.metrics["map"] == pytest.approx(record.score())
 
 
 def test_a_lost_ledger_makes_no_second_run(store: Store) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 import click
 
-from benchmark.errors import InputError, unknown
+from benchmark.errors import InputError, trace_of, unknown
 from benchmark.files.places import absolute_places
 from benchmark.files.streams import guarded
 
 #: sub-command -> one line for `--help`. The module `benchmark.cli.<name>` holds `command`.
 COMMANDS: dict[str, str] = {
     "run": "Train and score methods over a sweep; finished fits are not repeated.",
-    "list": "List methods, data sets, suites or metrics.",
+    "list": "List methods, data sets, backbones, suites, metrics, protocols or views.",
     "status": "Count what a results folder holds, with the failures' reasons.",
     "show": "Print one record and the command that makes it again.",
     "verify": "Run one fit again and compare its codes, bit for bit.",
@@ -101,6 +101,8 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         return _refuse(error.format_message())
     except InputError as error:
+        if "--traceback" in arguments:
+            click.echo(error.trace or trace_of(error), err=True, nl=False)
         return _refuse(str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli._text import hours, plain
+from benchmark.cli._text import hours, plain, trace_lines
 
 #: A summary names at most so many fits.
 _NAMED = 12
@@ -158,6 +158,14 @@ def _fit_lines(records: Any, store: Any) -> list[str]:
     rest = [f"  and {len(found) - _NAMED} more, in `status --json`"] if len(found) > _NAMED else []
     told = f"fits (`{_bare(store, 'show', 'ID')}`, or `verify ID`):"
     return [*([told] if found else []), *map(plain, found[:_NAMED]), *rest]
+
+
+def print_tracebacks(records: Any) -> None:
+    """Of every failed fit, its traceback; or that its record has none."""
+    for record in records:
+        if record.failure is not None:
+            click.echo(f"{record.fit_id}  {plain(record.spec.label)}: {plain(record.failure.message)}")
+            click.echo(trace_lines(record.failure.traceback), nl=False)
 
 
 def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path, uri: str) -> None:

@@ -8,6 +8,13 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def trace_lines(trace: str) -> str:
+    """A traceback, indented; or that there is none."""
+    if not trace:
+        return "  no traceback: nothing was raised here, or it was lost with its process\n"
+    return "".join(f"  {plain(line)}\n" for line in trace.splitlines())
+
+
 def hours(seconds: float) -> str:
     """A time that is waited for: `under a minute`, `about 12 minutes`, from 90 minutes on in hours."""
     if seconds < 60:

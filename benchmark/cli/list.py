@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import json
 from typing import Any
 
 import click
 
-from benchmark.errors import unknown
+from benchmark.errors import InputError, unknown
 
-WHAT = ("methods", "datasets", "suites", "metrics", "protocols", "views")
+WHAT = ("methods", "datasets", "suites", "metrics", "protocols", "views", "backbones")
+#: Weights that a line names.
+_NAMED = 4
 
 
 @click.command(name="list")
 @click.argument("what", metavar="{" + ",".join(WHAT) + "}")
+@click.argument("pattern", required=False, metavar="[PATTERN]")
 @click.option("--data-root", metavar="DIR", help="Folder of your own data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str, data_root: str | None, as_json: bool) -> None:
-    """List methods, datasets, suites, metrics, protocols or views; broken plug-ins show their reason."""
+def command(what: str, pattern: str | None, data_root: str | None, as_json: bool) -> None:
+    """List methods, datasets, suites, metrics, protocols, views or backbones; broken plug-ins show their reason.
+
+    PATTERN keeps the names that contain it, such as resnet, or that it stands for, such as 'vit_*_224'.
+    """
     if what not in WHAT:
         raise unknown("listing", what, WHAT)
     rows = _datasets(data_root) if what == "datasets" else _ROWS[what]()
+    if what == "backbones":
+        most = _NAMED if pattern is None and not as_json else len(rows)
+        rows = [{**row, "summary": _backbone(row, most)} for row in rows]
+    if pattern is not None:
+        rows = _matching(rows, pattern, what)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -28,6 +41,37 @@ def command(what: str, data_root: str | None, as_json: bool) -> None:
     for row in rows:
         broken = row.get("error")
         click.echo(f"{row['name']:<{width}}  {'BROKEN: ' + broken if broken else row['summary']}")
+
+
+def _matching(rows: list[dict[str, Any]], pattern: str, what: str) -> list[dict[str, Any]]:
+    """The rows whose name, or a name of whose weights, a pattern fits. Raises InputError when none does."""
+    wanted = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
+    names = {row["name"]: [row["name"], *(one["backbone"] for one in row.get("weights", ()))] for row in rows}
+    found = [row for row in rows if any(fnmatch.fnmatchcase(name, wanted) for name in names[row["name"]])]
+    if not found:
+        near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.5)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise InputError(f"none of the {len(rows)} {what} has a name like {pattern!r}{hint}")
+    return found
+
+
+def _backbones() -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from benchmark.registry.backbones import networks
+
+    return [asdict(one) for one in networks()]
+
+
+def _backbone(row: dict[str, Any], most: int) -> str:
+    """Where it is from, what it takes and gives, and the first of its weights; `.tag` goes behind its name."""
+    size = f"{row['input_size']} px" if row["input_size"] else "the images as they are"
+    parts = [row["about"] or row["library"], size]
+    parts += [f"{row['features']} features"] if row["features"] else []
+    names = [f".{one['name']}" if "." in one["backbone"] else one["name"] for one in row["weights"]]
+    named = [f"{name} (default)" if name.strip(".") == row["default"] else name for name in names]
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return ", ".join(parts) + (f"; weights {', '.join(named[:most])}{more}" if named else "")
 
 
 def _methods() -> list[dict[str, Any]]:
@@ -131,4 +175,5 @@ _ROWS = {
     "metrics": _metrics,
     "protocols": _protocols,
     "views": _views,
+    "backbones": _backbones,
 }

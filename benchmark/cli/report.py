@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from benchmark.report.figures.style import Width
 
 
 @click.command(name="report")
 @click.option(
     "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
 )
-@click.option("--out", metavar="DIR", help="Where to write.  [<results>/report]")
+@click.option(
+    "--out", metavar="DIR", help="Where to write.  [<results>/report; with --width W <results>/report-W]"
+)
 @click.option("--only", metavar="A,B", help="These artifacts alone, such as table1,figure3.  [all]")
 @click.option(
     "--formats",
     metavar="A,B",
     help="Of png (always), pdf, svg (in the page, else it shows the PNG files), parquet.  [all]",
+)
+@click.option(
+    "--width",
+    type=click.Choice(["column", "page"]),
+    help="For a two-column paper: figures 3.3 or 6.9 inches wide with 8 pt text, LaTeX tables that fit, and "
+    "paper.tex with all of them.",
 )
 @click.option("--list", "list_only", is_flag=True, help="Name the artifacts and what each needs.")
 @click.option(
@@ -27,7 +39,13 @@ import click
     help="Make the report in DIR again and say what differs.  [<results>/report]",
 )
 def command(
-    results: str, out: str | None, only: str | None, formats: str | None, list_only: bool, check: str | None
+    results: str,
+    out: str | None,
+    only: str | None,
+    formats: str | None,
+    width: Width | None,
+    list_only: bool,
+    check: str | None,
 ) -> int:
     """Render tables and figures from a results folder."""
     from benchmark.report.artifact import choose
@@ -45,8 +63,8 @@ def command(
     from benchmark.report import render
     from benchmark.report.write import parse_formats
 
-    folder = Path(out) if out else root / "report"
-    for path in render(root, folder, only, formats=parse_formats(formats)):
+    folder = Path(out) if out else root / (f"report-{width}" if width else "report")
+    for path in render(root, folder, only, formats=parse_formats(formats), width=width):
         click.echo(str(path))
     return 0
 

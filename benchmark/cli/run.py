@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli._run_text import grid, print_plans, print_summary
+from benchmark.cli._run_text import grid, print_plans, print_summary, print_tracebacks
 
 
 @click.command(name="run")
@@ -88,6 +88,7 @@ from benchmark.cli._run_text import grid, print_plans, print_summary
 )
 @click.option("--tuned", metavar="FILE", help="Take the best parameters that `tune` recorded; --set wins.")
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read; it is recorded.")
+@click.option("--traceback", is_flag=True, help="Print the whole traceback of every fit that failed.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would run, what is done, what is skipped.")
 def command(
     suite: str | None,
@@ -96,6 +97,7 @@ def command(
     tuned: str | None,
     plan_only: bool,
     skip_bad_images: bool,
+    traceback: bool,
     **flags: Any,
 ) -> int:
     """Train and score methods over a sweep; finished fits are not repeated."""
@@ -117,10 +119,10 @@ def command(
             listed = suite is None or not suites.stands_for_others(suite)
             print_plans(configs, retry, listed=listed, without_data=suite is not None)
             return 0
-        return _run_all(configs, retry)
+        return _run_all(configs, retry, traceback)
 
 
-def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
+def _run_all(configs: tuple[Any, ...], retry: frozenset[str], traceback: bool) -> int:
     """Every grid of the sweep; the worst exit code. Data of all of them must be there before any fit begins."""
     from benchmark.sweep.launch import ensure_data
 
@@ -129,7 +131,7 @@ def _run_all(configs: tuple[Any, ...], retry: frozenset[str]) -> int:
     for number, config in enumerate(configs, 1):
         if len(configs) > 1:
             click.echo(f"[{number}/{len(configs)}] {config.title}: {grid(config)}")
-        code = _run(config, retry)
+        code = _run(config, retry, traceback)
         worst = max(worst, code)
         if code >= 128:  # stopped by a signal: the rest waits for the next time
             break
@@ -157,7 +159,7 @@ def _check_how(config: Any) -> None:
         check_uri(config.tracking_uri)
 
 
-def _run(config: Any, retry: frozenset[str]) -> int:
+def _run(config: Any, retry: frozenset[str], traceback: bool) -> int:
     from rich.console import Console
 
     from benchmark.sweep.display import make_display
@@ -175,6 +177,8 @@ def _run(config: Any, retry: frozenset[str]) -> int:
     )
     summary = done.summary
     print_summary(console, done.plan, summary, done.store, done.saved, done.uri)
+    if traceback:
+        print_tracebacks(summary.records)
     if summary.interrupted:
         return 128 + signal.Signals[summary.interrupted].value
     failed = any(record.state == "failed" for record in summary.records)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli._text import plain
+from benchmark.cli._text import plain, trace_lines
 
 
 @click.command(name="show")
@@ -15,7 +15,8 @@ from benchmark.cli._text import plain
     "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it is stored.")
-def command(fit_id: str, results: str, as_json: bool) -> None:
+@click.option("--traceback", is_flag=True, help="Of a failed fit, the whole traceback.")
+def command(fit_id: str, results: str, as_json: bool, traceback: bool) -> None:
     """Print the record whose id begins with ID, and the command that makes it again."""
     from benchmark.store.store import existing, find
 
@@ -27,8 +28,12 @@ def command(fit_id: str, results: str, as_json: bool) -> None:
     for name, text in _facts(record, store):
         if text:
             click.echo(f"{name:<12} {plain(text)}")
-    if record.failure is not None and record.failure.traceback:
-        click.echo("".join(f"  {plain(line)}\n" for line in record.failure.traceback.splitlines()), nl=False)
+    if record.failure is None:
+        click.echo("traceback    none: the fit is done\n" if traceback else "", nl=False)
+    elif traceback:
+        click.echo(trace_lines(record.failure.traceback), nl=False)
+    elif record.failure.traceback:
+        click.echo("traceback    give --traceback to see it")
 
 
 def _facts(record: Any, store: Any) -> list[tuple[str, str]]:

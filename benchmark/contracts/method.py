@@ -8,13 +8,15 @@ sees query or database images, and hidden labels are not in what it is handed.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.contracts.dataset import (
     Task,
@@ -53,10 +55,28 @@ Look = tuple[
 class Params(Value):
     """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
 
-    `search` declares what `tune` searches: parameter name to (low, high), on a log scale.
+    `search` declares what `tune` searches: parameter name to (low, high), on a log scale. `later` names fields of
+    the class that says it which came after fits were recorded: at their default they are no part of a fit's
+    identity, which so stays what it was.
     """
 
     search: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_recorded(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = plain(self)
+        for name in _later(type(self)):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                told.pop(name, None)
+        return told
+
+
+@functools.cache
+def _later(cls: type[Params]) -> tuple[str, ...]:
+    """What `later` holds of fields that the same class declares; a subclass with one of its own keeps that."""
+    owner = {name: one for one in reversed(cls.__mro__) for name in inspect.get_annotations(one)}
+    return tuple(name for one in cls.__mro__ for name in vars(one).get("later", ()) if owner.get(name) is one)
 
 
 class Variant(Value):
@@ -251,6 +271,15 @@ class FitContext:
         """Whether the harness asks the fit to end early."""
         return False
 
+    def count(self, made: int) -> None:
+        """Tell how many optimiser steps were made so far, where that may not be one an update.
+
+        Parameters
+        ----------
+        made : int
+            Steps since the fit began, those before a resume included.
+        """
+
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         """Offer a resumable training state.
 
@@ -348,6 +377,23 @@ class HashMethod(ABC):
         ctx : FitContext
             Task and device.
         """
+
+    @classmethod
+    def stops_after(cls, params: Any) -> int | None:
+        """How long early stopping waits.
+
+        Parameters
+        ----------
+        params : Params
+            Of the fit.
+
+        Returns
+        -------
+        int or None
+            After so many evaluations on held-out training images without a better one the harness ends the fit
+            (`should_stop`) and keeps the best model. None: never.
+        """
+        return None
 
     def facts(self) -> dict[str, str | int | float]:
         """Facts about the fit for the record: which features, how many parameters, which recipe."""

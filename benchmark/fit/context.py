@@ -75,10 +75,12 @@ def detach(ctx: RunningContext) -> None:
 class RunningContext(FitContext):
     """The context of a real fit; see `attach`. No attribute of it leads to queries, database or hidden labels.
 
-    Training seconds leave evaluations out and count the earlier runs of a continued fit in.
+    Training seconds leave evaluations out and count the earlier runs of a continued fit in. stops_after: as of
+    `HashMethod`. batches: how many were trained on; made: the optimiser steps made with them.
     """
 
     spec: FitSpec | None = None
+    stops_after: int | None = None
     runtime: Runtime = field(default_factory=Runtime)
     curve: list[CurvePoint] = field(default_factory=list)
     samples: dict[str, bytes] = field(default_factory=dict, repr=False)
@@ -91,6 +93,8 @@ class RunningContext(FitContext):
         self._last_progress = 0.0
         self._evaluating = self._before = self.trained_seconds = 0.0
         self._first_step: int | None = None
+        self._reached = 0
+        self._made: int | None = None
         self._read: tuple[int, float] | None = None
 
     @property
@@ -113,7 +117,12 @@ class RunningContext(FitContext):
 
     def begin_step(self, step: int) -> None:
         """Reseed every global generator from (seed, step)."""
+        self._reached = step + 1
         seed_everything(self.seed("step", step))
+
+    def count(self, made: int) -> None:
+        """Keep the number for the record."""
+        self._made = made
 
     def reads(self, step: int) -> bool:
         """Always on the CPU, where it costs nothing; else when the model is looked at or saved after the update,
@@ -143,6 +152,7 @@ class RunningContext(FitContext):
             )
         scalars = {str(name): _number(name, value, step) for name, value in scalars.items()}
         super().log(step, scalars)
+        self._reached = max(self._reached, step + 1)
         if self._first_step is None:
             self._first_step = step
             self._try_state()
@@ -188,7 +198,8 @@ class RunningContext(FitContext):
     def _look(self, harness: Harness, step: int, seconds: float) -> None:
         """Add a point to the curve, and a grid of samples when one is asked for."""
         method, selection = harness.method, self.fit_spec.selection
-        value = harness.evaluator.curve_map(method, selection)
+        evaluator = harness.evaluator
+        value = evaluator.held_out_map(method) if self.stops_after else evaluator.curve_map(method, selection)
         found = harness.probes.measure(method)
         part: Literal["query", "tuning"] = "tuning" if selection == "val" else "query"
         self.curve.append(
@@ -196,7 +207,8 @@ class RunningContext(FitContext):
         )
         if found.grid is not None:
             self._keep_grid(f"step-{step:06d}.png", found.grid)
-        if selection != "last" and (self.best is None or value > self.best[0]):
+        chosen = not self.stops_after or step in self._stop_points()
+        if selection != "last" and chosen and (self.best is None or value > self.best[0]):
             self.best = (
                 value,
                 step,
@@ -213,6 +225,15 @@ class RunningContext(FitContext):
                 log.warning("%s cannot be written yet (%s); training goes on", name, str(error)[:200])
 
     def _evaluation_steps(self) -> set[int]:
+        asked = self._curve_steps()
+        return asked | self._stop_points() if self.stops_after else asked
+
+    def _stop_points(self) -> set[int]:
+        """Where early stopping looks: after every epoch, ten times at least. No runtime option moves them."""
+        points = min(max(10, self.epochs), self.updates)
+        return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
+
+    def _curve_steps(self) -> set[int]:
         if self.runtime.curve_steps:
             return {*self.runtime.curve_steps, self.updates}
         points = self.runtime.curve_points
@@ -222,15 +243,37 @@ class RunningContext(FitContext):
         return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
 
     def should_stop(self) -> bool:
+        """Whether the driver was asked to stop, or held-out images say that the best model lies behind."""
+        return self.interrupted() or self.stopped_early
+
+    def interrupted(self) -> bool:
         """Whether the driver was asked to stop."""
         harness = _HARNESS_OF.get(self)
         return harness is not None and harness.stop()
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether `stops_after` evaluations in a row were no better than one before; known from the curve alone."""
+        if not self.stops_after or self.best is None:
+            return False
+        points, best = self._stop_points(), self.best[1]
+        return sum(best < one.step and one.step in points for one in self.curve) >= self.stops_after
+
+    @property
+    def batches(self) -> int:
+        """The budget, or where it was left early."""
+        return self._reached if self.stopped_early and self._reached else self.updates
+
+    @property
+    def made(self) -> int:
+        """One a batch, unless the method counted others."""
+        return self.batches if self._made is None else self._made
 
     # ---- checkpoints -------------------------------------------------------------------------
 
     def save(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
         """Save a training state when the last one is old enough, or when the driver is stopping."""
-        if self.workdir is None or step >= self.updates or not self._save_due():
+        if self.workdir is None or step >= self.updates or self.stopped_early or not self._save_due():
             return
         content = {
             "fit_id": self.fit_spec.fit_id,
@@ -252,7 +295,7 @@ class RunningContext(FitContext):
                 scratch.unlink(missing_ok=True)
 
     def _save_due(self) -> bool:
-        return time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.should_stop()
+        return time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.interrupted()
 
     def restore(self) -> dict[str, Any] | None:
         """The newest training state of this very fit; a damaged one costs its time, not the fit."""

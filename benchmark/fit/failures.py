@@ -6,13 +6,12 @@ import contextlib
 import io
 import logging
 import signal
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 
 import torch
 
-from benchmark.errors import one_line, printable, words
+from benchmark.errors import one_line, trace_of, words
 from benchmark.fit.result import Interrupted
 from benchmark.store.record import Failure, FailureKind
 
@@ -41,8 +40,7 @@ def describe_failure(error: BaseException) -> Failure:
     ):
         kind = "out-of-memory"
     message = one_line(error, 1000)
-    trace = "".join(traceback.format_exception(error))[-8000:]
-    return Failure(kind=kind, message=message, traceback=printable(trace))
+    return Failure(kind=kind, message=message, traceback=trace_of(error))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
 from benchmark.data.view_images import Images
-from benchmark.errors import printable
+from benchmark.errors import InputError, printable
 from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import resolve_precision
 from benchmark.fit.evaluator import Evaluator
@@ -77,7 +78,7 @@ def open_fit(
     Raises InputError when the split cannot be drawn or features cannot be computed, Interrupted after `stop`
     turned true while they were.
     """
-    rule = protocol.resolve(spec.protocol, data.info)
+    rule, method = protocol.resolve(spec.protocol, data.info), make_method(spec)
     split = protocol.draw(
         rule,
         data.info,
@@ -97,9 +98,22 @@ def open_fit(
         rules = replace(rules, relevance="neighbours")
         identity = features.network.key() if features else data.fingerprint
         near = true_neighbours(given.images, split, rule, identity)
+    stops_after = method.stops_after(method.params)
+    if stops_after:
+        check_stopping(spec, split.training_labels(data.labels, split.tuning))
     evaluator = Evaluator(given, split, rules, spec.bits, torch.device(runtime.device), near)
     ctx = make_context(spec, given.info, split.training_images, runtime, workdir, root)
-    return OpenFit(spec, data, rule, split, evaluator, make_method(spec), ctx, features)
+    ctx.stops_after = stops_after
+    return OpenFit(spec, data, rule, split, evaluator, method, ctx, features)
+
+
+def check_stopping(spec: FitSpec, held_out: np.ndarray) -> None:
+    """Raise InputError where early stopping has nothing to look at. held_out: uint8 labels (n, classes)."""
+    what = f"{spec.method} stops early by held-out training images"
+    if spec.selection != "val":
+        raise InputError(f"{what}: selection must be val, not {spec.selection}")
+    if not len(held_out) or held_out.sum(axis=0).max() < 2:
+        raise InputError(f"{what}, but of {len(held_out)} no two share a label; show more labels")
 
 
 def precision_of(spec: FitSpec, runtime: Runtime) -> str:

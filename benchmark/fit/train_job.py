@@ -45,6 +45,16 @@ SELECTION_TEXT: dict[str, str] = {
 }
 
 
+def selection_text(selection: str, stops_after: int | None) -> str:
+    """What a selection rule means, with early stopping too."""
+    if not stops_after:
+        return SELECTION_TEXT[selection]
+    return (
+        "the model with the best mAP of held-out training images among themselves (a tuning split) is scored; "
+        f"training ends after {stops_after} evaluations in a row without a better one"
+    )
+
+
 def run_job(
     job: Job,
     data: LoadedDataset,
@@ -188,7 +198,7 @@ def _measure(
         "flags": health_flags(health, spec.bits, len(data.info.classes), codes["database_codes"]),
         "facts": {**opened.facts(), **(harness.probes.facts(method) if ctx.curve else {})},
         "protocol": _protocol_facts(opened),
-        "updates": ctx.updates if spec.epochs else 0,
+        "updates": ctx.made if spec.epochs else 0,
         "selected_step": ctx.best[1] if ctx.best else None,
         "timings": _timings(clock, ctx, opened.split, encode_seconds),
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
@@ -207,7 +217,7 @@ def _train(method: HashMethod, training: HashData, ctx: RunningContext) -> None:
     ctx.start()
     try:
         method.fit(training, ctx)
-        if ctx.should_stop():
+        if ctx.interrupted():
             raise Interrupted(ctx.fit_spec.label)
     finally:
         detach(ctx)
@@ -230,7 +240,7 @@ def _protocol_facts(opened: OpenFit) -> ProtocolFacts:
         hidden=len(split.hidden),
         tuning=len(split.tuning),
         label_rule=protocol.describe_labels(spec.label_rule, multi_label=info.multi_label),
-        selection_text=SELECTION_TEXT[spec.selection],
+        selection_text=selection_text(spec.selection, opened.ctx.stops_after),
         dropped=len(split.dropped),
         wrong_labels=split.moved,
         noise_rule=protocol.describe_noise(spec.label_rule, info, split.moved),
@@ -255,7 +265,7 @@ class _Clock:
 def _timings(clock: _Clock, ctx: RunningContext, split: Split, encode: float) -> Timings:
     """Training time leaves out the evaluations along the way; encoding time is spent inside `encode`."""
     train, gradient = ctx.trained_seconds, ctx.fit_spec.epochs is not None
-    images = ctx.updates * min(ctx.batch_size, len(split.labelled))
+    images = ctx.batches * min(ctx.batch_size, len(split.labelled))
     coded = len(split.query) + len(split.database)
     return Timings(
         load=round(clock.laps["load"], 4),

@@ -82,7 +82,9 @@ def find(kind: Kind, name: str, root: Path | None = None) -> Entry:
     if usable:
         return usable[0]
     if found:
-        raise InputError(f"{NOUN[kind]} {name!r} ({found[0].origin}) cannot be used: {found[0].error}")
+        error = InputError(f"{NOUN[kind]} {name!r} ({found[0].origin}) cannot be used: {found[0].error}")
+        error.trace = found[0].trace
+        raise error
     raise unknown(NOUN[kind], name, names(kind, root))
 
 

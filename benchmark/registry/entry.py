@@ -20,9 +20,10 @@ BASE: dict[Kind, type] = {"methods": HashMethod, "datasets": HashDataset}
 class Entry:
     """One plug-in as the index knows it; `error` is why it cannot be used, and then little else is known.
 
-    `preset` holds a variant's parameters; `defaults` every parameter with its default; `digest` covers the
-    plug-in's file (or package) and the shared files that it imports, and `former` holds the digests of the same
-    code in earlier versions of this project. `declaration` is the file of a data set that a user declared.
+    `trace` is then the traceback, where something was raised. `preset` holds a variant's parameters; `defaults`
+    every parameter with its default; `digest` covers the plug-in's file (or package) and the shared files that it
+    imports, and `former` holds the digests of the same code in earlier versions of this project. `declaration` is
+    the file of a data set that a user declared.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Entry:
     former: tuple[str, ...] = ()
     error: str = ""
     declaration: str = ""
+    trace: str = ""
 
     def is_current(self, digest: str) -> bool:
         """Whether a record with this digest was made by the code that is here now."""

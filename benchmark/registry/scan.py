@@ -6,12 +6,12 @@ import functools
 import importlib
 import inspect
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from benchmark.contracts import DatasetInfo, MethodInfo, Params
-from benchmark.errors import one_line
+from benchmark.errors import one_line, trace_of
 from benchmark.registry.contained import contained
 from benchmark.registry.digests import former_digests, plugin_digest
 from benchmark.registry.entry import BASE, KINDS, Entry, Kind
@@ -41,16 +41,16 @@ def _scan_module(kind: Kind, name: str, origin: str, attribute: str = "") -> lis
             module = importlib.import_module(name)
         classes = list(_classes(kind, module, attribute))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it may fail in any way; listed
-        return [Entry(**{**asdict(broken), "error": one_line(error, 1000)})]
+        return [replace(broken, error=one_line(error, 1000), trace=trace_of(error))]
     if not classes:
-        return [Entry(**{**asdict(broken), "error": f"it defines no {BASE[kind].__name__} subclass"})]
+        return [replace(broken, error=f"it defines no {BASE[kind].__name__} subclass")]
     try:
         with contained():
             return [entry for cls in classes for entry in _describe(kind, cls, module, origin)]
     except OSError as error:  # the file went away while it was being read
-        return [Entry(**{**asdict(broken), "error": f"its source cannot be read: {error}"})]
+        return [replace(broken, error=f"its source cannot be read: {error}")]
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as at its import
-        return [Entry(**{**asdict(broken), "error": f"its facts cannot be read: {one_line(error)}"})]
+        return [replace(broken, error=f"its facts cannot be read: {one_line(error)}", trace=trace_of(error))]
 
 
 def _classes(kind: Kind, module: ModuleType, attribute: str) -> Iterator[Any]:
@@ -100,7 +100,7 @@ def _describe(kind: Kind, cls: type, module: ModuleType, origin: str) -> list[En
                 text[0] if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {text[0]}"
             )
             reason = f"its default parameters are invalid: {known}"
-            found.append(Entry(name=own["name"], error=reason, **common))
+            found.append(Entry(name=own["name"], error=reason, trace=trace_of(error), **common))
             continue
         found.append(Entry(name=own["name"], info=own, preset=preset, defaults=defaults, **common))
     return found

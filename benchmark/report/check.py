@@ -10,6 +10,7 @@ from benchmark.errors import InputError
 from benchmark.files.rounding import same_text
 from benchmark.report.declared_methods import remembering
 from benchmark.report.draw import FORMATS
+from benchmark.report.figures.style import INCHES
 from benchmark.report.page import words
 from benchmark.report.write import MANIFEST, PAGE, TEXT_SUFFIXES, parse_formats, render
 
@@ -27,13 +28,16 @@ def check(results: Path, committed: Path, scratch: Path, tolerance: float = 0.02
         names = ",".join(manifest["artifacts"])
         stale, texts, images = set(manifest["stale"]), dict(manifest["text"]), set(manifest["images"])
         formats = parse_formats(",".join(manifest.get("formats", FORMATS)))
+        width = manifest.get("width")
+        if width not in (None, *INCHES):
+            raise ValueError(f"unknown width {width!r}")
         inexact, methods = set(manifest["inexact"]), dict(manifest.get("methods", {}))
         with remembering(methods):
             pass
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(committed / MANIFEST)!r} cannot be read: {error}") from error
     with remembering(methods):
-        made = {path.name: path for path in render(results, scratch, names, stale, formats, committed)}
+        made = {path.name: path for path in render(results, scratch, names, stale, formats, committed, width)}
     problems = []
     for name in sorted({*texts, *(n for n, p in made.items() if p.suffix in TEXT_SUFFIXES)}):
         here, there = committed / name, made.get(name)

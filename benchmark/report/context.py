@@ -11,7 +11,7 @@ from benchmark.report.declared_methods import known
 from benchmark.report.groups import Group, group_records, row_name
 from benchmark.report.published import DEFAULT
 from benchmark.report.statistics.compare import Queries
-from benchmark.report.tables.cells import Gap
+from benchmark.report.tables.cells import Gap, Sheet
 from benchmark.spec import FitSpec, Sweep
 from benchmark.spec.command import command, sweep_of
 from benchmark.store.record import Record
@@ -32,6 +32,8 @@ class Context:
         self.stale = stale
         self.published = published
         self.queries = Queries(store)
+        #: The main table of each main group by its slug: several artifacts show it.
+        self.main_tables: dict[str, Sheet] = {}
 
     @functools.cached_property
     def done(self) -> tuple[Record, ...]:

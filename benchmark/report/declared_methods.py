@@ -32,6 +32,18 @@ def known(method: str) -> Known | None:
     return _REMEMBERED.get().get(method) or _declared().get(method)
 
 
+def titled(row: str) -> str:
+    """A row's method by its title, with what the row says beyond the name; as it is where the title would not tell
+    it from another method's, or no declaration is known.
+    """
+    method, space, rest = row.partition(" ")
+    declared = known(method)
+    if declared is None or not declared.title:
+        return row
+    same = [one for one in {**_declared(), **_REMEMBERED.get()}.values() if one.title == declared.title]
+    return row if len(same) > 1 else f"{declared.title}{space}{rest}"
+
+
 def variants_of(base: str) -> list[str]:
     """Every declared variant of a method."""
     return sorted(name for name, one in {**_declared(), **_REMEMBERED.get()}.items() if one.base == base)

@@ -91,7 +91,8 @@ def _with_test(
     found: Comparison | None = ctx.queries.compare(parts[best[0]], parts[second[0]])
     if found is None:
         return cells, ""
-    return {**cells, best[0]: replace(cells[best[0]], p=found.p)}, f"{best[0]} over {second[0]}: {found.text}"
+    tested = replace(cells[best[0]], p=found.p, common=len(found.seeds))
+    return {**cells, best[0]: tested}, f"{best[0]} over {second[0]}: {found.text}"
 
 
 def _marks(cells: Sequence[Cell], *, test: bool) -> Iterable[str]:

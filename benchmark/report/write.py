@@ -18,14 +18,17 @@ from benchmark.report.claims.judge import SUBJECT
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
+from benchmark.report.figures.style import Width
 from benchmark.report.page import page_html, unrecorded
 from benchmark.report.page.headline import headlines
 from benchmark.report.tables.cells import Drawn, Figure
+from benchmark.report.tables.document import paper_document
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
+from benchmark.report.tables.paper import paper_latex, stable_labels
 from benchmark.report.tables.parquet import cells_parquet, records_parquet
 from benchmark.store.store import Store
 
-MANIFEST, PAGE = "report.json", "report.html"
+MANIFEST, PAGE, PAPER = "report.json", "report.html", "paper.tex"
 TEXT_SUFFIXES = (".md", ".tex", ".csv", ".txt")
 #: From so many records on, their figures take longer to draw than other processes to start.
 _MANY = 60
@@ -81,12 +84,14 @@ def render(
     stale: set[str] | None = None,
     formats: Collection[str] = FORMATS,
     home: Path | None = None,
+    width: Width | None = None,
 ) -> list[Path]:
     """Write every artifact for the records under `results` into `out`; returns the files written.
 
     only: artifacts; a report that lies in `out` keeps those that it has beside, made anew with them.
     formats: of `FORMATS`; what an earlier report there has in others, or not any more, is removed.
     home: where it will be read, if not in `out`: links lead from there.
+    width: make it for a paper: figures of that width, LaTeX tables that fit, and `paper.tex` with all of them.
     Raises InputError when there is nothing to report or `out` cannot be written.
     """
     before = _earlier(out)
@@ -105,9 +110,9 @@ def render(
 
     with _writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
-    drawings = draw_all(figures(), many=len(ctx.records) >= _MANY, formats=formats)
+    drawings = draw_all(figures(), many=len(ctx.records) >= _MANY, formats=formats, width=width)
     with _writing_to(out):
-        written = _write_all(ctx, sections, drawings, out, formats)
+        written = _write_all(ctx, sections, drawings, out, formats, width)
         for name in {*before.get("text", ()), *before.get("images", ())} - {path.name for path in written}:
             if Path(name).name == name and Path(name).suffix in (*TEXT_SUFFIXES, ".png", ".pdf"):
                 (out / name).unlink(
@@ -150,18 +155,21 @@ def _write_all(
     drawings: dict[str, Drawing],
     out: Path,
     formats: Collection[str],
+    width: Width | None,
 ) -> list[Path]:
     written: list[Path] = []
     words = [
         " ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in headlines(ctx)
     ]
+    labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)
     page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
         if section.empty:
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            for suffix, text in ((".md", to_markdown(sheet)), (".tex", to_latex(sheet))):
+            tex = to_latex(sheet) if width is None else paper_latex(sheet, width, labels[sheet.name])
+            for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
@@ -182,7 +190,10 @@ def _write_all(
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
     written.append(_write(out / PAGE, html.encode(errors="replace")))
-    written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats)))
+    if width is not None:
+        drawn = [(figure, pictures[figure.name].width) for one in sections for figure in one.drawn.figures]
+        written.append(_write(out / PAPER, paper_document([sheet for _, sheet in named], drawn).encode()))
+    written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats, width)))
     return written
 
 
@@ -230,7 +241,13 @@ def _write(path: Path, content: bytes) -> Path:
     return path
 
 
-def _manifest(ctx: Context, sections: list[Section], written: list[Path], formats: Collection[str]) -> bytes:
+def _manifest(
+    ctx: Context,
+    sections: list[Section],
+    written: list[Path],
+    formats: Collection[str],
+    width: Width | None,
+) -> bytes:
     """What the folder holds: digests of its text files, and which fits were marked stale when it was made."""
     known = {record.fit_id for record in ctx.records}
     inexact = [f.name for one in sections for f in one.drawn.figures if not f.exact]
@@ -244,6 +261,7 @@ def _manifest(ctx: Context, sections: list[Section], written: list[Path], format
         "text": {p.name: _digest(p.read_bytes()) for p in sorted(written) if p.suffix in TEXT_SUFFIXES},
         "page": PAGE,
         "formats": list(formats),
+        **({} if width is None else {"width": width}),
         "images": sorted(p.name for p in written if p.suffix in (".png", ".pdf")),
     }
     return (json.dumps(content, indent=1) + "\n").encode()

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmark.spec import digest
+from benchmark.spec import FitSpec, digest
 from benchmark.store import mlflow_address
 from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow_address import check_uri, public
-from benchmark.store.mlflow_fields import MAX_PARAMS, metrics_of, params_of, stamp_of, tags_of
+from benchmark.store.mlflow_fields import (
+    MAX_METRICS,
+    MAX_PARAMS,
+    dataset_of,
+    metrics_of,
+    params_of,
+    stamp_of,
+    tags_of,
+    times_of,
+)
 from benchmark.store.record import SAMPLES, Record
 from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "coophash-benchmark"
+#: Makes MLflow 3 open the experiment on its runs, and not as one of traces.
+_KIND = ("mlflow.experimentKind", "custom_model_development")
 #: Seconds for which a tracker that failed is left alone.
 PAUSE = 60.0
 #: Seconds for one request: training waits for it, a `sync` has time.
@@ -29,9 +42,20 @@ _TIMEOUT, _SYNC_TIMEOUT = "10", "60"
 _FEW = 20
 #: Seconds that another driver is given to send what it holds.
 _MOMENT = 10.0
+#: Seconds between two batches of a fit that trains.
+LIVE_SECONDS = 30.0
 _WHOLE = ("FINISHED", "FAILED")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED")
 _ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
+
+
+@dataclass
+class _Live:
+    """A fit that trains. sent: when its last batch was; the first comes after `LIVE_SECONDS`."""
+
+    run_id: str = ""
+    sent: float = field(default_factory=time.monotonic)
+    waiting: list[tuple[str, float, int]] = field(default_factory=list)
 
 
 class Tracker:
@@ -44,6 +68,7 @@ class Tracker:
         self._experiment = ""
         self._parents: dict[str, str] = {}
         self._paused_until = 0.0
+        self._live: dict[str, _Live] = {}
 
     def send(self, record: Record) -> bool:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
@@ -61,6 +86,45 @@ class Tracker:
                 self._failed(error, begun)
             return False
         return True
+
+    def follow(self, spec: FitSpec, sweep: str, values: Mapping[str, float], step: int) -> None:
+        """Show a fit that trains: its numbers, in batches, every `LIVE_SECONDS` at most. Never raises.
+
+        The run that holds them gives way to the whole record's when the fit ends; nothing is lost without it.
+        """
+        live, now = self._live.setdefault(spec.fit_id, _Live()), time.monotonic()
+        live.waiting += [(name, value, step) for name, value in values.items() if math.isfinite(value)]
+        if now - live.sent < LIVE_SECONDS or self.paused:
+            del live.waiting[:-MAX_METRICS]
+            return
+        live.sent, rows = now, live.waiting[-MAX_METRICS:]
+        live.waiting = []
+        try:
+            self._follow(live, spec, sweep, rows)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._failed(error, now)
+
+    def _follow(self, live: _Live, spec: FitSpec, sweep: str, rows: list[tuple[str, float, int]]) -> None:
+        from mlflow.entities import Metric
+
+        client = self._connect()
+        if not live.run_id:
+            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running"}
+            if sweep:
+                tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
+            run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
+            live.run_id = str(run.info.run_id)
+        moment = int(time.time() * 1000)
+        client.log_batch(live.run_id, [Metric(name, value, moment, step) for name, value, step in rows])
+
+    def let_go(self) -> None:
+        """End the runs of fits that were followed and have no record: they were stopped. Never raises."""
+        for live in self._live.values():
+            if live.run_id and not self.paused:
+                with contextlib.suppress(Exception):  # gone since the record came: the usual case
+                    if self._connect().get_run(live.run_id).info.lifecycle_stage == "active":
+                        self._client.set_terminated(live.run_id, "KILLED")
+        self._live.clear()
 
     @property
     def paused(self) -> bool:
@@ -153,7 +217,11 @@ class Tracker:
         identity = {"fit_id": record.fit_id, "kind": "fit"}
         if record.sweep:
             identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
-        run_id = client.create_run(self._experiment, run_name=record.spec.label, tags=identity).info.run_id
+        times = times_of(record)  # of the training, not of the upload
+        made = client.create_run(
+            self._experiment, times[0] if times else None, tags=identity, run_name=record.spec.label
+        )
+        run_id = made.info.run_id
         try:
             self._fill(client, run_id, record)
         except Exception as error:
@@ -165,9 +233,12 @@ class Tracker:
 
     def _fill(self, client: Any, run_id: str, record: Record) -> None:
         """Give a run all that is known of a record, and end it."""
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-        now = int(time.time() * 1000)
+        times = times_of(record)
+        now = times[1] if times else int(time.time() * 1000)
+        context = [InputTag("mlflow.data.context", "training and retrieval")]
+        client.log_inputs(run_id, [DatasetInput(Dataset(**dataset_of(record)), context)])
         metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
         params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
         tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
@@ -181,7 +252,7 @@ class Tracker:
         for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
             client.log_artifact(run_id, str(path), SAMPLES)
         client.set_tag(run_id, "stamp", stamp_of(record))
-        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED")
+        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED", times and times[1])
 
     def _parent(self, client: Any, sweep: str) -> str:
         """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
@@ -229,9 +300,11 @@ class Tracker:
         database = mlflow_address.scheme(self.uri) in mlflow_address.DATABASES
         if found is None:
             location = mlflow_address.artifacts_of(self.store.root) if database else None
-            self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
+            self._experiment = client.create_experiment(EXPERIMENT, location, dict([_KIND]))
         else:
             self._experiment = found.experiment_id
+            if _KIND[0] not in found.tags:  # made by an earlier version; a user's own choice stays
+                client.set_experiment_tag(self._experiment, *_KIND)
             if found.lifecycle_stage == "deleted":
                 log.warning(
                     "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from benchmark.spec import digest
-from benchmark.store.record import Record
+from benchmark.store.record import Record, Score
 from benchmark.store.store import Store
 
+#: Raised when runs get other names or fields: records sent before are then sent once more, and no run mixes two.
+SCHEME = 2
 #: Curve points kept per metric: one batched call holds at most 1,000 metrics.
 MAX_METRICS = 1000
 #: Parameters in one call.
@@ -21,12 +25,12 @@ _OTHER, _LONGEST = re.compile(r"[^/\w.\- ]"), 200
 def stamp_of(record: Record) -> str:
     """Tells a record from an earlier one of the same fit, and from itself with other views."""
     views = sorted([facts.view, facts.version, facts.evaluated] for facts in record.views)
-    return digest([record.fit_id, record.finished, record.state, *([views] if views else [])])
+    return digest([SCHEME, record.fit_id, record.finished, record.state, *([views] if views else [])])
 
 
 def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
     """(name, value, step) of every finite number of a record, `MAX_METRICS` at most: a long curve is thinned."""
-    rows = [(f"{_plain(score.view)}.{score.metric}", score.value, record.updates) for score in record.scores]
+    rows = [(metric_name(score), score.value, record.updates) for score in record.scores]
     rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
     for point in record.curve:
         values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
@@ -46,9 +50,39 @@ def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
     return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
 
 
-def _plain(view: str) -> str:
-    """A view's name with the letters that MLflow takes in a metric's."""
-    return view.replace("@", ".")
+def metric_name(score: Score) -> str:
+    """`map`, `precision_at_100`; of another view than the clean one `corruption:fog.3.map`.
+
+    The protocol's k of mAP is in the tag `rules`, for it is the same in the whole of an experiment's table.
+    """
+    at = f"_at_{score.k}" if score.k is not None and score.metric != "map" else ""
+    view = "" if score.view == "clean" else f"{score.view.replace('@', '.')}."
+    return f"{view}{score.metric}{at}"
+
+
+def times_of(record: Record) -> tuple[int, int] | None:
+    """When the fit began and ended, in milliseconds since 1970; None for a record that does not say."""
+    try:
+        begun, ended = (
+            datetime.fromisoformat(text).timestamp() for text in (record.started, record.finished)
+        )
+    except ValueError:
+        return None
+    return round(1000 * begun), round(1000 * max(begun, ended))
+
+
+def dataset_of(record: Record) -> dict[str, str]:
+    """The data set as MLflow's input of a run: name, digest (the fingerprint), source, and the protocol's sizes."""
+    facts = record.protocol
+    parts = ("queries", "database", "labelled", "hidden", "tuning")
+    sizes = {part: getattr(facts, part) for part in parts} if facts else {}
+    return {
+        "name": record.spec.dataset,
+        "digest": record.spec.fingerprint,
+        "source_type": "local",
+        "source": json.dumps({"name": record.spec.dataset, "protocol": record.spec.protocol}),
+        "profile": json.dumps(sizes),
+    }
 
 
 def names_for(names: Iterable[str]) -> dict[str, str]:
@@ -75,8 +109,15 @@ def params_of(record: Record) -> dict[str, Any]:
 
 def tags_of(record: Record) -> dict[str, Any]:
     """State, protocol and provenance in words; what is empty is left out."""
+    spec = record.spec
     tags: dict[str, Any] = {
         "state": record.state,
+        "method": spec.method,
+        "dataset": spec.dataset,
+        "bits": spec.bits,
+        "seed": spec.seed,
+        "protocol_name": spec.protocol,
+        "labels": spec.label_rule.share,
         "command": record.command,
         "flags": "; ".join(record.flags),
     }

@@ -79,6 +79,11 @@ class Collector:
         """Show how far a job is."""
         if isinstance(event, Progress):
             self.display.fit_progress(self._number(job), event)
+            if self.tracker is not None and event.phase == "train" and event.loss is not None:
+                rate = {"train.images_per_second": event.images_per_second}
+                self.tracker.follow(
+                    job.fit, self.runtime.sweep, {"train.loss": event.loss} | rate, event.step
+                )
 
     def take(self, outcome: Outcome[Job, Result | None]) -> None:
         """Save, show and track an outcome. A fit that was stopped leaves its training state and no record.

@@ -63,6 +63,8 @@ def execute(
         stop.name = stop.name or "SIGINT"
     finally:
         display.close()
+        if tracker is not None:
+            tracker.let_go()
     return collector.summary(stop.name)
 
 

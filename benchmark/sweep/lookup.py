@@ -62,10 +62,7 @@ class Lookup:
         """Check every name, parameter, protocol and data folder of a sweep. Raises InputError for a bad one."""
         _check_assignments(sweep)
         methods = {name: registry.find("methods", name) for name in sweep.methods}
-        params = {
-            name: registry.method_params(name, sweep.params.get(name, {})).model_dump(mode="json")
-            for name in sweep.methods
-        }
+        params = {name: _params(name, sweep) for name in sweep.methods}
         weights, for_task = weights_identity(sweep.weights), weights_for_task(sweep.weights)
         infos = {name: self.info(name) for name in sweep.datasets}
         protocols = {name: protocol.resolve(sweep.protocol, info) for name, info in infos.items()}
@@ -193,6 +190,17 @@ def _check_assignments(sweep: Sweep) -> None:
             raise InputError(
                 f"--set names method {name!r}, which is not in this sweep: {', '.join(sweep.methods)}"
             )
+
+
+def _params(name: str, sweep: Sweep) -> dict[str, Any]:
+    """A method's parameters. Raises InputError for a bad one, or where they ask for what the selection forbids."""
+    found = registry.method_params(name, sweep.params.get(name, {}))
+    if registry.method_class(name).stops_after(found) and sweep.selection != "val":
+        raise InputError(
+            f"{name} is to stop early by held-out training images, and their best model is the one to score: give "
+            f"--selection val in the place of {sweep.selection}"
+        )
+    return found.model_dump(mode="json")
 
 
 def _given(info: DatasetInfo, sweep: Sweep, weights: str) -> DatasetInfo:

@@ -23,6 +23,7 @@ from benchmark.authoring.conformance.lab import (
     seed_globals,
 )
 from benchmark.authoring.conformance.learning import MARGIN, beats_random, constant_bits, gradient
+from benchmark.authoring.conformance.resume import resume
 from benchmark.contracts import MethodInfo
 from benchmark.errors import one_line
 from benchmark.spec import canonical_json
@@ -228,6 +229,7 @@ CHECKS: tuple[Check, ...] = (
     Check("code-lengths", f"{BITS} and {OTHER_BITS} bits", code_lengths, "fits"),
     Check("shape-and-dtype", f"finite float32 (n, {BITS})", shape_and_dtype, "fits"),
     Check("same-seed", "the same codes from the same seed", same_seed, "fits"),
+    Check("resume", "an interrupted fit that ends as an undisturbed one", resume, "same-seed"),
     Check("batch-size", "codes that do not depend on the batch size", batch_size, "fits"),
     Check("order", "codes that do not depend on the order", order, "fits"),
     Check("save-and-reload", "plain tensors that restore the codes", save_and_reload, "fits"),

@@ -9,20 +9,23 @@ from typing import Any, Literal
 from benchmark.authoring.conformance.checks import CHECKS
 from benchmark.authoring.conformance.lab import Broken, Check, Finding, Lab
 from benchmark.contracts import HashMethod
-from benchmark.errors import one_line
+from benchmark.errors import one_line, trace_of
 
 State = Literal["pass", "FAIL", "known", "blocked"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one method. `known`: it fails for a declared reason. `blocked`: the check it needs failed."""
+    """One check of one method. `known`: it fails for a declared reason. `blocked`: the check it needs failed.
+    `trace`: the traceback of what the method raised, if that is how it failed.
+    """
 
     method: str
     check: str
     state: State
     expected: str
     found: str
+    trace: str = ""
 
     def line(self) -> str:
         """One line for people."""
@@ -43,9 +46,9 @@ def check_method(
     title = name or str(getattr(getattr(cls, "info", None), "name", cls.__name__))
     results: list[Result] = []
     for check in checks:
-        state, found = _run(check, lab, {result.check: result.state for result in results})
+        state, found, trace = _run(check, lab, {result.check: result.state for result in results})
         state, found = _judge(state, found, known.get(check.name))
-        results.append(Result(title, check.name, state, check.expected, found))
+        results.append(Result(title, check.name, state, check.expected, found, trace))
         report(results[-1])
     return results
 
@@ -56,16 +59,16 @@ def passed(results: Iterable[Result]) -> bool:
     return bool(states) and all(state in ("pass", "known") for state in states)
 
 
-def _run(check: Check, lab: Lab, before: dict[str, State]) -> tuple[State, str]:
+def _run(check: Check, lab: Lab, before: dict[str, State]) -> tuple[State, str, str]:
     if check.needs and before.get(check.needs) in ("FAIL", "known", "blocked"):
-        return "blocked", f"not run, because {check.needs!r} failed"
+        return "blocked", f"not run, because {check.needs!r} failed", ""
     try:
         finding = check.run(lab)
     except Broken as error:
-        return "FAIL", str(error)
+        return "FAIL", str(error), trace_of(error.__cause__) if error.__cause__ else ""
     except Exception as error:  # noqa: BLE001 - a check never stops the others
-        return "FAIL", one_line(error)
-    return _something(finding)
+        return "FAIL", one_line(error), trace_of(error)
+    return *_something(finding), ""
 
 
 def _something(finding: Finding) -> tuple[State, str]:

@@ -10,10 +10,13 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.figures.flow import Flow, draw_flow, flow_of
-from benchmark.report.figures.style import COLOURS, PAGE
+from benchmark.report.figures.style import COLOURS, PAGE, inches, on_paper
 from benchmark.report.tables.cells import Drawn, Figure, Gap
 
 _MAX_BYTES = 2**20
+
+#: How much larger the text of a paper is than that of a report here.
+_PAPER = 1.6
 
 
 def build(ctx: Context) -> Drawn:
@@ -65,11 +68,12 @@ def _figure(
     def draw() -> Any:
         from matplotlib import pyplot
 
-        heights = [max(1.5, 0.42 * len(_heads(parts))) for _, parts in networks]
+        scale = _PAPER if on_paper() else 1.0
+        heights = [scale * max(1.5, 0.42 * len(_heads(parts))) for _, parts in networks]
         figure, panels = pyplot.subplots(
             len(networks),
             1,
-            figsize=(PAGE, sum(heights) + 0.3 * len(networks)),
+            figsize=(inches(PAGE, schematic=True), sum(heights) + 0.3 * len(networks)),
             height_ratios=heights,
             layout="constrained",
             squeeze=False,
@@ -106,10 +110,10 @@ def _heads(parts: list[tuple[str, list[str], int]]) -> list[tuple[str, list[str]
 
 
 def _chain(axes: Any, spots: list[tuple[float, float]]) -> None:
+    scale = _PAPER if on_paper() else 1.0
+    look = {"arrowstyle": "->", "lw": 0.8, "shrinkA": 34 * scale, "shrinkB": 40 * scale}
     for start, end in pairwise(spots):
-        axes.annotate(
-            "", end, start, arrowprops={"arrowstyle": "->", "lw": 0.8, "shrinkA": 34, "shrinkB": 40}
-        )
+        axes.annotate("", end, start, arrowprops=look)
 
 
 def _box(axes: Any, spot: tuple[float, float], part: tuple[str, list[str], int], colour: str) -> None:

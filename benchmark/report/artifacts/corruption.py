@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.figures.panels import draw_heat
-from benchmark.report.figures.style import COLUMN, PAGE
+from benchmark.report.figures.panels import draw_heat, heat_bar, joined
+from benchmark.report.figures.style import COLUMN, PAGE, inches, label, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.statistics.robustness import (
@@ -17,7 +17,7 @@ from benchmark.report.statistics.robustness import (
     mean_drop,
     relative_drop,
 )
-from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell, together
 from benchmark.spec.views import COMMON, FAMILIES
 from benchmark.store.record import Record
 
@@ -25,17 +25,20 @@ _SHORT = {"elastic_transform": "elastic", "jpeg_compression": "jpeg"}
 
 
 def build(ctx: Context) -> Drawn:
-    """One table and one heat map for each data set and bits that have corrupted views."""
+    """For each data set that has corrupted views: a table for each code length, and one figure of heat maps."""
     sheets, figures, gaps = [], [], list[Gap]()
     for group in ctx.main_groups:
         seen = group.of(lambda record: bool(cells_of(record)))
+        maps: dict[int, tuple[Record, ...]] = {}
         for bits in sorted({record.spec.bits for record in seen}):
             every = group.at(bits, variants=False)
             have = tuple(record for record in every if cells_of(record))
             sheet, title = _sheet(ctx, group, have, bits), f"{group.title}, {bits} bits"
             sheets.append(sheet)
-            figures.append(_figure(group, have, bits, title))
+            maps |= {bits: have} if have else {}
             gaps += _gaps(ctx, every, have, title)
+        if maps:
+            figures.append(_figure(group, maps))
     if not sheets:
         gaps.append(ctx.no_records("corrupted queries", "paper-corruption"))
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
@@ -70,6 +73,7 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
         notes=notes,
         metric="map",
         facts=group_facts(group),
+        score="clean",
     )
 
 
@@ -78,37 +82,67 @@ def _family(family: str) -> Any:
     return lambda record: mean_corruption_score(cells_of(record), common)
 
 
-def _figure(group: Group, records: tuple[Record, ...], bits: int, title: str) -> Figure:
-    rows = rows_of(records)
-    names = [name for name in COMMON if any(name in cells_of(record) for record in records)]
-    names += sorted({name for record in records for name in cells_of(record)} - set(names))
-
-    def value(row: str, corruption: str) -> float | None:
-        drops = []
-        for record in rows[row]:
-            clean, levels = record.score("map"), cells_of(record).get(corruption)
-            drop = relative_drop(clean, statistics.fmean(levels.values())) if clean and levels else None
-            drops += [] if drop is None else [drop]
-        return statistics.fmean(drops) if drops else None
-
-    body = tuple((text_cell(row), *(_plain(value(row, one)) for one in names)) for row in sorted(rows))
-    data = Sheet(
-        f"corruption-heat-{bits}b-{group.slug}", title, ("method", *names), body, metric="relative drop"
-    )
+def _figure(group: Group, records: dict[int, tuple[Record, ...]]) -> Figure:
+    lengths, rows = list(records), sorted({name for one in records.values() for name in rows_of(one)})
+    found = [record for one in records.values() for record in one]
+    names = [name for name in COMMON if any(name in cells_of(record) for record in found)]
+    names += sorted({name for record in found for name in cells_of(record)} - set(names))
+    drops = {
+        bits: {row: {name: _drop(members, name) for name in names} for row, members in rows_of(one).items()}
+        for bits, one in records.items()
+    }
 
     def draw() -> Any:
-        from matplotlib import pyplot
-
         # Corruptions downwards: nineteen columns of numbers would touch each other.
-        size = (COLUMN if len(rows) <= 12 else PAGE, 0.9 + 0.14 * len(names))
-        figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         shown = [_SHORT.get(name, name).replace("_", " ") for name in names]
-        grid = [[value(row, name) for row in sorted(rows)] for name in names]
-        draw_heat(axes, shown, sorted(rows), grid, "relative drop")
-        return figure
+        grids = {
+            bits: [[drops[bits].get(row, {}).get(name) for row in rows] for name in names] for bits in lengths
+        }
+        return _heat_maps(shown, rows, grids)
 
+    title = f"{group.title}, {joined(lengths, ', ')} bits"
+    sheets = {}
+    for bits, by_row in drops.items():
+        body = tuple((text_cell(row), *(_plain(by_row[row][one]) for one in names)) for row in sorted(by_row))
+        name = f"corruption-heat-{bits}b-{group.slug}"
+        sheets[bits] = Sheet(name, title, ("method", *names), body, metric="relative drop")
+    name = f"corruption-heat-{joined(lengths, '-')}b-{group.slug}"
     caption = f"Relative drop of mAP by corruption, mean over severities and seeds: {title}. Lower is better."
-    return Figure(data.name, f"Drop by corruption, {title}", caption, draw, data)
+    return Figure(name, f"Drop by corruption, {title}", caption, draw, together(name, sheets))
+
+
+def _drop(records: list[Record], corruption: str) -> float | None:
+    """The mean relative drop over seeds; None without a record of that corruption."""
+    drops = []
+    for record in records:
+        clean, levels = record.score("map"), cells_of(record).get(corruption)
+        drop = relative_drop(clean, statistics.fmean(levels.values())) if clean and levels else None
+        drops += [] if drop is None else [drop]
+    return statistics.fmean(drops) if drops else None
+
+
+def _heat_maps(names: list[str], rows: list[str], grids: dict[int, list[list[float | None]]]) -> Any:
+    """A panel for each code length, side by side while their columns are wide enough, in one range of colours."""
+    from matplotlib import pyplot
+
+    width = inches(COLUMN if len(rows) * len(grids) <= 12 else PAGE)
+    across = max(1, min(len(grids), (12 if width < PAGE else 30) // len(rows)))
+    high = -(-len(grids) // across)
+    shown = [label(row) for row in rows]
+    # The methods' names stand upright below; a paper's letters are larger, and its titles may be long.
+    below, line = (0.5 + 0.068 * max(map(len, shown)), 0.155) if on_paper() else (0.9, 0.14)
+    size = (width, (below + line * len(names)) * high)
+    figure, panels = pyplot.subplots(high, across, figsize=size, layout="constrained", squeeze=False)
+    values = [one for grid in grids.values() for line in grid for one in line if one is not None]
+    scale = (min(values, default=0.0), max(values, default=1.0))
+    for number, (axes, (bits, grid)) in enumerate(zip(panels.flat, grids.items())):
+        image = draw_heat(axes, names, shown, grid, scale)
+        axes.tick_params(labelleft=number % across == 0, labelbottom=number + across >= len(grids))
+        axes.set_title(f"{bits} bits" if len(grids) > 1 else "")
+    for axes in panels.flat[len(grids) :]:
+        axes.set_axis_off()
+    heat_bar(list(panels.flat[: len(grids)]), image, "relative drop")
+    return figure
 
 
 def _plain(value: float | None) -> Cell:

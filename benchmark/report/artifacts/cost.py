@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import joined, length_panels, log_x
-from benchmark.report.figures.style import legend_below, style
+from benchmark.report.figures.style import full_scale, label, legend_below, style
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Sheet, cell_of, text_cell
@@ -69,6 +69,7 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
         ),
         metric="cost",
         facts=group_facts(group),
+        score="mAP",
     )
 
 
@@ -89,9 +90,11 @@ def _figure(group: Group, sheets: dict[int, Sheet]) -> Figure:
         for axes, bits in zip(panels, lengths):
             for name, x, y in points[bits]:
                 if x is not None and y is not None:
-                    axes.plot([max(x, 1e-3)], [y], label=name, **{**style(name), "linestyle": "none"}, ms=5)
+                    axes.plot(
+                        [max(x, 1e-3)], [y], label=label(name), **{**style(name), "linestyle": "none"}, ms=5
+                    )
         log_x(panels[0])
-        panels[0].set(ylim=(0, 1.02))
+        full_scale(panels[0], ylim=(0, 1.02))
         legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6)
         return figure
 

@@ -10,7 +10,7 @@ from benchmark.errors import InputError
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_lines, joined
-from benchmark.report.figures.style import PAGE, legend_below
+from benchmark.report.figures.style import PAGE, full_scale, inches, legend_below
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.series import Curves, map_curves, points_sheet
 from benchmark.report.tables.cells import Drawn, Figure
@@ -49,13 +49,15 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
         height = 2.9 if alone else 0.4 + 1.6 * len(lengths)
         loss = "training loss (not comparable)" if alone else "training loss"
         figure, grid = pyplot.subplots(
-            len(lengths), 2, figsize=(PAGE, height), layout="constrained", sharex="col", squeeze=False
+            len(lengths), 2, figsize=(inches(PAGE), height), layout="constrained", sharex="col", squeeze=False
         )
         for (left, right), bits in zip(grid, lengths):
             draw_lines(left, maps[bits])
             draw_lines(right, losses[bits], markers=False)
-            left.set(ylabel="mAP", ylim=(0, 1))
-            right.set(ylabel=loss, ylim=(0, None))
+            left.set(ylabel="mAP")
+            right.set(ylabel=loss)
+            full_scale(left, ylim=(0, 1))
+            full_scale(right, ylim=(0, None))
             for axes in (left, right):
                 axes.set(xlabel="updates", title="" if alone else f"{bits} bits")
                 axes.xaxis.label.set_visible(bits == lengths[-1])

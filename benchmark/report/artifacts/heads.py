@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import draw_lines
-from benchmark.report.figures.style import COLUMN, legend_below
+from benchmark.report.figures.style import COLUMN, full_scale, inches, legend_below, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.selections import base_of
 from benchmark.report.series import Curves, map_curves, points_sheet
@@ -65,15 +65,20 @@ def _figure(group: Group, records: tuple[Record, ...], base: str, bits: int, aga
     def draw() -> Any:
         from matplotlib import pyplot
 
-        count = len(series)
+        count, height = len(series), 1.05 if on_paper() else 1.25
         figure, panels = pyplot.subplots(
-            count, 1, figsize=(COLUMN, 0.5 + 1.25 * count), layout="constrained", sharex=True, squeeze=False
+            count,
+            1,
+            figsize=(inches(COLUMN), 0.5 + height * count),
+            layout="constrained",
+            sharex=True,
+            squeeze=False,
         )
         for axes, (field, curves) in zip(panels[:, 0], series.items()):
             draw_lines(axes, curves)
             axes.set_ylabel(_FIELDS[field])
             if field in ("map", "accuracy", "label_f1"):
-                axes.set_ylim(0, 1)
+                full_scale(axes, ylim=(0, 1))
             else:
                 axes.set_yscale("log")
         panels[-1][0].set_xlabel(x)

@@ -9,7 +9,7 @@ from benchmark.metrics import METRICS
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_intervals
-from benchmark.report.figures.style import COLUMN, legend_below
+from benchmark.report.figures.style import COLUMN, inches, legend_below
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.map_table import map_sheet
 from benchmark.report.tables.cells import Drawn, Figure, Sheet
@@ -46,7 +46,7 @@ def _figure(group: Group, rows: dict[str, list[Record]]) -> Figure:
         from matplotlib import pyplot
 
         height = 2.6 if len(lengths) > 1 else 0.6 + 0.16 * max(4, len(curves))
-        figure, axes = pyplot.subplots(figsize=(COLUMN, height), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(inches(COLUMN), height), layout="constrained")
         draw_intervals(axes, curves)
         if len(lengths) > 1:
             legend_below(figure, [axes])
@@ -62,7 +62,13 @@ def _figure(group: Group, rows: dict[str, list[Record]]) -> Figure:
 
 
 def main_table(ctx: Context, group: Group) -> Sheet:
-    """mAP of one group: methods by bits."""
+    """mAP of one of the main groups: methods by bits. Made once: its tests take a while."""
+    if group.slug not in ctx.main_tables:
+        ctx.main_tables[group.slug] = _sheet(ctx, group)
+    return ctx.main_tables[group.slug]
+
+
+def _sheet(ctx: Context, group: Group) -> Sheet:
     rows = rows_of(group.of(lambda record: not is_variant(record.spec.method)))
     bits = sorted({record.spec.bits for records in rows.values() for record in records})
     return map_sheet(

@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_bars
-from benchmark.report.figures.style import COLUMN
+from benchmark.report.figures.style import COLUMN, inches
 from benchmark.report.groups import Group, group_records, is_variant
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.selections import OOD_KINDS, ood_views
@@ -76,6 +76,7 @@ def _sheet(
         notes=notes,
         metric="map",
         facts=group_facts(group),
+        score="clean mAP",
     )
 
 
@@ -96,7 +97,7 @@ def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
 
         height = 0.35 + (0.4 + 0.16 * len(names)) * len(heads)
         figure, panels = pyplot.subplots(
-            len(heads), 1, figsize=(COLUMN, height), layout="constrained", squeeze=False
+            len(heads), 1, figsize=(inches(COLUMN), height), layout="constrained", squeeze=False
         )
         for place, head in enumerate(heads):
             axes = panels[place][0]

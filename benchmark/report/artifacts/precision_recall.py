@@ -11,7 +11,7 @@ from benchmark.metrics import Rules, evaluate, neighbours_of
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import draw_lines
-from benchmark.report.figures.style import PAGE, legend_below
+from benchmark.report.figures.style import PAGE, full_scale, inches, legend_below
 from benchmark.report.groups import Group, row_name
 from benchmark.report.selections import MOST_CODE_SETS, pick
 from benchmark.report.series import Curves, points_sheet
@@ -95,10 +95,12 @@ def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], first: Recor
     def draw() -> Any:
         from matplotlib import pyplot
 
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(PAGE, 2.9), layout="constrained", sharey=True)
+        size = (inches(PAGE), 2.9)
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
         draw_lines(left, recall, markers=False)
         draw_lines(right, ranks, markers=False)
-        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1))
+        full_scale(left, ylim=(0, 1.02))
         right.set(xlabel="N", ylabel="precision@N", xlim=(0, None))
         legend_below(figure, [left], columns=6)
         return figure

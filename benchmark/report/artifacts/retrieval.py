@@ -16,7 +16,7 @@ from benchmark.files.places import data_root
 from benchmark.report.artifact import Artifact
 from benchmark.report.artifacts.precision_recall import all_picked
 from benchmark.report.context import Context
-from benchmark.report.figures.style import PAGE
+from benchmark.report.figures.style import PAGE, inches, label, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.selections import pick
 from benchmark.report.tables.cells import Drawn, Figure, Gap
@@ -72,12 +72,12 @@ def _nearest(ctx: Context, record: Record) -> list[tuple[int, list[tuple[int, bo
     if labels.ndim != 1:
         return None
     found = []
-    for label in np.unique(labels)[:_QUERIES]:
-        query = int(np.flatnonzero(labels == label)[0])
+    for shown in np.unique(labels)[:_QUERIES]:
+        query = int(np.flatnonzero(labels == shown)[0])
         distances = np.bitwise_count(items ^ queries[query]).sum(axis=1)
         nearest = np.argsort(distances, kind="stable")
         nearest = nearest[item_ids[nearest] != ids[query]][:_TOP]
-        found.append((int(ids[query]), [(int(item_ids[i]), bool(others[i] == label)) for i in nearest]))
+        found.append((int(ids[query]), [(int(item_ids[i]), bool(others[i] == shown)) for i in nearest]))
     return found
 
 
@@ -95,13 +95,13 @@ def _figure(
         rows = [(name, query, top) for name, tops in found.items() for query, top in tops]
         size = images.shape[2:]
         canvas = _tiles(images, [[query, *(row for row, _ in top)] for _, query, top in rows])
-        height = PAGE * canvas.shape[0] / canvas.shape[1]
-        figure, axes = pyplot.subplots(figsize=(PAGE, height), layout="constrained")
+        height = inches(PAGE) * canvas.shape[0] / canvas.shape[1]
+        figure, axes = pyplot.subplots(figsize=(inches(PAGE), height), layout="constrained")
         axes.imshow(canvas, interpolation="nearest")
         for row, (_, _, top) in enumerate(rows):
             for place, (_, hit) in enumerate(top, start=1):
                 axes.add_patch(_frame(_corner(size, row, place), size, hit))
-        names = [name.split(" ")[0] for name, _, _ in rows]
+        names = [label(name).split(" (")[0] if on_paper() else name.split(" ")[0] for name, _, _ in rows]
         middles = [_corner(size, row, 0)[0] + size[0] / 2 for row in range(len(rows))]
         axes.set_yticks(middles, names, fontsize=6)
         axes.tick_params(length=0)

@@ -10,7 +10,7 @@ from benchmark.data import pictures
 from benchmark.errors import InputError
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.figures.style import COLUMN
+from benchmark.report.figures.style import COLUMN, inches
 from benchmark.report.groups import row_name
 from benchmark.report.tables.cells import Drawn, Figure
 from benchmark.store.record import Record
@@ -59,8 +59,8 @@ def _figure(record: Record, path: Path, root: Path) -> Figure:
         from matplotlib import pyplot
 
         grid = np.asarray(pictures.read(path, "RGB"))
-        height = COLUMN * grid.shape[0] / grid.shape[1]
-        figure, axes = pyplot.subplots(figsize=(COLUMN, height + 0.02), layout="constrained")
+        height = inches(COLUMN) * grid.shape[0] / grid.shape[1]
+        figure, axes = pyplot.subplots(figsize=(inches(COLUMN), height + 0.02), layout="constrained")
         axes.imshow(grid, interpolation="nearest")
         axes.axis("off")
         return figure

@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import Points, draw_lines, joined, length_panels
-from benchmark.report.figures.style import legend_below
+from benchmark.report.figures.style import full_scale, legend_below
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.map_table import map_sheet
 from benchmark.report.selections import share_groups, shares
@@ -99,7 +99,7 @@ def _draw(curves: Mapping[int, Mapping[str, Points]]) -> Any:
     ticks = sorted({x for rows in curves.values() for points in rows.values() for x in points})
     panels[0].set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     panels[0].minorticks_off()
-    panels[0].set_ylim(0, None)
+    full_scale(panels[0], ylim=(0, None))
     legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6)
     return figure
 

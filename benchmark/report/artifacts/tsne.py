@@ -13,7 +13,7 @@ from benchmark.files.places import data_root
 from benchmark.metrics import unpack_codes
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.figures.style import COLOURS, MARKERS, PAGE
+from benchmark.report.figures.style import COLOURS, MARKERS, PAGE, inches, label, legend_below, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.selections import pick
 from benchmark.report.tables.cells import Drawn, Figure, Gap
@@ -96,17 +96,23 @@ def _figure(group: Group, codes: dict[str, tuple[NDArray[Any], NDArray[Any]]], f
     def draw() -> Any:
         from matplotlib import pyplot
 
-        figure, panels = pyplot.subplots(
-            1, len(codes), figsize=(PAGE * len(codes) / 3, 2.5), layout="constrained", squeeze=False
-        )
-        for axes, (name, (places, labels)) in zip(panels[0], embedded.items()):
+        across = len(codes) if not on_paper() else min(len(codes), 2 if inches(PAGE) < PAGE else 3)
+        rows = -(-len(codes) // across)
+        size = (inches(PAGE * across / 3), 2.5 if rows == 1 else 1.9 * rows)
+        figure, grid = pyplot.subplots(rows, across, figsize=size, layout="constrained", squeeze=False)
+        for axes in grid.flat[len(codes) :]:
+            axes.set_axis_off()
+        for axes, (name, (places, labels)) in zip(grid.flat, embedded.items()):
             for number in np.unique(labels):
                 own = places[labels == number]
                 look = {"c": COLOURS[int(number) % 7], "marker": MARKERS[int(number) % len(MARKERS)]}
                 axes.scatter(own[:, 0], own[:, 1], s=4, lw=0, label=_class(names, int(number)), **look)
-            axes.set(title=name, xticks=[], yticks=[])
+            axes.set(title=label(name), xticks=[], yticks=[])
             axes.grid(visible=False)
-        handles, labels = panels[0][0].get_legend_handles_labels()
+        if on_paper():
+            legend_below(figure, grid[0, :1], columns=5, markerscale=2, handletextpad=0.1)
+            return figure
+        handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5, markerscale=2, handletextpad=0.1)
         return figure
 

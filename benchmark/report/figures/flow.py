@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.report.figures.style import COLUMN
+from benchmark.report.figures.style import COLUMN, PAGE, inches, on_paper
 
 #: Head of the built descriptor -> its name, what it gives, its loss and the loss's weight among the parameters.
 _HEADS = {
@@ -20,6 +20,8 @@ _HEADS = {
     "class_head": ("class", r"$p(c\,|\,x)$", r"$L_{\mathrm{CLASS}}$", "weight_class"),
 }
 _DATA, _MODEL, _LOSS = "#F0F0F0", "#D5E8F5", "#FBE3C8"
+#: How much larger the text of a paper is than that of a report here.
+_PAPER = 1.6
 _REVISED = r"$\tilde{x}^+,\ \tilde{x}^-$"
 
 
@@ -76,9 +78,11 @@ def draw_flow(flow: Flow) -> Any:
     from matplotlib import pyplot
 
     low, high = (-0.08, 3.87) if flow.generates else (0.17, 2.2)
-    figure, axes = pyplot.subplots(figsize=(COLUMN, high - low))
+    # A paper's text is larger: the drawing grows with it, and stands in the middle of both columns.
+    scale, beside = (_PAPER, (PAGE / _PAPER - COLUMN) / 2) if on_paper() else (1.0, 0.0)
+    figure, axes = pyplot.subplots(figsize=(inches(COLUMN, schematic=True), scale * (high - low)))
     figure.subplots_adjust(0, 0, 1, 1)
-    axes.set(xlim=(0, COLUMN), ylim=(low, high))
+    axes.set(xlim=(-beside, COLUMN + beside), ylim=(low, high))
     axes.axis("off")
     if flow.generates:
         _draw_pair(axes, flow)

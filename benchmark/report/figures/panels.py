@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, style
+from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, inches, label, style
 from benchmark.report.tables.cells import Cell
 
 #: x -> the values there, one for each seed.
@@ -30,7 +30,7 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
             look["markevery"] = (0.03 * (MARKERS.index(look["marker"]) % 5), 0.15)
         xs = sorted(points)
         means = [statistics.fmean(points[x]) for x in xs]
-        axes.plot(xs, means, label=name, **look)
+        axes.plot(xs, means, label=label(name), **look)
         if any(len(points[x]) > 1 for x in xs):
             spread = [statistics.stdev(points[x]) if len(points[x]) > 1 else 0.0 for x in xs]
             low = [mean - one for mean, one in zip(means, spread)]
@@ -41,16 +41,17 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
 def length_panels(lengths: Sequence[int], height: float, x: str, y: str) -> tuple[Any, list[Any]]:
     """A figure with one panel `height` inches high for each code length, named where there are several; all share
     their axes, which are labelled `x` and `y` at the edge. One alone is a column wide, several stand in threes,
-    four in twos.
+    four in twos, all of them in twos where a paper's column is all there is.
     """
     from matplotlib import pyplot
 
-    columns = 2 if len(lengths) == 4 else min(3, len(lengths))
+    narrow = inches(PAGE) < PAGE
+    columns = 2 if len(lengths) == 4 else min(2 if narrow else 3, len(lengths))
     rows = -(-len(lengths) // columns)
     figure, grid = pyplot.subplots(
         rows,
         columns,
-        figsize=(COLUMN if len(lengths) == 1 else PAGE, height * rows),
+        figsize=(inches(COLUMN if len(lengths) == 1 else PAGE), height * rows),
         layout="constrained",
         sharex=True,
         sharey=True,
@@ -91,15 +92,15 @@ def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
         xs, look = sorted(draw[name]), style(name)
         means = [draw[name][x] for x in xs]
         if flat:
-            axes.plot(means, [row], label=name, **{**look, "linestyle": "none"})
+            axes.plot(means, [row], label=label(name), **{**look, "linestyle": "none"})
         else:
-            axes.plot(xs, means, label=name, **look)
+            axes.plot(xs, means, label=label(name), **look)
         for x, mean in zip(xs, means):
             if half := reach(curves[name][x]):
                 line = axes.hlines if flat else axes.vlines
                 line(row if flat else x, mean - half, mean + half, color=look["color"], lw=0.9)
     if flat:
-        axes.set_yticks(range(len(order)), order)
+        axes.set_yticks(range(len(order)), map(label, order))
         axes.set_ylim(len(order) - 0.5, -0.5)
         axes.set_xlabel("mAP")
         return
@@ -135,7 +136,7 @@ def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
         axes.barh(row, cell.mean, 0.72, color=look["color"], xerr=cell.deviation, error_kw={"lw": 0.7})
         edge = cell.mean + (cell.deviation or 0.0)
         axes.text(edge, row, f" {cell.mean:.3f}", va="center", fontsize=6)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), map(label, names))
     if not axes.yaxis_inverted():  # panels that share the axis turn it once
         axes.invert_yaxis()
     axes.margins(x=0.16)
@@ -147,27 +148,35 @@ def draw_heat(
     rows: Sequence[str],
     columns: Sequence[str],
     values: Sequence[Sequence[float | None]],
-    unit: str,
+    scale: tuple[float, float] | None = None,
 ) -> Any:
-    """A heat map with its numbers written in; gaps are left white with a dash."""
+    """A heat map with its numbers written in; gaps are left white with a dash. scale: the least and the greatest
+    value of the colours (default: of `values`).
+    """
     import numpy as np
 
     grid = np.array([[np.nan if one is None else one for one in row] for row in values], dtype=float)
-    image = axes.imshow(grid, cmap="cividis", aspect="auto", vmin=np.nanmin(grid), vmax=np.nanmax(grid))
+    low, high = scale or (np.nanmin(grid), np.nanmax(grid))
+    image = axes.imshow(grid, cmap="cividis", aspect="auto", vmin=low, vmax=high)
     axes.set_xticks(range(len(columns)), columns, rotation=90)
     axes.set_yticks(range(len(rows)), rows)
     axes.grid(visible=False)
-    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
+    middle = (low + high) / 2
     for row in range(len(rows)):
         for column in range(len(columns)):
             value = grid[row, column]
             text = "–" if np.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("0.", ".", 1)
             colour = "black" if np.isnan(value) or value > middle else "white"
             axes.text(column, row, text, ha="center", va="center", fontsize=5, color=colour)
-    bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
+    return image
+
+
+def heat_bar(panels: Sequence[Any], image: Any, unit: str) -> None:
+    """The colours of heat maps that share them, beside the last."""
+    where = panels[0] if len(panels) == 1 else panels
+    bar = panels[0].figure.colorbar(image, ax=where, fraction=0.05, pad=0.02)
     bar.set_label(unit)
     bar.outline.set_linewidth(0.4)
-    return image
 
 
 __all__ = [
@@ -176,6 +185,7 @@ __all__ = [
     "draw_heat",
     "draw_intervals",
     "draw_lines",
+    "heat_bar",
     "joined",
     "length_panels",
     "log_x",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, get_args
+from contextvars import ContextVar
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from benchmark.contracts import Look
-from benchmark.report.declared_methods import looks
+from benchmark.report.declared_methods import looks, titled
 from benchmark.report.figures.font import family
 from benchmark.report.pictures import SLACK, png
 from benchmark.spec import digest
@@ -23,6 +24,11 @@ _COLOURS, MARKERS, _LINES = map(get_args, get_args(Look))
 
 #: One column of a two-column page, and both, in inches.
 COLUMN, PAGE = 3.3, 6.9
+Width = Literal["column", "page"]
+INCHES: dict[Width, float] = {"column": COLUMN, "page": PAGE}
+#: The size of a paper's text in figures, in points.
+PAPER_TEXT = 8.0
+_WIDTH: ContextVar[Width | None] = ContextVar("width", default=None)
 #: Dots an inch of the PNG.
 _DOTS = 200
 
@@ -79,20 +85,80 @@ def _by_name(name: str) -> dict[str, Any]:
     }
 
 
+def on_paper() -> bool:
+    """Whether a figure is drawn for a paper, by `drawing(width)`."""
+    return _WIDTH.get() is not None
+
+
+def inches(usual: float, *, schematic: bool = False) -> float:
+    """How wide to draw what is `usual` inches wide in a report: a column or a page where it is drawn for a paper.
+    schematic: what 8 pt text does not fit into a column.
+    """
+    width = _WIDTH.get()
+    return usual if width is None else PAGE if schematic else INCHES[width]
+
+
+def label(row: str) -> str:
+    """A row in a legend: its name, in a paper its method's title."""
+    return titled(row) if on_paper() else row
+
+
+def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:
+    """Limits of a report's axes (`ylim=(0, 1)`); those of lines in a paper begin where the values do."""
+    if not on_paper():
+        axes.set(**limits)
+
+
 @contextmanager
-def drawing() -> Iterator[Any]:
-    """matplotlib's pyplot without a screen and with this report's look; figures are closed at the end."""
+def drawing(width: Width | None = None) -> Iterator[Any]:
+    """matplotlib's pyplot without a screen and with this report's look; figures are closed at the end.
+
+    width: draw for a paper, in its widths and with text of 8 points.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     look: Any = {**_RC, "font.family": family()}
-    with pyplot.rc_context(look):
-        try:
+    if width is not None:
+        look |= {
+            name: PAPER_TEXT for name, value in _RC.items() if name.endswith("size") and "marker" not in name
+        }
+    token = _WIDTH.set(width)
+    try:
+        with pyplot.rc_context(look):
             yield pyplot
-        finally:
-            pyplot.close("all")
+    finally:
+        _WIDTH.reset(token)
+        pyplot.close("all")
+
+
+def fit_paper(figure: Any) -> None:
+    """Give every text of a figure for a paper its 8 points, and hide what would then touch its neighbour: numbers
+    on the x axis, and those inside the cells of a heat map where a cell is too small for them.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontsize(PAPER_TEXT)
+    if figure.get_layout_engine() is not None:
+        figure.get_layout_engine().execute(figure)
+    for axes in figure.axes:
+        edge = -1.0
+        for tick in axes.xaxis.get_ticklabels():
+            box = tick.get_window_extent()
+            if not tick.get_visible() or not tick.get_text() or tick.get_rotation():
+                continue
+            tick.set_visible(box.x0 > edge)
+            edge = max(edge, box.x1 + 2) if box.x0 > edge else edge
+        if axes.images and axes.texts:
+            rows, columns = axes.images[0].get_array().shape[:2]
+            place = axes.get_window_extent()
+            boxes = [text.get_window_extent() for text in axes.texts]
+            fits = all(b.width < place.width / columns and b.height < place.height / rows for b in boxes)
+            for text in axes.texts:
+                text.set_visible(fits)
 
 
 def encode(figure: Any, formats: Collection[str] = ("png", "pdf")) -> dict[str, bytes]:
@@ -122,16 +188,21 @@ def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
-    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher."""
+def legend_below(figure: Any, axes: Any, columns: int = 3, **look: Any) -> None:
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. look: of
+    matplotlib's legend.
+    """
     handles: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     for number in range(columns, 0, -1) if handles else ():
-        legend = figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=number)
+        legend = figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=number, **look
+        )
         if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
             rows = -(-len(handles) // number)
-            figure.set_figheight(figure.get_figheight() + 0.13 * max(0, rows - 3))
+            higher = 0.18 * (rows - 1) if on_paper() else 0.13 * max(0, rows - 3)
+            figure.set_figheight(figure.get_figheight() + higher)
             return
         legend.remove()

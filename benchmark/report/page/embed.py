@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmark.files.rounding import rounded
 from benchmark.report.context import Context
 from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.report.tables.markup import to_grid
+from benchmark.report.tables.paper import paper_latex, stable_labels
 from benchmark.store.record import Record
 
 #: Characters that HTML or an old JavaScript would act on inside a script element.
@@ -118,6 +120,12 @@ def cell_json(cell: Cell, places: dict[str, int]) -> list[Any] | None:
         list(cell.flags),
         cell.note,
     ]
+
+
+def copies(sheets: Sequence[Sheet]) -> list[list[str]]:
+    """Each table as LaTeX for a paper and as CSV: what its buttons copy."""
+    labels = stable_labels(sheet.name for sheet in sheets)
+    return [[paper_latex(sheet, label=labels[sheet.name]), to_grid(sheet)] for sheet in sheets]
 
 
 def points_json(sheet: Sheet) -> dict[str, Any]:

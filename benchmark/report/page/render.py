@@ -15,7 +15,7 @@ from markupsafe import Markup
 from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS
-from benchmark.report.page.embed import cell_json, points_json, records_json, script_json
+from benchmark.report.page.embed import cell_json, copies, points_json, records_json, script_json
 from benchmark.report.page.headline import headlines
 from benchmark.report.page.picture import Picture
 from benchmark.report.page.view import colour_class, overview, section_views, unrecorded
@@ -41,6 +41,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
             for section in views
             for view in section.sheets
         ],
+        "copies": copies([view.sheet for section in views for view in section.sheets]),
         "behind": {
             figure.name: points_json(figure.data)
             for view in views

@@ -10,11 +10,18 @@ from typing import Any
 from benchmark.files.rounding import rounded
 from benchmark.report.context import Context, common_path
 from benchmark.report.figures.style import COLOURS, style
-from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet
+from benchmark.report.tables.cells import (
+    METHOD_COLUMNS,
+    Cell,
+    Drawn,
+    Figure,
+    Gap,
+    Sheet,
+    in_order,
+    shown_text,
+)
 from benchmark.store.record import Record
 
-#: Columns that hold a method's name, which gets the method's colour.
-_METHOD_COLUMNS = ("method", "row")
 #: Notes that say how to read or repeat a table rather than what its numbers are: shown on demand.
 _SECONDARY = ("command: ", "measured at commit ", "backbone ", "budget ", "failed: ", "mean ± ")
 #: Notes beyond this many are shown on demand too, whatever they say.
@@ -23,7 +30,9 @@ _PRIMARY = 7
 
 @dataclass(frozen=True)
 class CellView:
-    """One table cell: its text and the marks behind it, what to sort by, its looks, whether it opens."""
+    """One table cell: its text and the marks behind it, what to sort by, its looks, whether it opens; the name of a
+    method that is shown by its title.
+    """
 
     text: str
     marks: str
@@ -31,6 +40,7 @@ class CellView:
     classes: str
     aside: str
     opens: bool
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,9 @@ def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:
 
 
 def sheet_view(number: int, sheet: Sheet) -> SheetView:
-    """A sheet with the look of each cell."""
-    rows = tuple(tuple(_cell(cell, column, sheet) for column, cell in enumerate(row)) for row in sheet.rows)
+    """A sheet with the look of each cell, its rows as people read them."""
+    sheet = in_order(sheet)
+    rows = tuple(tuple(_cell(row, column, sheet) for column in range(len(row))) for row in sheet.rows)
     first = [note for note in sheet.notes if not note.startswith(_SECONDARY)]
     notes = sorted(first, key=lambda note: not _states_protocol(note))[:_PRIMARY]
     more = [note for note in sheet.notes if note not in notes]
@@ -107,9 +118,9 @@ def _states_protocol(note: str) -> bool:
     return bool(re.match(r"protocol |selection |labels: |[\d,]+ queries, ", note))
 
 
-def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
-    key, classes = column < sheet.keys, []
-    if key and sheet.head[column] in _METHOD_COLUMNS:
+def _cell(row: tuple[Cell, ...], column: int, sheet: Sheet) -> CellView:
+    cell, key, classes = row[column], column < sheet.keys, list[str]()
+    if key and sheet.head[column] in METHOD_COLUMNS:
         classes += ["chip", colour_class(cell.text)]
     if not key:
         number = cell.mean is not None or cell.text in ("–", "failed")
@@ -122,11 +133,18 @@ def _cell(cell: Cell, column: int, sheet: Sheet) -> CellView:
         classes += ["best"] if tested else ["second"] if cell.mark else []
     if len(cell.text) > 40 and "num" not in classes:
         classes.append("long")
-    text = cell.text.rstrip("†‡") if cell.mean is not None else cell.text
+    shown = shown_text(sheet, row, column)
+    text = shown.rstrip("†‡") if cell.mean is not None else shown
     value = "" if cell.mean is None else repr(rounded(cell.mean))
     aside = cell.aside if cell.mark == "best" else ""
     return CellView(
-        text, cell.text[len(text) :], value, " ".join(classes), aside, bool(cell.fits or cell.note)
+        text,
+        shown[len(text) :],
+        value,
+        " ".join(classes),
+        aside,
+        bool(cell.fits or cell.note),
+        cell.text if shown != cell.text else "",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from benchmark.report.declared_methods import titled
 from benchmark.store.record import Record
 
 Mark = Literal["", "best", "second"]
@@ -19,7 +20,7 @@ class Cell:
 
     values: one per fit that is done, in the order of `fits` (their ids). `planned` seeds were asked for,
     `failed` fits gave up, `stale` were measured by an older version of their method's source. `p` is the
-    p-value of the comparison that the mark rests on; None when there was none.
+    p-value of the comparison that the mark rests on, over `common` seeds; None when there was none.
     """
 
     values: tuple[float, ...] = ()
@@ -30,6 +31,7 @@ class Cell:
     fits: tuple[str, ...] = ()
     mark: Mark = ""
     p: float | None = None
+    common: int = 0
     label: str | None = None
     digits: int = 4
     unit: str = ""
@@ -110,7 +112,8 @@ class Sheet:
     """A table: the first `keys` columns name a row, the others hold its cells.
 
     `facts` are what its numbers have in common (data set, protocol, ...): columns of the CSV. `note` lines stand
-    below it.
+    below it. `blocks`: (what they have in common, how many) of neighbouring columns, whose heads begin with it.
+    `score`: the column by which people read the rows, the highest first, where they stand by name.
     """
 
     name: str
@@ -121,6 +124,8 @@ class Sheet:
     keys: int = 1
     metric: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    blocks: tuple[tuple[str, int], ...] = ()
+    score: str = ""
 
     def cells(self) -> Iterable[tuple[tuple[str, ...], str, Cell]]:
         """(row's key, column, cell) of every cell that is no key."""
@@ -128,6 +133,32 @@ class Sheet:
             key = tuple(cell.text for cell in row[: self.keys])
             for column, cell in zip(self.head[self.keys :], row[self.keys :], strict=True):
                 yield key, column, cell
+
+
+#: Columns that hold a method's name.
+METHOD_COLUMNS = ("method", "row")
+
+
+def shown_text(sheet: Sheet, row: tuple[Cell, ...], column: int) -> str:
+    """A cell as people read it: a method that names a row by its title, unless the row says that beside it."""
+    text = row[column].text
+    if column >= sheet.keys or sheet.head[column] not in METHOD_COLUMNS:
+        return text
+    title = titled(text)
+    return text if title in [cell.text for cell in row] else title
+
+
+def in_order(sheet: Sheet) -> Sheet:
+    """The table with its rows as people read them: by `score`, those without a number last."""
+    if not sheet.score:
+        return sheet
+    place = sheet.head.index(sheet.score)
+
+    def order(row: tuple[Cell, ...]) -> tuple[bool, float]:
+        mean = row[place].mean
+        return mean is None, 0.0 if mean is None else -round(mean, 10)
+
+    return replace(sheet, rows=tuple(sorted(sheet.rows, key=order)))
 
 
 def together(name: str, sheets: Mapping[int, Sheet]) -> Sheet:

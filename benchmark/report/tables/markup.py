@@ -149,6 +149,23 @@ def to_csv(sheets: Iterable[tuple[str, Sheet]]) -> str:
     return buffer.getvalue()
 
 
+def to_grid(sheet: Sheet) -> str:
+    """A table as CSV, a line for each row: means as numbers, a column `sd` beside those that have deviations."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    spread = [any(row[place].deviation is not None for row in sheet.rows) for place in range(len(sheet.head))]
+    heads = [[head, *([f"{head} sd"] if wide else [])] for head, wide in zip(sheet.head, spread)]
+    writer.writerow([_plain(one) for pair in heads for one in pair])
+    for row in sheet.rows:
+        found: list[object] = []
+        for cell, wide in zip(row, spread):
+            gap = "" if cell.text == "–" else cell.text
+            found.append(gap if cell.mean is None else _round(cell.mean))
+            found += [_round(cell.deviation)] if wide else []
+        writer.writerow([_plain(one) for one in found])
+    return buffer.getvalue()
+
+
 def _plain(value: object) -> object:
     if value is None:
         return ""

@@ -83,7 +83,8 @@
       const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
       let count = 0;
       for (const line of lines) {
-        const text = line.textContent.toLowerCase();
+        const names = [...line.querySelectorAll("[title]")].map((node) => node.title);
+        const text = [line.textContent, ...names].join(" ").toLowerCase();
         line.hidden = !words.every((word) => text.includes(word));
         count += !line.hidden;
       }
@@ -167,25 +168,43 @@
   }
   function copyable(code) {
     const button = make("button", { type: "button", class: "plain copy" }, "Copy");
-    button.addEventListener("click", async () => {
-      const range = document.createRange();
-      range.selectNodeContents(code);
-      getSelection().removeAllRanges();
-      getSelection().addRange(range);
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = "Selected";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
+    button.addEventListener("click", () => copy(button, code.textContent, code));
     const box = make("div", { class: "copybox" });
     if (code.parentNode) code.replaceWith(box);
     box.append(code, button);
     return box;
   }
   document.querySelectorAll("pre.command").forEach(copyable);
+  // Into the clipboard; where that is closed to a page from a file, by what is selected; else it stays selected.
+  const usual = new WeakMap();
+  async function copy(button, text, shown) {
+    const box = shown ?? make("textarea", { class: "sr", readonly: true }, text);
+    if (shown) getSelection().selectAllChildren(box);
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      if (!shown) {
+        button.after(box);
+        box.select();
+      }
+      done = document.execCommand("copy");
+      if (!shown) {
+        box.remove();
+        button.focus();
+        if (!done) open("Select and copy", make("pre", { tabindex: "0" }, text));
+      }
+    }
+    const said = done ? "Copied" : "Selected";
+    if (!usual.has(button)) usual.set(button, button.textContent);
+    button.textContent = said;
+    $("said").textContent = done ? `${button.getAttribute("aria-label") ?? "Command"}: copied` : "";
+    setTimeout(() => { button.textContent = usual.get(button); }, 1500);
+  }
+  document.querySelectorAll("[data-copy]").forEach((button) => {
+    const [sheet, kind] = button.dataset.copy.split(" ").map(Number);
+    button.addEventListener("click", () => copy(button, data.copies[sheet][kind]));
+  });
 
   function scoresOf(row) {
     const list = [];
