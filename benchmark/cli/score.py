@@ -109,7 +109,7 @@ def _request(
     """The options as a checked request; InputError for one that does not fit."""
     from benchmark.errors import InputError
     from benchmark.metrics import Rules
-    from benchmark.scoring.conventions import choose_conventions
+    from benchmark.scoring.convention_table import choose_conventions
     from benchmark.scoring.session import Request
 
     if resamples < 0:

@@ -13,7 +13,8 @@ from benchmark.metrics import METRICS, Evaluation, Rules, code_health, evaluate
 from benchmark.metrics.table import names_of
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
-from benchmark.scoring.conventions import Convention, score_conventions
+from benchmark.scoring.convention_table import Convention
+from benchmark.scoring.conventions import score_conventions
 from benchmark.scoring.tie_orders import TieOrders, tie_orders
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
