@@ -106,7 +106,12 @@ def small(seed: int) -> CodeSet:
     q[0] = -2.0  # far from every item
     d[:] = np.where(rng.random(d.shape) < 0.3, 1.0, d)
     labels = rng.integers(0, 3, 7), rng.integers(0, 3, 5)
-    return CodeSet("x", 3, (q, d), (q, d), labels, (None, None))
+    if seed == 2:  # of one direction, but of two lengths and two classes
+        d[0], d[1] = 1.0, 2.0
+        labels[1][:2] = 0, 1
+    if seed == 3:
+        d = np.abs(d)  # the first query's ball is empty
+    return CodeSet("x", 3, (signed(q), signed(d)), (q, d), labels, (None, None))
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -117,7 +122,7 @@ def test_the_value_is_the_mean_over_every_order_of_the_database(name: str, k: in
     for seed in range(4):
         codes = small(seed)
         found = score_conventions([CONVENTIONS[name]], codes, Rules(k=k))[name]
-        q, d = codes.matrices
+        q, d = codes.outputs or ()
         for at, (query, wanted) in enumerate(zip(q, codes.labels[0])):
             relevant = codes.labels[1] == wanted
             orders = [list(order) for order in itertools.permutations(range(len(d)))]
