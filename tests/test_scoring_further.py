@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import pytest
 from benchmark.cli import main
 from benchmark.errors import InputError
 from benchmark.metrics import Rules
+from benchmark.scoring import present
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.convention_table import CONVENTIONS
 from benchmark.scoring.conventions import score_conventions
+from benchmark.scoring.session import Request, score
 from tests.test_scoring_conventions import (
     CASES,
     KS,
@@ -217,3 +220,42 @@ def test_equal_rows_tie_wherever_they_stand() -> None:
     )
     for name in ("asymmetric", "fire-euclidean", "fire-cosine", "hamming-outputs"):
         assert ours(name, codes, 31) == pytest.approx(ours(name, other, 31), abs=1e-12), name
+
+
+def unlabelled_set() -> CodeSet:
+    codes = make("zeros")
+    codes.labels[0][[2, 7]] = 0
+    ids = np.arange(100, 112), np.arange(60)
+    return CodeSet("x", 9, codes.matrices, codes.outputs, codes.labels, ids)
+
+
+def test_queries_without_a_label_are_left_out_of_everything() -> None:
+    codes = unlabelled_set()
+    conventions = CONVENTIONS["csq"], CONVENTIONS["fire"]
+    request = Request(Rules(k=7), ("map", "micro_ap"), conventions=conventions, resamples=10)
+    counted, skipped = score(codes, request), score(codes, replace(request, no_label="skip"))
+    assert (counted.evaluation.queries, skipped.evaluation.queries) == (12, 10)
+    kept = np.delete(np.arange(12), [2, 7])
+    scores = counted.evaluation.per_query["map"]
+    assert (scores[[2, 7]] == 0).all()
+    np.testing.assert_array_equal(skipped.evaluation.per_query["map"], scores[kept])
+    np.testing.assert_array_equal(skipped.conventions["csq"], counted.conventions["csq"][kept])  # type: ignore[index]
+    np.testing.assert_array_equal(skipped.conventions["fire"], counted.conventions["fire"][kept])  # type: ignore[index]
+    assert skipped.evaluation.values["micro_ap"] > counted.evaluation.values["micro_ap"]
+    assert "note: 2 of 12 queries have no label and are skipped" in present.as_text(skipped)
+    assert present.per_query_csv(skipped).splitlines()[3].startswith("103,"), "ids go with their queries"
+    assert score(make("plain"), replace(request, no_label="skip")).codes.notes == ()
+
+
+def test_a_set_of_no_labels_at_all_and_an_unknown_rule_are_named(tmp_path: Any, capsys: Any) -> None:
+    labels = {"query_labels": np.zeros((2, 3)), "database_labels": np.eye(3)[:2]}
+    bits = np.array([[0, 1], [1, 1]])
+    np.savez(tmp_path / "codes.npz", query_codes=bits, database_codes=bits, **labels)
+    for rule, message in (
+        ("skip", "no query has a label; --no-label skip leaves none"),
+        ("drop", "allowed: count, skip"),
+    ):
+        assert main(["score", str(tmp_path / "codes.npz"), "--no-label", rule]) == 2
+        said = capsys.readouterr().err.strip()
+        assert message in said
+        assert "\n" not in said

@@ -24,7 +24,7 @@ from benchmark.metrics.problem import Hist, build_problem
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet, Pair
 from benchmark.scoring.convention_table import CONVENTIONS, Convention
-from benchmark.scoring.dense import has_zeros, ranked_lists, signed_pair, without_label
+from benchmark.scoring.dense import has_zeros, ranked_lists, signed_pair
 from benchmark.scoring.value_rankings import library_scores, rank_values
 
 _CELLS = 1 << 18  # cells of counts at a time
@@ -53,7 +53,7 @@ def score_conventions(
     for one in conventions:
         values = found[one.name]
         if one.no_label == "skip" and not isinstance(values, InputError):
-            found[one.name] = np.where(without_label(codes), np.nan, values)
+            found[one.name] = np.where(codes.unlabelled, np.nan, values)
     return {convention.name: found[convention.name] for convention in conventions}
 
 

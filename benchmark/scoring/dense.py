@@ -98,13 +98,6 @@ class Relevance:
         return shared
 
 
-def without_label(codes: CodeSet) -> NDArray[np.bool_]:
-    """Which queries carry no label at all, (queries,); class indices always are one."""
-    sizes = len(codes.matrices[0]), len(codes.matrices[1])
-    query, _ = read_label_pair(*codes.labels, sizes)
-    return np.zeros(query.size, dtype=bool) if query.planes is None else np.all(query.planes == 0, axis=0)
-
-
 def ranked_lists(
     matrices: Pair,
     codes: CodeSet,
