@@ -245,6 +245,8 @@ def test_queries_without_a_label_are_left_out_of_everything() -> None:
     assert "note: 2 of 12 queries have no label and are skipped" in present.as_text(skipped)
     assert present.per_query_csv(skipped).splitlines()[3].startswith("103,"), "ids go with their queries"
     assert score(make("plain"), replace(request, no_label="skip")).codes.notes == ()
+    stray = replace(codes, ids=(np.arange(5), None))  # said only where ids are needed
+    assert score(stray, replace(request, no_label="skip")).evaluation.queries == 10
 
 
 def test_a_set_of_no_labels_at_all_and_an_unknown_rule_are_named(tmp_path: Any, capsys: Any) -> None:

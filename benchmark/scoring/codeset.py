@@ -74,12 +74,13 @@ class CodeSet:
             return self
         if not kept.any():
             raise InputError(f"{self.name}: no query has a label; --no-label skip leaves none to score")
+        ids = self.ids[0]  # which may be no ids of these items: that is said where they are needed
         found = replace(
             self,
             matrices=(self.matrices[0][kept], self.matrices[1]),
             outputs=None if self.outputs is None else (self.outputs[0][kept], self.outputs[1]),
             labels=(self.labels[0][kept], self.labels[1]),
-            ids=(None if self.ids[0] is None else self.ids[0][kept], self.ids[1]),
+            ids=(ids[kept] if ids is not None and len(ids) == len(kept) else ids, self.ids[1]),
             notes=(*self.notes, f"{(~kept).sum()} of {len(kept)} queries have no label and are skipped"),
         )
         vars(found)["readings"] = self.readings  # values become bits as in the whole set
