@@ -140,7 +140,7 @@ def score_counts(hist: Hist, plan: Plan) -> Block:
     curves.update(radius.curves)
     if "map_r2" in wanted:
         values["map_r2"] = _ball_precision(hist, plan)
-    for name in wanted & FURTHER.keys():
+    for name in (one for one in FURTHER if one in wanted):
         values[name] = _ruled(*FURTHER[name].of_groups(groups, rules.k), rules.no_hit)
     values.update(_graded_counts(hist, plan))
     return Block(values, curves, radius.pooled)
@@ -228,7 +228,7 @@ def _score_hits(hist: Hist, hits: Hits, plan: Plan) -> Block:
         ball = int(hist[:, : RADIUS + 1].sum())
         value, possible = ordered_average_precision(hits, ball, rules.normaliser)
         values["map_r2"] = _ruled_ball(np.array([value]), np.array([possible]), np.array([ball > 0]), rules)
-    for name in wanted & FURTHER.keys():
+    for name in (one for one in FURTHER if one in wanted):
         values[name] = _ruled_one(FURTHER[name].of_order(hits, rules.k), rules)
     values.update(_graded_hits(hist, hits, plan))
     return Block(values, curves, block.pooled)
