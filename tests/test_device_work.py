@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.fit import context, evaluator
+from benchmark.fit.checkpoint import home
 from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import has_room
 from benchmark.fit.randomness import isolated_generators
@@ -224,10 +225,9 @@ def test_what_breaks_because_of_a_bad_value_names_that_value() -> None:
 
 
 def test_step_counters_of_a_resumed_fit_stay_on_the_cpu() -> None:
-    ctx = RunningContext(task(), torch.device("meta"), spec=one_spec())
-    storage = torch.UntypedStorage(8)
-    assert ctx._home(storage, "cpu") is storage
-    assert ctx._home(storage, "cuda:0").device.type == "meta"
+    device, storage = torch.device("meta"), torch.UntypedStorage(8)
+    assert home(device, storage, "cpu") is storage
+    assert home(device, storage, "cuda:0").device.type == "meta"
 
 
 # ---- one device for a fit ------------------------------------------------------------------------------

@@ -208,8 +208,9 @@ class TestEarlyStopping:
         assert len(record.curve) == 10
         assert record.selected_step == max(record.curve, key=lambda point: (point.map, -point.step)).step
 
-    def test_the_model_that_is_kept_does_not_depend_on_the_curve(self) -> None:
-        params = {"early_stopping": 2}
+    @pytest.mark.parametrize("params", [{}, {"early_stopping": 2}], ids=["val", "early"])
+    def test_the_model_that_is_kept_does_not_depend_on_the_curve(self, params: dict[str, Any]) -> None:
+        params = {**params, "lr": 0.03}  # at which the last model is not the best
         few, many = (
             fit(params, Runtime(curve_steps=steps), selection="val") for steps in ((3,), (5, 7, 9, 11, 13))
         )

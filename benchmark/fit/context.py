@@ -5,26 +5,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from benchmark.contracts import FitContext, HashMethod
 from benchmark.files.write import write_file
+from benchmark.fit.checkpoint import read_checkpoint, write_checkpoint
 from benchmark.fit.curves.probes import Probes
 from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.looks import Looks
 from benchmark.fit.randomness import seed_everything, undisturbed
 from benchmark.fit.runtime import Progress, Runtime
-from benchmark.fit.tensors import storable
+from benchmark.fit.tensors import logged, storable
 from benchmark.spec import FitSpec
 from benchmark.store.record import SAMPLES, CurvePoint
-from benchmark.store.store import CHECKPOINT
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +133,7 @@ class RunningContext(FitContext):
             or self._read is None
             or step - self._read[0] >= READ_EVERY
             or now - self._read[1] >= READ_SECONDS
-            or step + 1 in (self.updates, *self._evaluation_steps())
+            or step + 1 in (self.updates, *self.looks.due())
             or self._save_due()
         )
         if due:
@@ -150,7 +149,7 @@ class RunningContext(FitContext):
             raise TypeError(
                 f"ctx.log at update {step} was given {type(scalars).__name__}, not numbers by name"
             )
-        scalars = {str(name): _number(name, value, step) for name, value in scalars.items()}
+        scalars = {str(name): logged(name, value, step) for name, value in scalars.items()}
         super().log(step, scalars)
         self._reached = max(self._reached, step + 1)
         if self._first_step is None:
@@ -185,7 +184,7 @@ class RunningContext(FitContext):
 
     def evaluate(self, step: int) -> None:
         """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
-        if step not in self._evaluation_steps():
+        if step not in self.looks.due():
             return
         harness = _HARNESS_OF.get(self)
         if harness is None:
@@ -207,8 +206,7 @@ class RunningContext(FitContext):
         )
         if found.grid is not None:
             self._keep_grid(f"step-{step:06d}.png", found.grid)
-        chosen = not self.stops_after or step in self._stop_points()
-        if selection != "last" and chosen and (self.best is None or value > self.best[0]):
+        if step in self.looks.choosing() and (self.best is None or value > self.best[0]):
             self.best = (
                 value,
                 step,
@@ -224,23 +222,12 @@ class RunningContext(FitContext):
             except OSError as error:
                 log.warning("%s cannot be written yet (%s); training goes on", name, str(error)[:200])
 
-    def _evaluation_steps(self) -> set[int]:
-        asked = self._curve_steps()
-        return asked | self._stop_points() if self.stops_after else asked
-
-    def _stop_points(self) -> set[int]:
-        """Where early stopping looks: after every epoch, ten times at least. No runtime option moves them."""
-        points = min(max(10, self.epochs), self.updates)
-        return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
-
-    def _curve_steps(self) -> set[int]:
-        if self.runtime.curve_steps:
-            return {*self.runtime.curve_steps, self.updates}
-        points = self.runtime.curve_points
-        if self.fit_spec.selection != "last":
-            points = max(10, points)
-        points = min(points, self.updates)
-        return {max(1, round(self.updates * (number + 1) / points)) for number in range(points)}
+    @functools.cached_property
+    def looks(self) -> Looks:
+        """When the model is looked at."""
+        how, selection = self.runtime, self.fit_spec.selection
+        steps = how.curve_steps
+        return Looks(self.updates, self.epochs, selection, self.stops_after, how.curve_points, steps)
 
     def should_stop(self) -> bool:
         """Whether the driver was asked to stop, or held-out images say that the best model lies behind."""
@@ -253,11 +240,9 @@ class RunningContext(FitContext):
 
     @property
     def stopped_early(self) -> bool:
-        """Whether `stops_after` evaluations in a row were no better than one before; known from the curve alone."""
-        if not self.stops_after or self.best is None:
-            return False
-        points, best = self._stop_points(), self.best[1]
-        return sum(best < one.step and one.step in points for one in self.curve) >= self.stops_after
+        """Whether the best model lies far enough behind; the curve alone says it, so that a resume knows it."""
+        best = self.best[1] if self.best else None
+        return bool(self.stops_after) and self.looks.stopped(self.curve, best)
 
     @property
     def batches(self) -> int:
@@ -284,54 +269,25 @@ class RunningContext(FitContext):
             "best": self.best,
         }
         self._last_save = time.monotonic()
-        scratch = self.workdir / f".{CHECKPOINT}.{os.getpid()}.tmp"
-        try:
-            self.workdir.mkdir(parents=True, exist_ok=True)
-            torch.save(content, scratch)
-            scratch.replace(self.workdir / CHECKPOINT)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            log.warning("the training state cannot be saved (%s); training goes on", str(error)[:200])
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
+        write_checkpoint(self.workdir, content)
 
     def _save_due(self) -> bool:
         return time.monotonic() - self._last_save >= self.runtime.checkpoint_seconds or self.interrupted()
 
     def restore(self) -> dict[str, Any] | None:
         """The newest training state of this very fit; a damaged one costs its time, not the fit."""
-        path = self.workdir / CHECKPOINT if self.workdir else None
-        if path is None or not path.is_file():
+        found = read_checkpoint(self.workdir, self.fit_spec.fit_id, self.device) if self.workdir else None
+        if self.workdir is None or found is None:
             return None
-        try:
-            content = torch.load(path, map_location=self._home, weights_only=True)
-            if content["fit_id"] != self.fit_spec.fit_id:
-                return None
-            scalars = [(int(step), dict(values)) for step, values in content["scalars"]]
-            curve = [CurvePoint(**point) for point in content["curve"]]
-            best = tuple(content["best"]) if content["best"] else None
-            training, seconds = dict(content["training"]), float(content["seconds"])
-        except Exception as error:  # noqa: BLE001 - any damage: train again from the start
-            log.warning("checkpoint cannot be used (%s); starting again", error)
-            return None
-        self.scalars, self.curve, self.best, self._before = scalars, curve, best, seconds
-        for point in curve:
-            grid = path.parent / SAMPLES / f"step-{point.step:06d}.png"
+        self.scalars, self.curve, self.best = found["scalars"], found["curve"], found["best"]
+        self._before = found["seconds"]
+        for point in self.curve:
+            grid = self.workdir / SAMPLES / f"step-{point.step:06d}.png"
             if grid.is_file():
                 self.samples[grid.name] = grid.read_bytes()
+        training: dict[str, Any] = found["training"]
         log.info("continuing after update %d", training["step"])
         return training
-
-    def _home(self, storage: Any, place: str) -> Any:
-        """Where a saved tensor goes: back to the CPU (optimisers count steps there), or to the fit's device."""
-        place = place if place == "cpu" else str(self.device)
-        return torch.serialization.default_restore_location(storage, place)  # type: ignore[no-untyped-call]
-
-
-def _number(name: object, value: object, step: int) -> float:
-    if not isinstance(value, str | bytes):
-        with contextlib.suppress(TypeError, ValueError, RuntimeError):
-            return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
-    raise TypeError(f"ctx.log at update {step}: {name!r} is {' '.join(repr(value).split())[:60]}, no number")
 
 
 def _tell(ctx: RunningContext, event: Progress) -> None:

@@ -1,7 +1,8 @@
-"""A method's state as plain tensors that can be stored."""
+"""A method's state as plain tensors that can be stored, and its scalars as numbers."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,3 +42,11 @@ def storable(state: Any, *, whole: bool = True) -> dict[str, Tensor]:
 
 def _kind(value: Any) -> str:
     return f"a {type(value).__name__}"
+
+
+def logged(name: object, value: object, step: int) -> float:
+    """A scalar of `ctx.log` as a float. Raises TypeError naming it when it is no number."""
+    if not isinstance(value, str | bytes):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):
+            return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
+    raise TypeError(f"ctx.log at update {step}: {name!r} is {' '.join(repr(value).split())[:60]}, no number")

@@ -179,8 +179,8 @@ class Record(Value):
 
     spec: its identity, and `fit_id` the digest of that. health: of the database codes, by
     `benchmark.metrics.code_health`; flags: in words, when codes have collapsed. updates: optimiser steps made,
-    fewer than batches where gradients are accumulated; curve and selected_step count batches;
-    selected_step: what the selection chose, None without one. source_digest: of the method's code alone.
+    fewer than batches where gradients are accumulated; selected_step: what the selection chose, None without one
+    (it and the curve count batches). source_digest: of the method's code alone.
     sweep: names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
     """
 
