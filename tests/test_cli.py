@@ -196,7 +196,7 @@ def test_a_results_path_below_a_file_is_named(run_cli: Cli, tmp_path: Path) -> N
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "suites", "metrics", "protocols"])
+@pytest.mark.parametrize("what", ["methods", "datasets", "suites", "metrics", "conventions", "protocols"])
 def test_listings_in_text_and_json(run_cli: Cli, what: str) -> None:
     code, text, _ = run_cli("list", what)
     assert code == 0

@@ -18,7 +18,8 @@ from benchmark.fit.evaluator import Evaluator
 from benchmark.metrics import Rules, evaluate, mean_average_precision, pack_codes
 from benchmark.metrics.labels import class_indices, match_ids
 from benchmark.scoring.codeset import CodeSet, load_codes
-from benchmark.scoring.conventions import CONVENTIONS, score_conventions
+from benchmark.scoring.convention_table import CONVENTIONS
+from benchmark.scoring.conventions import score_conventions
 
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 4, 100)

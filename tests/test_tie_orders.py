@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmark.metrics import Rules
-from benchmark.scoring.conventions import CONVENTIONS, score_conventions
+from benchmark.scoring.convention_table import CONVENTIONS
+from benchmark.scoring.conventions import score_conventions
 from benchmark.scoring.tie_orders import _three, tie_orders
 from tests.test_scoring_conventions import CASES, make
 
@@ -66,6 +67,7 @@ def test_what_this_processor_gives_lies_between(k: int | None, case: str) -> Non
                 "hashnet-pytorch",
                 "deephash-tf",
                 "single-loss",
+                "csq",
             )
         }
     )

@@ -11,7 +11,7 @@ import click
 
 from benchmark.errors import InputError, unknown
 
-WHAT = ("methods", "datasets", "suites", "metrics", "protocols", "views", "backbones")
+WHAT = ("methods", "datasets", "suites", "metrics", "conventions", "protocols", "views", "backbones")
 #: Weights that a line names.
 _NAMED = 4
 
@@ -22,8 +22,9 @@ _NAMED = 4
 @click.option("--data-root", metavar="DIR", help="Folder of your own data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str, pattern: str | None, data_root: str | None, as_json: bool) -> None:
-    """List methods, datasets, suites, metrics, protocols, views or backbones; broken plug-ins show their reason.
+    """List methods, datasets, suites, metrics, conventions, protocols, views or backbones.
 
+    Broken plug-ins show their reason.
     PATTERN keeps the names that contain it, such as resnet, or that it stands for, such as 'vit_*_224'.
     """
     if what not in WHAT:
@@ -123,8 +124,26 @@ def _metrics() -> list[dict[str, Any]]:
     from benchmark.metrics import METRICS
 
     return [
-        {"name": name, "summary": f"{fact.label}: {fact.description}", "direction": fact.direction}
+        {
+            "name": name,
+            "summary": f"{fact.label}: {fact.description}{' (only where named)' if fact.on_request else ''}",
+            "direction": fact.direction,
+        }
         for name, fact in METRICS.items()
+    ]
+
+
+def _conventions() -> list[dict[str, Any]]:
+    from benchmark.scoring.convention_table import CONVENTIONS
+
+    return [
+        {
+            "name": name,
+            "summary": f"{one.source}: {one.describe()}",
+            "source": one.source,
+            "needs_outputs": one.needs_outputs,
+        }
+        for name, one in CONVENTIONS.items()
     ]
 
 
@@ -169,6 +188,7 @@ _ROWS = {
     "datasets": _datasets,
     "suites": _suites,
     "metrics": _metrics,
+    "conventions": _conventions,
     "protocols": _protocols,
     "views": _views,
     "backbones": _backbones,

@@ -34,6 +34,9 @@ def _keys(function: Any) -> Any:
 @click.option("--ties", default="expected", help="expected, database-order, optimistic or pessimistic.")
 @click.option("--normaliser", default="retrieved-in-k", help="retrieved-in-k or all-relevant.")
 @click.option("--no-hit", default="zero", help="Queries without a hit: zero or skip.")
+@click.option(
+    "--no-label", default="count", help="Queries without a label: count (as without a hit) or skip."
+)
 @click.option("--empty-ball", default="zero", help="Empty radius-2 balls: zero or skip.")
 @click.option("--sign-zero", default="+1", help="The bit of an output that is exactly 0: +1 or -1.")
 @click.option(
@@ -109,7 +112,7 @@ def _request(
     """The options as a checked request; InputError for one that does not fit."""
     from benchmark.errors import InputError
     from benchmark.metrics import Rules
-    from benchmark.scoring.conventions import choose_conventions
+    from benchmark.scoring.convention_table import choose_conventions
     from benchmark.scoring.session import Request
 
     if resamples < 0:
@@ -121,10 +124,10 @@ def _request(
     return Request(
         rules,
         None if metrics is None else _names(metrics),
-        _ranks(at),
-        tuple(choose_conventions(conventions)) if conventions is not None else (),
-        resamples,
-        seed,
+        at=_ranks(at),
+        conventions=tuple(choose_conventions(conventions)) if conventions is not None else (),
+        resamples=resamples,
+        seed=seed,
         **chosen,
     )
 

@@ -12,6 +12,7 @@ from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
 from benchmark.metrics.evaluation import Evaluation, evaluate
 from benchmark.metrics.functions import curves, hit_rate_at, mean_average_precision, precision_at, recall_at
 from benchmark.metrics.graded import acg, ndcg, wap
+from benchmark.metrics.junk import junk_aware_map
 from benchmark.metrics.problem import Neighbours, neighbours_of
 from benchmark.metrics.rules import Rules
 from benchmark.metrics.table import METRICS, Metric, metric_of
@@ -27,6 +28,7 @@ __all__ = [
     "curves",
     "evaluate",
     "hit_rate_at",
+    "junk_aware_map",
     "mean_average_precision",
     "mean_average_precision_within_radius",
     "metric_of",

@@ -9,13 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.metrics.further import FURTHER
 from benchmark.metrics.groups import average_precision, discount_table, found_at, gain_at, tie_groups
 from benchmark.metrics.ordered import Hits, ordered_average_precision, ordered_found, ordered_gain, rank_query
+from benchmark.metrics.pooled import MICRO, RADIUS
 from benchmark.metrics.problem import Hist, Problem
 from benchmark.metrics.rules import Rules
 from benchmark.metrics.ties import Floats
 
-RADIUS = 2
 #: A ranking of fewer items costs less than handing it to a thread.
 _WORTH_THREADS = 100_000
 
@@ -49,10 +50,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Block:
-    """Per-query scores (queries,) and curves (queries, points); NaN where a rule skips the query."""
+    """Per-query scores (queries,) and curves (queries, points); NaN where a rule skips the query.
+
+    pooled: counts (bits + 1, levels) over all queries, where a metric of pairs is wanted.
+    """
 
     values: dict[str, Floats]
     curves: dict[str, Floats]
+    pooled: Hist | None = None
 
 
 def _ruled(values: Floats, counted: NDArray[np.bool_], rule: str) -> Floats:
@@ -99,7 +104,7 @@ def _radius_scores(plan: Plan, hist: Hist) -> Block:
             values["recall_r2"] = recall[:, column]
         if len(plan.cutoffs):
             curves = {"radius_precision": precision, "radius_recall": recall}
-    return Block(values, curves)
+    return Block(values, curves, hist.sum(axis=0) if plan.wanted & set(MICRO) else None)
 
 
 def _rank_scores(plan: Plan, found: tuple[Floats, Floats, Floats], relevant: Floats) -> Block:
@@ -135,8 +140,10 @@ def score_counts(hist: Hist, plan: Plan) -> Block:
     curves.update(radius.curves)
     if "map_r2" in wanted:
         values["map_r2"] = _ball_precision(hist, plan)
+    for name in (one for one in FURTHER if one in wanted):
+        values[name] = _ruled(*FURTHER[name].of_groups(groups, rules.k), rules.no_hit)
     values.update(_graded_counts(hist, plan))
-    return Block(values, curves)
+    return Block(values, curves, radius.pooled)
 
 
 def _ball_precision(hist: Hist, plan: Plan) -> Floats:
@@ -196,9 +203,11 @@ def score_order(problem: Problem, plan: Plan, low: int, high: int, engine: str, 
     else:
         blocks = [one(query) for query in range(low, high)]
     first = blocks[0]
+    pooled = [block.pooled for block in blocks if block.pooled is not None]
     return Block(
         {key: np.concatenate([block.values[key] for block in blocks]) for key in first.values},
         {key: np.concatenate([block.curves[key] for block in blocks]) for key in first.curves},
+        np.sum(pooled, axis=0) if pooled else None,
     )
 
 
@@ -219,8 +228,10 @@ def _score_hits(hist: Hist, hits: Hits, plan: Plan) -> Block:
         ball = int(hist[:, : RADIUS + 1].sum())
         value, possible = ordered_average_precision(hits, ball, rules.normaliser)
         values["map_r2"] = _ruled_ball(np.array([value]), np.array([possible]), np.array([ball > 0]), rules)
+    for name in (one for one in FURTHER if one in wanted):
+        values[name] = _ruled_one(FURTHER[name].of_order(hits, rules.k), rules)
     values.update(_graded_hits(hist, hits, plan))
-    return Block(values, curves)
+    return Block(values, curves, block.pooled)
 
 
 def _ruled_one(scored: tuple[float, bool], rules: Rules) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from benchmark.errors import InputError, unknown
 from benchmark.metrics.blocks import Plan, score_counts, score_order
 from benchmark.metrics.engines import choose_engine, count, thread_count
-from benchmark.metrics.problem import Neighbours, Problem, build_problem
+from benchmark.metrics.pooled import MACRO, MICRO, macro, micro, query_classes
+from benchmark.metrics.problem import Hist, Neighbours, Problem, build_problem
 from benchmark.metrics.rules import Rules, checked_cutoff
 from benchmark.metrics.table import METRICS, names_of
 from benchmark.metrics.ties import Floats
 
 _CELLS = 1 << 18  # cells of a block's counts: what bounds the memory of the metrics
-RETRIEVAL, GRADED = names_of("ranking"), names_of("graded")
+RETRIEVAL, GRADED = names_of("ranking", "pooled"), names_of("graded")
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class Evaluation:
 
     queries, database: how many items of each. engine: which implementation counted.
     values: score key -> mean over queries ("map", "precision@100", "ndcg", ...); NaN where every
-        query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped.
+        query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped; those of
+        the group "pooled" have no score of a query.
     curves: `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,)
-        with `radius_precision`, `radius_recall` by Hamming radius: the means over queries.
+        with `radius_precision`, `radius_recall` by Hamming radius: the means over queries. Beside a
+        metric of all pairs also `radius_micro_precision` and `radius_micro_recall`.
     """
 
     rules: Rules
@@ -72,6 +75,7 @@ def evaluate(
     query_ids: ArrayLike | None = None,
     database_ids: ArrayLike | None = None,
     neighbours: Neighbours | None = None,
+    junk: Neighbours | None = None,
     engine: str = "auto",
     threads: int | None = None,
     device: str | None = None,
@@ -90,8 +94,8 @@ def evaluate(
     rules : Rules, optional
         Ties, divisors, cut-off and the rest; the defaults of `Rules` when left out.
     metrics : iterable of str, optional
-        Names from METRICS; all that fit when left out. NDCG, ACG and WAP need multi-hot labels and
-        `relevance="graded"` or an explicit wish.
+        Names from METRICS; all that fit when left out, but those that are computed on request alone. NDCG, ACG
+        and WAP need multi-hot labels and `relevance="graded"` or an explicit wish.
     at : sequence of int
         The N of `precision@N`, `recall@N` and `hit_rate@N`.
     cutoffs : sequence of int, optional
@@ -100,6 +104,8 @@ def evaluate(
         Needed by `rules.exclude_self`.
     neighbours : Neighbours, optional
         Needed by relevance `neighbours`, under which labels are not read.
+    junk : Neighbours, optional
+        Items that are left out of a query's ranking: neither right nor wrong.
     engine : str
         `auto`, `numpy`, `numba` or `torch`.
     threads : int, optional
@@ -128,6 +134,7 @@ def evaluate(
         query_ids=query_ids,
         database_ids=database_ids,
         neighbours=neighbours,
+        junk=junk,
     )
     wanted = _wanted(metrics, problem, rules)
     ranks = _ranks(at, "at") if wanted & {"precision", "recall", "hit_rate"} else np.empty(0, dtype=np.int64)
@@ -138,8 +145,7 @@ def evaluate(
     if problem.levels > 1000 and "ndcg" in wanted:
         raise InputError(f"NDCG's gain 2^{problem.levels - 1} overflows: an item has too many labels")
     engine = choose_engine(engine, problem.queries * problem.items, device)
-    per_query, curves = _run(problem, plan, engine, thread_count(threads), device)
-    values = {key: _mean(column) for key, column in per_query.items()}
+    per_query, curves, values = _run(problem, plan, engine, thread_count(threads), device)
     return Evaluation(rules, int(bits), problem.queries, problem.items, engine, values, per_query, curves)
 
 
@@ -147,7 +153,7 @@ def _wanted(metrics: Iterable[str] | None, problem: Problem, rules: Rules) -> se
     """The names of the retrieval metrics to compute; InputError for one that does not fit."""
     if metrics is None:
         graded = problem.labels.multi and rules.relevance == "graded"
-        return {*RETRIEVAL, *(GRADED if graded else ())}
+        return {name for name in RETRIEVAL + (GRADED if graded else ()) if not METRICS[name].on_request}
     names = set(metrics)
     for name in sorted(names):
         if name not in METRICS:
@@ -179,8 +185,11 @@ def default_cutoffs(items: int) -> Sequence[int]:
 
 def _run(
     problem: Problem, plan: Plan, engine: str, threads: int, device: str | None
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
-    """Score the queries block by block, keeping per-query scores and running means of the curves."""
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], dict[str, float]]:
+    """Score the queries block by block: per-query scores, the means of the curves, and the values."""
+    asked, classes = plan.wanted, query_classes(problem) if MACRO in plan.wanted else None
+    plan = replace(plan, wanted=asked | {"map"}) if classes is not None else plan
+    pairs: Hist | None = None
     step = max(1, _CELLS // ((problem.bits + 1) * problem.levels + len(plan.cutoffs)))
     columns: dict[str, list[Floats]] = {}
     sums: dict[str, list[Floats]] = {}
@@ -190,6 +199,8 @@ def _run(
             block = score_order(problem, plan, low, high, engine, threads)
         else:
             block = score_counts(count(problem, low, high, engine, threads, device), plan)
+        if block.pooled is not None:
+            pairs = block.pooled if pairs is None else pairs + block.pooled
         for key, column in block.values.items():
             columns.setdefault(key, []).append(column)
         for key, curve in block.curves.items():
@@ -202,7 +213,17 @@ def _run(
     for key, parts in sums.items():
         total, known = np.sum(parts, axis=0)
         curves[key] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
-    return {key: np.concatenate(parts) for key, parts in columns.items()}, curves
+    per_query = {key: np.concatenate(parts) for key, parts in columns.items()}
+    values = {key: _mean(column) for key, column in per_query.items()}
+    if classes is not None:
+        values[MACRO] = macro(per_query["map"], classes)
+    if "map" not in asked:
+        per_query.pop("map", None), values.pop("map", None)
+    if pairs is not None:
+        found, by_radius = micro(pairs, plan.rules)
+        values |= {key: found[key] for key in MICRO if key in asked}
+        curves |= {"radius": np.arange(problem.bits + 1), **by_radius}
+    return per_query, curves, values
 
 
 def _mean(column: Floats) -> float:

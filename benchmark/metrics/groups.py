@@ -66,9 +66,10 @@ def tie_groups(hist: Hist, ties: str, gains: Floats | None = None) -> Groups:
     return Groups(size, size * (level > 0), size * table[level])
 
 
-def average_precision(groups: Groups, k: int | None, normaliser: str) -> tuple[Floats, Mask]:
+def average_precision(groups: Groups, k: int | Floats | None, normaliser: str) -> tuple[Floats, Mask]:
     """(weighted) average precision of each query and whether it can have a hit; without one it is 0.
 
+    k: one cut-off, or one a query (queries,).
     With gain = hits this is average precision; with graded gains it is WAP. Exact means over all
     orders inside the groups. Inside a whole group, hit by hit, E[hit at t] = h/n and
     E[hit at t, gain at an earlier place] = g (h - 1) / (n (n - 1)).
@@ -79,11 +80,11 @@ def average_precision(groups: Groups, k: int | None, normaliser: str) -> tuple[F
     whole = (n0 + groups.size <= limit[:, None]) & (groups.hits > 0)
     total = np.zeros(groups.size.shape)
     n, h, g = groups.size[whole], groups.hits[whole], groups.gain[whole]
-    total[whole] = _group_sum(n, h, g, n0[whole], g0[whole])
+    total[whole] = group_sum(n, h, g, n0[whole], g0[whole])
     base = total.sum(axis=1)
     cut = _cut_group(groups, limit, n0)
     if normaliser == "all-relevant":
-        base[cut.rows] += _group_sum(cut.n, cut.h, cut.g, n0[cut.at], g0[cut.at], cut.drawn)
+        base[cut.rows] += group_sum(cut.n, cut.h, cut.g, n0[cut.at], g0[cut.at], cut.drawn)
         return np.divide(base, relevant, out=np.zeros_like(base), where=relevant > 0), relevant > 0
     inside = np.where(n0 + groups.size <= limit[:, None], groups.hits, 0.0).sum(axis=1)
     values = np.divide(base, inside, out=np.zeros_like(base), where=inside > 0)
@@ -96,9 +97,7 @@ def average_precision(groups: Groups, k: int | None, normaliser: str) -> tuple[F
     return values, possible
 
 
-def _group_sum(
-    n: Floats, h: Floats, g: Floats, n0: Floats, g0: Floats, drawn: Floats | None = None
-) -> Floats:
+def group_sum(n: Floats, h: Floats, g: Floats, n0: Floats, g0: Floats, drawn: Floats | None = None) -> Floats:
     """Expected sum of hit times gain so far / rank over the first `drawn` places of a group (or all)."""
     drawn = n if drawn is None else drawn
     gain = g / h  # the mean gain of a hit
@@ -150,11 +149,11 @@ def found_at(groups: Groups, cutoffs: NDArray[np.int64]) -> tuple[Floats, Floats
     return taken, found, chance
 
 
-def gain_at(groups: Groups, k: int | None, discounts: Floats | None = None) -> Floats:
+def gain_at(groups: Groups, k: int | Floats | None, discounts: Floats | None = None) -> Floats:
     """Expected sum of gains in the first k places, each times its discount (1 without a table).
 
-    discounts: running sums, entry i for the first i places. Linear in the places, so a tie group
-    counts its mean gain at each of its places.
+    k: one cut-off, or one a query. discounts: running sums, entry i for the first i places. Linear in the
+    places, so a tie group counts its mean gain at each of its places.
     """
     ends = np.cumsum(groups.size, axis=1)
     limit = groups.items if k is None else np.minimum(groups.items, k)

@@ -143,6 +143,7 @@ def build_problem(
     query_ids: Any = None,
     database_ids: Any = None,
     neighbours: Neighbours | None = None,
+    junk: Neighbours | None = None,
 ) -> Problem:
     """Check packed codes and labels against each other; InputError names what does not fit."""
     bits = checked_bits(bits)
@@ -150,13 +151,15 @@ def build_problem(
     items = checked_packed(database_packed, bits, "database codes")
     if (rules.relevance == "neighbours") != (neighbours is not None):
         raise InputError("relevance 'neighbours' needs each query's true neighbours, and they need that rule")
-    if neighbours is not None:
-        return _by_neighbours(queries, items, bits, rules, neighbours, (query_ids, database_ids))
-    sizes, graded = (len(queries), len(items)), rules.relevance == "graded"
-    left, right = read_label_pair(query_labels, database_labels, sizes, graded=graded)
     excluded = (_NONE, _NONE)
     if rules.exclude_self:
         excluded = match_ids(query_ids, database_ids, len(queries), len(items))
+    if junk is not None:
+        excluded = _with_junk(excluded, junk, neighbours, (len(queries), len(items)))
+    if neighbours is not None:
+        return _by_neighbours(queries, items, bits, neighbours, excluded)
+    sizes, graded = (len(queries), len(items)), rules.relevance == "graded"
+    left, right = read_label_pair(query_labels, database_labels, sizes, graded=graded)
     levels = max(2, left.most + 1) if left.multi and graded else 2
     words = np.ascontiguousarray(to_planes(queries).T)
     # Rows in class order make relevance a matter of position; a ranking that depends on the order of
@@ -167,7 +170,7 @@ def build_problem(
     order = np.argsort(right.classes.astype(np.uint16) if narrow else right.classes, kind="stable")
     classes = right.classes[order]
     spans = np.stack([np.searchsorted(classes, left.classes, side) for side in ("left", "right")], axis=1)
-    if rules.exclude_self:
+    if len(excluded[0]):
         places = np.empty_like(order)
         places[order] = np.arange(len(order))
         excluded = (excluded[0], places[excluded[1]])
@@ -180,21 +183,44 @@ def _by_neighbours(
     queries: NDArray[np.uint8],
     items: NDArray[np.uint8],
     bits: int,
-    rules: Rules,
     neighbours: Neighbours,
-    ids: tuple[Any, Any],
+    excluded: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Problem:
     """A problem without labels: no class is shared, so that every pair counts as irrelevant at first."""
-    offsets, rows = neighbours.offsets, neighbours.rows
-    steps = np.diff(offsets)
-    fits = len(offsets) == len(queries) + 1 and offsets[0] == 0 and offsets[-1] == len(rows)
-    if not fits or (steps < 0).any() or (len(rows) and not 0 <= rows.min() <= rows.max() < len(items)):
-        raise InputError(
-            f"true neighbours do not fit {len(queries):,} queries and {len(items):,} database items"
-        )
-    excluded = match_ids(*ids, len(queries), len(items)) if rules.exclude_self else (_NONE, _NONE)
+    _check_lists(neighbours, "true neighbours", (len(queries), len(items)))
     words = np.ascontiguousarray(to_planes(queries).T)
     left, right = (np.full(len(side), number, dtype=np.int64) for number, side in enumerate((queries, items)))
     mine, theirs = (Labels(len(side), None, 1, classes=side) for side in (left, right))
     spans = np.zeros((len(queries), 2), dtype=np.int64)
     return Problem(bits, 2, words, to_planes(items), mine, theirs, True, spans, excluded, neighbours)
+
+
+def _check_lists(lists: Neighbours, name: str, sizes: tuple[int, int]) -> None:
+    offsets, rows = lists.offsets, lists.rows
+    fits = len(offsets) == sizes[0] + 1 and offsets[0] == 0 and offsets[-1] == len(rows)
+    if (
+        not fits
+        or (np.diff(offsets) < 0).any()
+        or (len(rows) and not 0 <= rows.min() <= rows.max() < sizes[1])
+    ):
+        raise InputError(f"{name} do not fit {sizes[0]:,} queries and {sizes[1]:,} database items")
+
+
+def _with_junk(
+    excluded: tuple[NDArray[np.int64], NDArray[np.int64]],
+    junk: Neighbours,
+    neighbours: Neighbours | None,
+    sizes: tuple[int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The excluded pairs and each query's junk, each pair once; InputError for junk that is relevant as well."""
+    _check_lists(junk, "junk lists", sizes)
+    owners = np.repeat(np.arange(sizes[0]), np.diff(junk.offsets))
+    pairs = np.concatenate([np.stack(excluded, axis=1), np.stack([owners, junk.rows], axis=1)])
+    pairs = np.unique(pairs.astype(np.int64), axis=0)
+    for query in range(sizes[0] if neighbours is not None else 0):
+        both = np.intersect1d(neighbours.of(query), junk.of(query))  # type: ignore[union-attr]
+        if len(both):
+            raise InputError(
+                f"item {both[0]} is both relevant and junk for query {query}; it must be one of them"
+            )
+    return pairs[:, 0], pairs[:, 1]

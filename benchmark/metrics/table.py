@@ -11,12 +11,17 @@ _TIES = "McSherry and Najork, Computing information retrieval performance measur
 _HASHING = "Wang et al., A survey on learning to hash, TPAMI 2018"
 _DSRH = "Zhao et al., Deep semantic ranking based hashing, CVPR 2015"
 _OOD = "Hendrycks and Gimpel, Detecting misclassified and out-of-distribution examples, ICLR 2017"
+_REALITY = "Musgrave, Belongie and Lim, A metric learning reality check, ECCV 2020"
+_REVISITED = "Radenovic et al., Revisiting Oxford and Paris, CVPR 2018; filipradenovic/revisitop compute_ap"
+_CROSS = "WangGodder/deep-cross-modal-hashing torchcmh/evaluate/hashing.py calc_map_k"
+_RADIUS = "willard-yuan/hashing-baseline-for-image-retrieval recall_precision.m"
+_TREC = "Manning, Raghavan and Schuetze, Introduction to information retrieval, 2008"
 _ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
 
 
-#: What computes a metric: a ranking of the database (`blocks.py`), one with degrees of relevance (there too), a
-#: second data set's queries (`novelty.py`), or the codes alone (`codes.code_health`).
-Group = Literal["ranking", "graded", "foreign", "codes"]
+#: What computes a metric: a ranking of the database (`blocks.py`), one with degrees of relevance (there too), all
+#: queries together (`pooled.py`), a second data set's queries (`novelty.py`), or the codes alone (`code_health`).
+Group = Literal["ranking", "graded", "pooled", "foreign", "codes"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Metric:
     """One metric: how to print it, compare it and look it up.
 
     group: what computes it. label: for table headers. format: a format specification such as `.4f`.
-    multi_label_only: whether it is defined for label sets alone. description: what it measures, in a line; source:
-    where it was defined.
+    multi_label_only: whether it is defined for label sets alone. on_request: whether it is computed only where it
+    is named. description: what it measures, in a line; source: where it was defined.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Metric:
     multi_label_only: bool
     description: str
     source: str
+    on_request: bool = False
 
 
 def _metric(
@@ -49,8 +55,14 @@ def _metric(
     direction: str = "max",
     upper: float | None = 1.0,
     spec: str = ".4f",
+    on_request: bool = False,
 ) -> Metric:
-    return Metric(name, group, label, direction, (0.0, upper), spec, group == "graded", description, source)
+    graded = group == "graded"
+    return Metric(name, group, label, direction, (0.0, upper), spec, graded, description, source, on_request)
+
+
+def _asked(name: str, label: str, description: str, source: str, group: Group = "ranking") -> Metric:
+    return _metric(name, group, label, description, source, on_request=True)
 
 
 _ALL = (
@@ -68,6 +80,21 @@ _ALL = (
         "mAP@H<=2",
         "mean average precision of the items within Hamming radius 2",
         _HASHING,
+    ),
+    _asked(
+        "r_precision", "R-precision", "share of relevant items among the first R, R of them in all", _TREC
+    ),
+    _asked(
+        "map_at_r", "MAP@R", "precisions at the hits among the first R, summed and divided by R", _REALITY
+    ),
+    _asked("mrr", "MRR@k", "mean of 1 / rank of the first relevant item, 0 beyond k", _TREC),
+    _asked("map_first_hits", "mAP, first k hits", "mean precision at the first k hits, or at all", _CROSS),
+    _asked("map_trapezoid", "mAP (trapezoids)", "area under precision and recall, by trapezoids", _REVISITED),
+    _asked("map_macro", "macro mAP@k", "mean over classes of the mAP of a class's queries", _TREC, "pooled"),
+    _asked("micro_precision_r2", "micro P@H<=2", "precision of all pairs within radius 2", _RADIUS, "pooled"),
+    _asked("micro_recall_r2", "micro R@H<=2", "recall of all pairs within radius 2", _RADIUS, "pooled"),
+    _asked(
+        "micro_ap", "micro AP", "area under precision and recall of all pairs by radius", _RADIUS, "pooled"
     ),
     _metric("ndcg", "graded", "NDCG@k", "normalised discounted gain at k, gain 2^shared - 1", _DSRH),
     _metric("acg", "graded", "ACG@k", "mean number of shared labels in the first k", _DSRH, upper=None),

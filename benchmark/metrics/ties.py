@@ -13,7 +13,7 @@ _TABLE = 64
 _SUMS = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, _TABLE + 1))])
 # Euler-Maclaurin about the midpoint: H(a) = ln(a + 1/2) + gamma + sum of c / (a + 1/2)^p.
 _SERIES = ((1 / 24, 2), (-7 / 960, 4), (31 / 8064, 6), (-127 / 30720, 8))
-_NEGLIGIBLE = 1e-20  # weight, relative to the largest, beyond which a tail cannot change a float64
+NEGLIGIBLE = 1e-20  # weight, relative to the largest, beyond which a tail cannot change a float64
 
 
 def reciprocal_sum(low: Floats, high: Floats) -> Floats:
@@ -100,7 +100,7 @@ def _tail(columns: Floats, upwards: bool) -> tuple[Floats, Floats]:
     j, weight = columns[9].copy(), np.ones(size)
     while True:
         items, hits, drawn, _, _, lowest, highest = columns[5:]
-        going = (j < highest if upwards else j > lowest) & (weight > _NEGLIGIBLE)
+        going = (j < highest if upwards else j > lowest) & (weight > NEGLIGIBLE)
         if not going.all():
             alive, j, weight, columns = alive[going], j[going], weight[going], columns[:, going]
             items, hits, drawn = columns[5:8]
@@ -126,5 +126,5 @@ def miss_probability(items: Floats, hits: Floats, drawn: Floats) -> Floats:
         left = items[alive] - step
         chance[alive] *= np.maximum(left - large[alive], 0) / left
         step += 1
-        alive = alive[(small[alive] > step) & (chance[alive] > _NEGLIGIBLE)]
+        alive = alive[(small[alive] > step) & (chance[alive] > NEGLIGIBLE)]
     return chance

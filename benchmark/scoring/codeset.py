@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from benchmark.metrics.codes import (
     pack_matrix,
     unpack_codes,
 )
-from benchmark.metrics.labels import as_text, check_orientation, read_ids
+from benchmark.metrics.labels import as_text, check_orientation, read_ids, read_label_pair
 from benchmark.metrics.reading import Reading, Threshold, describe_readings, read_pair
 from benchmark.scoring.readers import load_arrays
 
@@ -60,6 +60,31 @@ class CodeSet:
             for one, reading in zip(self.matrices, self.readings)
         )
         return queries, items
+
+    @cached_property
+    def unlabelled(self) -> NDArray[np.bool_]:
+        """Which queries carry no label at all, (queries,); class indices always are one."""
+        query, _ = read_label_pair(*self.labels, (len(self.matrices[0]), len(self.matrices[1])))
+        return np.zeros(query.size, dtype=bool) if query.planes is None else np.all(query.planes == 0, axis=0)
+
+    def labelled(self) -> CodeSet:
+        """The same without the queries that carry no label; InputError where none is left."""
+        kept = ~self.unlabelled
+        if kept.all():
+            return self
+        if not kept.any():
+            raise InputError(f"{self.name}: no query has a label; --no-label skip leaves none to score")
+        ids = self.ids[0]  # which may be no ids of these items: that is said where they are needed
+        found = replace(
+            self,
+            matrices=(self.matrices[0][kept], self.matrices[1]),
+            outputs=None if self.outputs is None else (self.outputs[0][kept], self.outputs[1]),
+            labels=(self.labels[0][kept], self.labels[1]),
+            ids=(ids[kept] if ids is not None and len(ids) == len(kept) else ids, self.ids[1]),
+            notes=(*self.notes, f"{(~kept).sum()} of {len(kept)} queries have no label and are skipped"),
+        )
+        vars(found)["readings"] = self.readings  # values become bits as in the whole set
+        return found
 
 
 def load_codes(

@@ -13,7 +13,8 @@ from benchmark.files.rounding import rounded, rounded_all
 from benchmark.files.text_table import table
 from benchmark.metrics import metric_of
 from benchmark.metrics.ties import Floats
-from benchmark.scoring.conventions import CONVENTIONS, comparable, spread
+from benchmark.scoring.convention_table import CONVENTIONS
+from benchmark.scoring.conventions import comparable, spread
 from benchmark.scoring.session import ScoredCodes
 from benchmark.scoring.uncertainty import Paired
 
@@ -23,7 +24,8 @@ def _label(key: str, k: int | None = None) -> str:
     cut = "all" if k is None else str(k)
     if key == "map":
         return f"mAP@{cut}"
-    return metric_of(key).label.replace("@N", f"@{key.partition('@')[2]}").replace("@k", f"@{cut}")
+    label = metric_of(key).label.replace("@N", f"@{key.partition('@')[2]}").replace("@k", f"@{cut}")
+    return label.replace("k hits", f"{cut} hits")
 
 
 def _number(key: str, value: float | None) -> str:
@@ -73,7 +75,7 @@ def _score_table(outcome: ScoredCodes, width: int | None) -> str:
     title = f"{100 * outcome.request.confidence:.4g}% interval"
     rows = []
     for key, value in values.items():
-        low, high = outcome.intervals[key]
+        low, high = outcome.intervals.get(key, (None, None))  # none for what has no score of a query
         rows.append([_label(key, k), _number(key, value), f"{_number(key, low)} .. {_number(key, high)}"])
     request = outcome.request
     caption = f"intervals: bootstrap over queries, {request.resamples} resamples, seed {request.seed}"
@@ -86,8 +88,12 @@ def _convention_table(outcome: ScoredCodes, width: int | None) -> str:
     for name, values in outcome.conventions.items():
         rule = str(values) if isinstance(values, InputError) else CONVENTIONS[name].describe()
         rows.append([name, _number("map", mean_of(values)), *_orders(name, outcome), rule])
-    others = [name for name in outcome.conventions if name not in alike]
-    left_out = f"without {', '.join(others)}: mAP@all" if others else ""
+    reasons: dict[str, list[str]] = {}
+    for name in outcome.conventions:
+        if name not in alike:
+            reasons.setdefault(CONVENTIONS[name].apart(cut=k is not None), []).append(name)
+    others = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    left_out = f"without {others}" if others else ""
     head = ["convention", f"mAP@{'all' if k is None else k}"]
     if outcome.tie_orders:
         head.append("over all orders in ties")

@@ -13,7 +13,8 @@ from benchmark.metrics import METRICS, Evaluation, Rules, code_health, evaluate
 from benchmark.metrics.table import names_of
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.codeset import CodeSet
-from benchmark.scoring.conventions import Convention, score_conventions
+from benchmark.scoring.convention_table import Convention
+from benchmark.scoring.conventions import score_conventions
 from benchmark.scoring.tie_orders import TieOrders, tie_orders
 from benchmark.scoring.uncertainty import Paired, bootstrap, check_resampling, paired
 
@@ -29,6 +30,7 @@ class Request:
 
     rules: Rules
     metrics: tuple[str, ...] | None = None
+    no_label: str = "count"  # or "skip": queries without a label are left out of everything
     at: tuple[int, ...] = (100, 1000)
     conventions: tuple[Convention, ...] = ()
     resamples: int = 0
@@ -60,6 +62,9 @@ def score(codes: CodeSet, request: Request) -> ScoredCodes:
     """Score one `CodeSet`; InputError for whatever does not fit."""
     if request.resamples:
         check_resampling(request.resamples, request.confidence)
+    if request.no_label not in ("count", "skip"):
+        raise InputError(f"no_label is {request.no_label!r}; allowed: count, skip")
+    codes = codes.labelled() if request.no_label == "skip" else codes
     packed = codes.packed(request.rules.sign_zero)
     retrieval, health = _split(request.metrics)
     evaluation = evaluate(

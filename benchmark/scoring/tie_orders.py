@@ -16,8 +16,8 @@ from benchmark.metrics import Rules
 from benchmark.metrics.groups import average_precision, found_at, tie_groups
 from benchmark.metrics.ties import Floats, reciprocal_sum
 from benchmark.scoring.codeset import CodeSet
-from benchmark.scoring.conventions import Convention, ranked_lists
-from benchmark.scoring.dense import signed_pair
+from benchmark.scoring.convention_table import Convention
+from benchmark.scoring.dense import ranked_lists, signed_pair
 
 
 class TieOrders(NamedTuple):
@@ -45,6 +45,9 @@ def tie_orders(
             for one in alike:
                 kept = limit - 1 if one.drop_last and rules.k is None else limit
                 values[one.name][:, query] = _three(cells, kept, one.no_hit == "zero")
+        for one in alike:
+            if one.no_label == "skip":
+                values[one.name][:, codes.unlabelled] = np.nan
         found |= {name: TieOrders(*rows) for name, rows in values.items()}
     return found
 

@@ -17,7 +17,8 @@ from benchmark.report.map_table import group_facts
 from benchmark.report.selections import pick
 from benchmark.report.tables.cells import Cell, Drawn, Gap, Sheet, number_cell, text_cell
 from benchmark.scoring.codeset import CodeSet, load_codes
-from benchmark.scoring.conventions import CONVENTIONS, score_conventions, spread
+from benchmark.scoring.convention_table import REPORTED
+from benchmark.scoring.conventions import score_conventions, spread
 from benchmark.scoring.tie_orders import tie_orders
 from benchmark.store.record import Record
 
@@ -48,14 +49,14 @@ def _scores(ctx: Context, record: Record) -> dict[str, Found | None] | None:
     try:
         codes = _thinned(load_codes((str(ctx.store.folder(record.spec) / "codes.npz"),)))
         rules = Rules(**{name: record.protocol.rules[name] for name in Rules.__dataclass_fields__})
-        certain = [one for one in CONVENTIONS.values() if not one.open_ties]
+        certain = [one for one in REPORTED.values() if not one.open_ties]
         values = score_conventions(certain, codes, rules)
-        orders = tie_orders([*CONVENTIONS.values()], codes, rules)
+        orders = tie_orders([*REPORTED.values()], codes, rules)
     except (InputError, KeyError, TypeError, ValueError):
         return None
     found = {name: _mean(one) for name, one in values.items()}
     found |= {name: _mean(*three) for name, three in orders.items()}
-    return {name: found[name] for name in CONVENTIONS}
+    return {name: found[name] for name in REPORTED}
 
 
 def _mean(*values: NDArray[np.float64] | InputError) -> Found | None:
@@ -79,18 +80,18 @@ def _thinned(codes: CodeSet) -> CodeSet:
 
 
 def _sheet(group: Group, rows: dict[str, dict[str, Found | None]], picked: dict[str, Record]) -> Sheet:
-    names = [name for name in CONVENTIONS if any(found[name] is not None for found in rows.values())]
+    names = [name for name in REPORTED if any(found[name] is not None for found in rows.values())]
     methods = sorted(rows)
     body = []
     for name in names:
         cells = [_cell(rows[one][name], picked[one].fit_id) for one in methods]
-        body.append((text_cell(name), *cells, text_cell(CONVENTIONS[name].describe())))
+        body.append((text_cell(name), *cells, text_cell(REPORTED[name].describe())))
     wide = [
         number_cell(spread(v[0] for v in rows[one].values() if v is not None), [picked[one].fit_id])
         for one in methods
     ]
     body.append((text_cell("spread"), *wide, text_cell("largest minus smallest")))
-    absent = [name for name in CONVENTIONS if name not in names]
+    absent = [name for name in REPORTED if name not in names]
     notes = [
         f"the very same codes, at most {_QUERIES} evenly spaced queries against the whole database, seed "
         f"{picked[methods[0]].spec.seed}, {picked[methods[0]].spec.bits} bits",
