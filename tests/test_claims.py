@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.store import locks
-from benchmark.store.locks import FitLocks
+from benchmark.store.locks import FitLocks, running
 from tests.programs import PATIENCE, wait_until
 
 FIT = "0123456789abcdef"
@@ -160,3 +161,28 @@ def test_what_dead_drivers_left_of_finished_fits_goes(tmp_path: Path) -> None:
     assert living.take("f" * 16)
     FitLocks(tmp_path).tidy([FIT, "f" * 16, "e" * 16])
     assert [path.stem for path in (tmp_path / "claims").glob("*.json")] == ["f" * 16]
+
+
+def test_who_works_and_how_far_is_known_from_outside(tmp_path: Path) -> None:
+    """A living driver's last word; none once it gives the fit up; a dead one, or one long silent, works no more."""
+    ours = FitLocks(tmp_path)
+    ours.tell(FIT, {"step": 1})  # not ours yet: not said
+    assert ours.take(FIT)
+    ours.tell(FIT, {"step": 3, "steps": 9})
+    ours.tell(FIT, {"step": 4, "steps": 9})  # too soon after
+    assert running(tmp_path) == {
+        FIT: {"host": platform.node(), "pid": os.getpid(), "step": 3, "steps": 9},
+    }
+    word = tmp_path / "claims" / f"{FIT}.progress"
+    word.write_text('{"token": "another"}')
+    assert "token" not in running(tmp_path)[FIT]
+    assert "step" not in running(tmp_path)[FIT], "the word of a driver that had the fit before"
+    ours.release(FIT)
+    assert running(tmp_path) == {}
+    assert not word.exists()
+    dead_owner(tmp_path)
+    assert running(tmp_path) == {}
+    claim = foreign_owner(tmp_path)
+    assert running(tmp_path)[FIT]["host"] == "far"
+    os.utime(claim, (0, 0))
+    assert running(tmp_path) == {}

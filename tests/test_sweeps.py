@@ -250,7 +250,7 @@ def test_what_goes_wrong_is_a_result(tmp_path: Path, plugin: Plugin, fit: str, k
 
 
 @pytest.mark.slow
-def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path, held: Held) -> None:
+def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path, held: Held, run_cli: Cli) -> None:
     flags = (
         "--methods",
         "held",
@@ -265,11 +265,16 @@ def test_sigterm_saves_the_fits_of_worker_processes(tmp_path: Path, held: Held) 
     )
     with Program(*command(tmp_path / "runs", *flags), log=tmp_path / "log") as driver:
         held.wait_for("8-0", "16-0", log=driver.text)
+        code, out, _ = run_cli("status", "--results", str(tmp_path / "runs"))
+        assert code == 0
+        assert out.startswith("2 running"), out
+        assert "running: held digits 8b s0 (" in out
+        assert out.count(" of 7, ") == 2, out
         driver.send(signal.SIGTERM)
         assert driver.wait() == 143, driver.text()
         assert "continues where it stopped" in driver.text()
     found = collect(tmp_path / "runs")
-    assert found["counts"]["failed"] == found["counts"]["done"] == 0
+    assert found["counts"]["failed"] == found["counts"]["done"] == found["counts"]["running"] == 0
     assert len(found["unfinished"]) == 2
     assert len([*tmp_path.rglob("checkpoint.pt")]) == 2
 

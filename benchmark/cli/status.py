@@ -31,6 +31,19 @@ def command(results: str, as_json: bool) -> None:
         _print(found)
 
 
+def _how_far(row: dict[str, Any]) -> str:
+    """`update 120 of 468, 0:45 left, process 71 on node1`."""
+    training = row.get("phase") == "train"
+    parts = [
+        f"update {row['step']:,} of {row['steps']:,}"
+        if training and row.get("steps")
+        else row.get("phase", "")
+    ]
+    if row.get("seconds_left") is not None:
+        parts.append(f"{hours(row['seconds_left'])} left")
+    return ", ".join(part for part in (*parts, f"process {row['pid']} on {row['host']}") if part)
+
+
 def _print(found: dict[str, Any]) -> None:
     counts = found["counts"]
     click.echo(", ".join(f"{counts[state]} {state}" for state in counts if counts[state]) or "no fits")
@@ -38,6 +51,8 @@ def _print(found: dict[str, Any]) -> None:
         click.echo(plain(f"  done: {row['label']} ({row['fit_id']})"))
     if len(found["finished"]) > _NAMED:
         click.echo(f"  and {len(found['finished']) - _NAMED} more done, in `status --json`")
+    for row in found["running"]:
+        click.echo(plain(f"  running: {row['label']} ({row['fit_id']}): {_how_far(row)}"))
     titles = (("failed", "failures"), ("stale", "stale"), ("unfinished", "unfinished"))
     for title, key in (*titles, ("done", "views_missing")):
         for row in found[key]:

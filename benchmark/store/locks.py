@@ -15,7 +15,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ BEAT = 10.0
 STALE = 60.0
 #: Seconds to wait, where there are no locks, before a taken-over claim is believed.
 SETTLE = 1.0
+#: Seconds between two words of how far a fit is; they lie beside the claim in files with this ending.
+TELL, _WORD = 5.0, ".progress"
 
 
 @dataclass
@@ -50,6 +52,7 @@ class FitLocks:
         self.token = uuid.uuid4().hex
         self._held: set[str] = set()
         self._seen: dict[str, _Seen] = {}
+        self._told: dict[str, float] = {}
         self._guard, self._end = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -102,7 +105,20 @@ class FitLocks:
             self._held.discard(fit_id)
         with contextlib.suppress(OSError), self._locked():
             if self._is_ours(self._path(fit_id)):
+                self._path(fit_id).with_suffix(_WORD).unlink(missing_ok=True)
                 self._path(fit_id).unlink()
+
+    def tell(self, fit_id: str, how_far: Mapping[str, Any]) -> None:
+        """Leave word of how far a fit of ours is, for `running`; every `TELL` seconds at most. Never raises."""
+        now = time.monotonic()
+        if fit_id not in self._held or now - self._told.get(fit_id, -TELL) < TELL:
+            return
+        self._told[fit_id] = now
+        word = self._path(fit_id).with_suffix(_WORD)
+        scratch = word.with_name(f".{fit_id}.{self.token}.word")
+        with contextlib.suppress(OSError):
+            scratch.write_text(json.dumps({**how_far, "token": self.token}))
+            scratch.replace(word)
 
     def tidy(self, fit_ids: Iterable[str]) -> None:
         """Remove what dead drivers left of finished fits: they died between a record and giving its claim up."""
@@ -112,6 +128,7 @@ class FitLocks:
                 if path.exists():
                     with self._locked():
                         if self._is_stale(path, fit_id):
+                            path.with_suffix(_WORD).unlink(missing_ok=True)
                             path.unlink()
 
     def _won(self, fit_id: str) -> bool:
@@ -185,6 +202,33 @@ class FitLocks:
                 with contextlib.suppress(OSError):  # a claim that was lost is noticed by `owns`
                     if self._is_ours(self._path(fit_id)):
                         os.utime(self._path(fit_id))
+
+
+def running(root: Path) -> dict[str, dict[str, Any]]:
+    """The fits that somebody works on now, with what their driver said last: fit_id -> host, pid, step, steps, ...
+
+    A driver on this machine counts while it lives; one on another while its claim is younger than `STALE` seconds
+    by this machine's clock.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((root / "claims").glob("*.json")):
+        owner = _parse(_read(path) or b"")
+        if not owner:
+            continue
+        try:
+            age = time.time() - path.stat().st_mtime
+        except OSError:  # released this moment
+            continue
+        here = owner.get("machine") == _machine()
+        if not (_born(owner["pid"]) == owner.get("born") if here else age < STALE):
+            continue
+        try:
+            word = json.loads(_read(path.with_suffix(_WORD)) or b"{}")
+        except (ValueError, RecursionError):
+            word = {}
+        told = word if isinstance(word, dict) and word.pop("token", None) == owner.get("token") else {}
+        found[path.stem] = {"host": owner.get("host"), "pid": owner["pid"], **told}
+    return found
 
 
 def _read(path: Path) -> bytes | None:

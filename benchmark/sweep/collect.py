@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from benchmark import registry
@@ -20,6 +20,9 @@ from benchmark.sweep.display import Display, mean_map, one_line, title
 from benchmark.sweep.executors import Outcome
 from benchmark.sweep.plan import Plan
 from benchmark.sweep.stop import Stop
+
+#: What is told of a running fit to whoever asks for the folder's status.
+_TOLD = frozenset({"phase", "step", "steps", "seconds_left"})
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,10 @@ class Collector:
         """Show how far a job is."""
         if isinstance(event, Progress):
             self.display.fit_progress(self._number(job), event)
+            told = {
+                name: value for name, value in asdict(event).items() if name in _TOLD and value is not None
+            }
+            self.locks.tell(job.fit.fit_id, {"label": title(job), **told})
             if self.tracker is not None and event.phase == "train" and event.loss is not None:
                 rate = {"train.images_per_second": event.images_per_second}
                 self.tracker.follow(

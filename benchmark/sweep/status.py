@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark import registry
 from benchmark.store.index import Index, Row
+from benchmark.store.locks import running
 from benchmark.store.store import Store
 from benchmark.store.sweeps import planned_fits, wanted_views
 
@@ -21,7 +22,10 @@ def collect(root: Path) -> dict[str, Any]:
     failed = [row for row in everything if row.state == "failed"]
     done = [row for row in everything if row.state == "done"]
     stale = [row for row in done if not registry.is_current(row.method, row.source_digest)]
+    busy = running(root)
     planned = planned_fits(store, {row.fit_id for row in everything})
+    labels = {**{row.fit_id: row.label for row in everything}, **planned}
+    planned = {fit_id: label for fit_id, label in planned.items() if fit_id not in busy}
     current = {row.fit_id: row for row in done} if (wanted := wanted_views(store)) else {}
     lacking = [
         current[fit_id] for fit_id in wanted if fit_id in current and wanted[fit_id] - current[fit_id].has
@@ -32,11 +36,15 @@ def collect(root: Path) -> dict[str, Any]:
             "done": len(done) - len(stale),
             "stale": len(stale),
             "failed": len(failed),
+            "running": len(busy),
             "planned": len(planned),
             "with views missing": len(lacking),
             "unreadable": len(problems),
         },
         "finished": [{"fit_id": row.fit_id, "label": row.label} for row in done if row not in stale],
+        "running": [
+            {"label": labels.get(fit_id, fit_id), **told, "fit_id": fit_id} for fit_id, told in busy.items()
+        ],
         "failures": [_row(row, row.reason) for row in failed],
         "stale": [_row(row, "its method's source changed since") for row in stale],
         "views_missing": [
@@ -46,6 +54,7 @@ def collect(root: Path) -> dict[str, Any]:
         "unfinished": [
             {"fit_id": name[-16:], "label": name, "reason": "has a training state"}
             for name in index.unfinished()
+            if name[-16:] not in busy
         ],
         "unreadable": problems,
         **_time_left(planned, done),
