@@ -19,6 +19,7 @@ from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
 from benchmark.methods._pace import Pace
 from benchmark.methods._stepwise import StepwiseParams
+from benchmark.report.run_summary import captions
 from benchmark.spec import TrainJob
 from benchmark.spec.command import command_of
 from tests.helpers import digits, method_source, one_spec, stop_after
@@ -147,6 +148,7 @@ class TestFits:
             "gradients clipped at 0.5"
         )
         assert record.updates == 10  # of 28 batches
+        assert "budget digits: 10 updates of 3 batches of 64 (4 epochs)" in captions([record])
         assert fit({}).record.facts["optimizer"] == "adam lr 0.001 wd 0 cosine"
 
     @pytest.mark.parametrize("name", [name for name in ALL if name != "weight_decay"])

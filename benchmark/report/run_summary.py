@@ -112,11 +112,11 @@ def captions(records: Iterable[Record]) -> list[str]:
         for line in (facts.noise_rule, *facts.notes):
             if line:
                 lines[line] = None
-        budget = (
-            "" if record.spec.epochs is None else f"{record.spec.dataset}: {record.updates} updates of batch "
-        )
-        if budget:
-            lines[f"budget {budget}{record.spec.batch_size} ({record.spec.epochs} epochs)"] = None
+        if record.spec.epochs is not None:
+            together = record.spec.params.get("accumulate", 1)
+            size = f"{together} batches of" if together != 1 else "batch"
+            made = f"{record.spec.dataset}: {record.updates} updates of {size} {record.spec.batch_size}"
+            lines[f"budget {made} ({record.spec.epochs} epochs)"] = None
         backbone = f"backbone {record.spec.network}, weights {record.spec.weights}"
         lines[f"{backbone}; {env.device}, {env.precision}, {env.threads} threads, {env.cpu}"] = None
     return list(lines)
