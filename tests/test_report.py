@@ -94,7 +94,7 @@ def test_equal_bests_share_their_mark_and_are_called_equal() -> None:
     records = [made(0.5, method=name) for name in ("hashnet", "dsh", "dpsh")] + [made(0.4, method="lsh")]
     table = sheet(records)
     cells = rows(table)
-    assert cells["hashnet"] == cells["dsh"] == cells["dpsh"] == ["**0.5000** (p=1.00)"]
+    assert cells["hashnet"] == cells["dsh"] == cells["dpsh"] == ["**0.5000** (p=1.000)"]
     assert cells["lsh"] == ["<u>0.4000</u>"]
     assert "32 bits: dpsh, dsh, hashnet are equal" in table.notes
 

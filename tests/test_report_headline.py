@@ -29,7 +29,7 @@ def headline(root: Path, sides: list[tuple[Record, Artifacts]]) -> Headline:
 @pytest.mark.parametrize(
     ("seeds", "rival", "sure"),
     [
-        (5, 0.9, "5 seeds: more than chance among seeds explains (p < 0.001, adjusted for 1 rival)."),
+        (5, 0.9, "5 seeds: more than chance among seeds explains (p<0.001, adjusted for 1 rival)."),
         (3, 0.201, "3 seeds: the two are not told apart"),
         (2, 0.9, "from 2 seeds: too few to decide."),
         (1, 0.9, "One seed: another training may turn it round"),
@@ -44,6 +44,22 @@ def test_the_winner_its_margin_and_how_sure(tmp_path: Path, seeds: int, rival: f
     )
     assert sure in found.sure
     assert f"2 methods at 32 bits, {seeds} seed{'s' if seeds > 1 else ''}." in found.compared
+
+
+def test_the_bold_p_of_the_table_is_that_of_the_headline(tmp_path: Path) -> None:
+    """One code length, two rivals: one test, adjusted alike, in both places; one seed gives none in either."""
+    wrong = {"coophash": 0.2, "hashnet": 0.23, "csq": 0.5}
+    first = headline(tmp_path, [coded(m, s, w) for s in range(3) for m, w in wrong.items()])
+    ctx = Context(store := Store(tmp_path), store.records(), set())
+    (best,) = [cell for row in main_table.build(ctx).sheets[0].rows for cell in row if cell.mark == "best"]
+    assert best.p is not None
+    assert 0.001 < best.p < 1
+    assert f"({best.aside}, adjusted for 2 rivals)" in first.sure
+    ctx = Context(store, [r for r in store.records() if r.spec.seed == 0], set())
+    sheet = main_table.build(ctx).sheets[0]
+    (best,) = [cell for row in sheet.rows for cell in row if cell.mark == "best"]
+    assert (best.p, best.aside) == (None, "")
+    assert any("coophash over hashnet: +" in note and "–, p=–, 1 seed x" in note for note in sheet.notes)
 
 
 def test_no_codes_and_no_rival_are_said(tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ class Context:
         """The command that runs a suite into this folder."""
         return f"python -m benchmark run --suite {suite} --results {shlex.quote(str(self.store.root))}"
 
+    @property
+    def plan_command(self) -> str:
+        """The command that writes the suite file of the fits which the claims lack."""
+        return f"python -m benchmark claims --plan --results {shlex.quote(str(self.store.root))}"
+
     def no_records(self, what: str, suite: str) -> Gap:
         """The gap of an artifact without a single record: the small twin, or the suite at the paper's scale."""
         return Gap(f"no records of {what}", f"{self.suite_command(suite + '-small')}   # or --suite {suite}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -10,13 +11,14 @@ from typing import Any
 from benchmark.metrics import METRICS
 from benchmark.report.context import Context
 from benchmark.report.groups import Group
-from benchmark.report.statistics.compare import Comparison
+from benchmark.report.statistics.effect import Comparison
 from benchmark.report.tables.cells import Cell, Sheet, cell_of, rank, text_cell
 from benchmark.store.record import Record
 
 BOLD = (
-    "bold: best of its column, with the p-value of its lead over the runner-up (paired bootstrap over queries and "
-    "seeds); underlined: second, or best without a test (no stored codes, or no common seed)"
+    "bold: best of its column, with the p-value of its lead over the runner-up (Student's t over seeds and queries "
+    "times the number of rivals); underlined: second, or best without a test (no stored codes, or fewer than 2 "
+    "common seeds)"
 )
 BREAKS = "†: fewer seeds than planned"
 OLD = "‡: the method's source has changed since this was measured"
@@ -88,10 +90,12 @@ def _with_test(
         return cells, ""
     if len(best) > 1:
         return {**cells, **{row: replace(cells[row], p=1.0) for row in best}}, f"{', '.join(best)} are equal"
-    found: Comparison | None = ctx.queries.compare(parts[best[0]], parts[second[0]])
+    rivals = sum(cell.mean is not None for cell in cells.values()) - 1
+    found: Comparison | None = ctx.queries.compare(parts[best[0]], parts[second[0]], rivals)
     if found is None:
         return cells, ""
-    tested = replace(cells[best[0]], p=found.p, common=len(found.seeds))
+    p = None if math.isnan(found.p) else found.p  # one seed: no test
+    tested = replace(cells[best[0]], p=p, common=len(found.seeds))
     return {**cells, best[0]: tested}, f"{best[0]} over {second[0]}: {found.text}"
 
 

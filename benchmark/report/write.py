@@ -158,9 +158,8 @@ def _write_all(
     width: Width | None,
 ) -> list[Path]:
     written: list[Path] = []
-    words = [
-        " ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in headlines(ctx)
-    ]
+    first = headlines(ctx)
+    words = [" ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in first]
     labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)
     page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
@@ -188,7 +187,7 @@ def _write_all(
     written += _replace(out / "records.parquet", records_parquet(ctx.records) if tabled else None)
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
-    html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures)
+    html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures, first)
     written.append(_write(out / PAGE, html.encode(errors="replace")))
     if width is not None:
         drawn = [(figure, pictures[figure.name].width) for one in sections for figure in one.drawn.figures]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomli_w
@@ -49,9 +49,8 @@ def command(sweep: Sweep, extra: Sequence[str] = (), always: Sequence[str] = ())
     for name, text in _flags(sweep).items():
         if text and (text != usual[name] or name in always):
             words += [f"--{name.replace('_', '-')}", *([] if text == "yes" else [text])]
-    for method, values in sweep.params.items():
-        for name, value in values.items():
-            words += ["--set", f"{method}.{name}={_toml(value)}"]
+    for assignment in assignments(sweep.params):
+        words += ["--set", assignment]
     return shlex.join([*words, *extra])
 
 
@@ -70,6 +69,15 @@ def command_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> str:
     )
     budget = ("batch_size",) if spec.batch_size else ()
     return command(sweep_of(spec, weights_file), always=(*always, "label_fractions", *budget))
+
+
+def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """`METHOD.PARAM=VALUE` of every parameter, as `--set` and a suite's `set` take them."""
+    return [
+        f"{method}.{name}={_toml(value)}"
+        for method, values in params.items()
+        for name, value in values.items()
+    ]
 
 
 def _flags(sweep: Sweep) -> dict[str, str]:

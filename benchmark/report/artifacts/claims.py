@@ -6,18 +6,24 @@ from benchmark.report.artifact import Artifact
 from benchmark.report.claims.judge import RECONSTRUCTION, RULE, SMALLEST, Finding, judge
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
+from benchmark.report.statistics.effect import p_text
 from benchmark.report.tables.cells import Drawn, Gap, Sheet, number_cell, text_cell
 
 
 def build(ctx: Context) -> Drawn:
     """One table of claims, and one of the single comparisons; nothing where the records have no side of any."""
     findings = judge(ctx, CLAIMS)
-    gaps = tuple(gap for one in findings for gap in one.gaps)
+    gaps = tuple(one.gap for one in findings if one.gap is not None)
     if not any(one.units for one in findings):
         return Drawn((), (), gaps[:1])
+    open_ = [one.claim.name for one in findings if one.gap is not None and one.units]
+    if open_:
+        plan = Gap(
+            f"a verdict on {', '.join(open_)}: one suite file of the fits that would decide", ctx.plan_command
+        )
+        gaps = (plan, *(one.gap for one in findings if one.gap is not None and not one.units))
     body = []
     for one in findings:
-        p = "–" if one.p is None else "<0.001" if one.p < 0.001 else f"{one.p:.3f}"
         body.append(
             (
                 text_cell(one.claim.name),
@@ -25,13 +31,14 @@ def build(ctx: Context) -> Drawn:
                 text_cell(one.verdict if one.units else "not tested"),
                 number_cell(one.found.difference if one.found else None),
                 text_cell(one.found.interval if one.found else "–"),
-                text_cell(p),
+                text_cell(p_text(one.p, "")),
                 number_cell(one.used, digits=0),
             )
         )
-    stated = (
+    stated = [
         f"{one.claim.name}: stated by {one.claim.stated}; effect: {one.claim.effect}" for one in findings
-    )
+    ]
+    stated += [f"{one.claim.name}, the paper's own words: {one.quoted}" for one in findings if one.quoted]
     claims = Sheet(
         name="claims",
         title="The paper's claims, tested on these records",
@@ -41,9 +48,7 @@ def build(ctx: Context) -> Drawn:
         keys=2,
         metric="effect",
     )
-    open_ = ", ".join(one.claim.name for one in findings if one.gaps and one.units)
-    lacking = (Gap(f"undecided: {open_}", f"python -m benchmark claims --results {ctx.store.root} --plan"),)
-    return Drawn((claims, _tests(findings)), (), lacking if open_ else ())
+    return Drawn((claims, _tests(findings)), (), gaps)
 
 
 def _tests(findings: list[Finding]) -> Sheet:

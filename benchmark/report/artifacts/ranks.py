@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.style import COLUMN, inches, label, on_paper, style
+from benchmark.report.statistics.effect import p_text
 from benchmark.report.statistics.ranking import TIE, Ranking, cliques, rank_methods
 from benchmark.report.tables.cells import Drawn, Figure, Gap, Sheet, number_cell, text_cell
 
@@ -54,11 +55,10 @@ def _sheet(ranking: Ranking, fits: dict[str, list[str]]) -> Sheet:
         won = [ranking.won[name, other] for other in ranking.methods if other != name]
         totals = "/".join(str(sum(one[i] for one in won)) for i in range(3))
         pair = (best, name) if (best, name) in ranking.wilcoxon else (name, best)
-        p = text_cell("" if name == best else f"{ranking.wilcoxon[pair]:.3f}")
+        p = text_cell("" if name == best else p_text(ranking.wilcoxon[pair], ""))
         rank = number_cell(ranking.ranks[place], fits[name], digits=2)
         mean = number_cell(float(ranking.scores[place].mean()), fits[name])
         body.append((text_cell(name), rank, mean, text_cell(totals), p))
-    p_text = "p<0.001" if ranking.p < 0.001 else f"p={ranking.p:.3f}"
     return Sheet(
         name="ranks",
         title="Methods over all blocks: ranks, wins, ties and losses",
@@ -68,7 +68,7 @@ def _sheet(ranking: Ranking, fits: dict[str, list[str]]) -> Sheet:
             f"{len(ranking.blocks)} blocks: {'; '.join(ranking.blocks)}",
             "blocks of one data set are not independent, so the p-values are too small to the extent that "
             "they agree",
-            f"Friedman {p_text}; Nemenyi's critical difference of mean ranks at 5 %: {ranking.cd:.2f}",
+            f"Friedman {p_text(ranking.p)}; Nemenyi's critical difference of mean ranks at 5 %: {ranking.cd:.2f}",
             "Wilcoxon signed-rank over blocks, two-sided, Holm-adjusted over all pairs; few blocks cannot "
             "reach 0.05",
             f"win/tie/loss: against every other method in every block, a tie below {TIE} mAP",

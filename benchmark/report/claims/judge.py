@@ -7,15 +7,14 @@ is tested is this repository's reconstruction of the method under the recorded p
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from benchmark.report.context import Context
-from benchmark.report.statistics.compare import Comparison
-from benchmark.report.statistics.effect import Changes, pooled_effect
+from benchmark.report.statistics.effect import Changes, Comparison, pooled_effect
 from benchmark.report.statistics.ranking import holm
 from benchmark.report.tables.cells import Gap
-from benchmark.spec import Sweep
+from benchmark.store.record import Record
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 
@@ -24,8 +23,6 @@ SUBJECT = "coophash"
 SUBJECTS = (SUBJECT, "coophash-vectors")
 #: Fewer common seeds than this decide nothing: one training may be luck.
 MIN_SEEDS = 3
-#: More seeds than this are not asked for: what they cannot show is too small to matter here.
-MAX_SEEDS = 12
 #: The smallest effect of interest: an effect whose whole interval lies within it is as good as none.
 SMALLEST = 0.01
 LEVEL = 0.05
@@ -43,32 +40,19 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Side:
-    """One method of a comparison: the sweep of its fits (seeds left open), and the seeds that it has whole.
-
-    outdated: its version is no longer the one at hand, so that no further seed can be had.
-    """
-
-    sweep: Sweep
-    seeds: frozenset[int]
-    outdated: bool = False
-
-
-@dataclass(frozen=True)
 class Unit:
     """One comparison of a claim: a data set, a code length and an opponent.
 
-    changes: what it measured (above 0: for the claim), by seed; empty when nothing could be compared. needed: the
-    command of the runs that it still lacks, or empty. sides: what would be run again with more seeds, see `Side`.
-    p: Holm-adjusted over the comparisons of its claim.
+    changes: what it measured (above 0: for the claim), by seed; empty when nothing could be compared. records:
+    all that it rests on; views: what they need beside the clean one. p: Holm-adjusted over those of its claim.
     """
 
     what: str
     dataset: str
     changes: Changes
     found: Comparison | None
-    needed: str = ""
-    sides: tuple[Side, ...] = ()
+    records: tuple[Record, ...] = ()
+    views: tuple[str, ...] = ()
     p: float | None = None
     verdict: Verdict = "undecided"
 
@@ -85,7 +69,8 @@ class Unit:
 @dataclass(frozen=True)
 class Claim:
     """A declared statement. `stated`: whose words it is. `effect`: what the number of a unit is. `units` finds the
-    comparisons that the records allow; `suite` makes the records of those they do not.
+    comparisons that the records allow; `suite` makes the records of those they do not. `quoted` tests the
+    paper's own words where they say more.
     """
 
     name: str
@@ -94,11 +79,15 @@ class Claim:
     effect: str
     suite: str
     units: Callable[[Context], Sequence[Unit]]
+    quoted: Callable[[Context], str] | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim: its one effect over `used` of its units, and p, Holm-adjusted over the claims."""
+    """What became of a claim: its one effect over `used` of its units, and p, Holm-adjusted over the claims.
+
+    gap: what would decide it. quoted: what the records say of the paper's own words; empty without any.
+    """
 
     claim: Claim
     verdict: Verdict
@@ -106,7 +95,8 @@ class Finding:
     p: float | None
     units: tuple[Unit, ...]
     used: int
-    gaps: tuple[Gap, ...]
+    gap: Gap | None = None
+    quoted: str = ""
 
     @property
     def counts(self) -> dict[Verdict, int]:
@@ -136,12 +126,15 @@ def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> 
         p = adjusted.get(claim.name)
         verdict = decide(found, p, smallest)
         units = _judged(units, smallest)
-        gaps = [Gap(unit.what, unit.needed) for unit in units if unit.needed and unit.verdict == "undecided"]
+        gap = None
         if not units:
-            gaps.append(ctx.no_records(f"both sides of claim {claim.name!r}", claim.suite))
-        findings.append(
-            Finding(claim, verdict, found, p, units, used, tuple(gaps if verdict == "undecided" else ()))
-        )
+            gap = ctx.no_records(f"both sides of claim {claim.name!r}", claim.suite)
+        elif verdict == "undecided":
+            gap = Gap(
+                f"a verdict on {claim.name!r}: one suite file of the fits that would decide", ctx.plan_command
+            )
+        quoted = claim.quoted(ctx) if claim.quoted else ""
+        findings.append(Finding(claim, verdict, found, p, units, used, gap, quoted))
     return findings
 
 
@@ -149,14 +142,18 @@ def pool(units: Sequence[Unit]) -> tuple[Comparison | None, int]:
     """The effect over the units that have enough seeds, and how many those are; over those with the most seeds
     where none has enough.
     """
-    for least in range(MIN_SEEDS, 0, -1):
-        kept = [unit for unit in units if unit.found is not None and len(unit.found.seeds) >= least]
-        if kept:
-            strata: dict[str, list[Changes]] = {}
-            for unit in kept:
-                strata.setdefault(unit.dataset, []).append(unit.changes)
-            return pooled_effect(strata), len(kept)
-    return None, 0
+    strata = counted(units)
+    return (pooled_effect(strata), sum(map(len, strata.values()))) if strata else (None, 0)
+
+
+def counted(units: Sequence[Unit]) -> dict[str, list[Changes]]:
+    """What the units measured that count towards a claim, by data set."""
+    strata: dict[str, list[Changes]] = {}
+    most = max((len(unit.found.seeds) for unit in units if unit.found is not None), default=0)
+    for unit in units:
+        if unit.found is not None and len(unit.found.seeds) >= min(most, MIN_SEEDS):
+            strata.setdefault(unit.dataset, []).append(unit.changes)
+    return strata
 
 
 def decide(found: Comparison | None, p: float | None, smallest: float = SMALLEST) -> Verdict:
@@ -207,7 +204,6 @@ def as_dict(finding: Finding) -> dict[str, object]:
             "dataset": unit.dataset,
             "verdict": unit.verdict,
             **_numbers(unit.found, unit.p),
-            "needed": unit.needed,
         }
         for unit in finding.units
     ]
@@ -221,17 +217,6 @@ def as_dict(finding: Finding) -> dict[str, object]:
         "found": {**_numbers(finding.found, finding.p), "comparisons": finding.used},
         "counts": finding.counts,
         "units": units,
-        "runs_needed": [{"what": gap.what, "command": gap.command} for gap in finding.gaps],
+        "own_words": finding.quoted,
+        "runs_needed": [asdict(finding.gap)] if finding.gap else [],
     }
-
-
-def seeds_lacking(found: Comparison | None) -> list[int]:
-    """Which seeds a verdict lacks, the lowest that are not there: those up to `MIN_SEEDS`; where the interval
-    still holds 0, as many again, up to `MAX_SEEDS` in all.
-    """
-    have = set(found.seeds) if found else set[int]()
-    wanted = MIN_SEEDS - len(have)
-    if found is not None and wanted <= 0 and found.low <= 0 <= found.high:
-        wanted = min(len(have), MAX_SEEDS - len(have))
-    spare = [seed for seed in range(MAX_SEEDS + len(have)) if seed not in have]
-    return spare[: max(0, wanted)]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.report.claims.judge import SUBJECTS, Claim, Side, Unit, seeds_lacking
-from benchmark.report.context import Context, assignments, rows_of
-from benchmark.report.declared_methods import known, variants_of
-from benchmark.report.groups import Group, group_records, is_plain, is_variant
+from benchmark.report.claims.judge import SUBJECTS, Claim, Unit
+from benchmark.report.claims.relative import up_to_relative
+from benchmark.report.claims.sides import fair, sides
+from benchmark.report.context import Context
+from benchmark.report.declared_methods import variants_of
+from benchmark.report.groups import group_records
 from benchmark.report.selections import ood_views, share_groups, shares, variant_pairs
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.statistics.effect import Changes, pooled_effect
 from benchmark.report.statistics.robustness import mean_drop
-from benchmark.spec import Sweep
-from benchmark.spec.command import sweep_of
 from benchmark.spec.suites import read
 from benchmark.store.record import Record
 
@@ -27,84 +27,28 @@ _SUMMARY = "the public summary of arXiv 2210.04288"
 def _full(ctx: Context) -> list[Unit]:
     """The subject against each baseline, per data set, budget and bits; selection `last` or `val` alone."""
     units = []
-    for group, bits in _fair(ctx.main_groups):
-        mine, others = _sides(group.at(bits))
+    for group, bits in fair(ctx.main_groups):
+        mine, others = sides(group.at(bits))
         for name, theirs in others.items() if mine else ():
             changes = ctx.queries.changes(mine, theirs)
             what = f"{group.title}, {bits} bits: against {name}"
-            units.append(_unit(ctx, what, mine, theirs, changes))
+            units.append(_unit(what, mine, theirs, changes))
     return units
 
 
-def _fair(groups: Iterable[Group]) -> Iterator[tuple[Group, int]]:
-    """Each group with each of its code lengths; those that chose their model on the test queries are left out."""
-    for group in groups:
-        if group.selection != "peek":
-            for bits in sorted({record.spec.bits for record in group.records}):
-                yield group, bits
-
-
-def _sides(records: Iterable[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
-    """The subject's records at its defaults, newest version first choice; and every baseline's by row."""
-    rows, mine = rows_of(records), list[Record]()
-    for subject in SUBJECTS:
-        own = [name for name, found in rows.items() if found[0].spec.method == subject and is_plain(found[0])]
-        mine = mine or (rows[subject] if subject in rows else rows[max(own)] if own else [])
-    others = {
-        name: found
-        for name, found in sorted(rows.items())
-        if found[0].spec.method not in SUBJECTS and not is_variant(found[0].spec.method)
-    }
-    return mine, others
-
-
 def _unit(
-    ctx: Context,
     what: str,
     mine: Sequence[Record],
     theirs: Sequence[Record],
     changes: Changes,
     views: Sequence[str] = (),
-    beside: Sequence[Sequence[Record]] = (),
 ) -> Unit:
-    """A comparison, with the command of the seeds that it lacks. beside: other records that it rests on."""
+    """A comparison of two sides."""
     dataset = (*mine, *theirs)[0].spec.dataset
     found = pooled_effect({dataset: [changes]})
-    wanted, needed = seeds_lacking(found), ""
     if mine and mine[0].spec.method != SUBJECTS[0]:
         what = f"{mine[0].spec.method}: {what}"
-    if mine and theirs and wanted:
-        like = next((r.spec for r in (*mine, *theirs) if r.spec.epochs is not None), mine[0].spec)
-        needed = ctx.command(
-            like,
-            methods=[mine[0].spec.method, theirs[0].spec.method],
-            seeds=wanted,
-            views=views,
-            extra=[*assignments(mine[0]), *assignments(theirs[0])],
-        )
-    sides = tuple(_side(records, views) for records in (mine, theirs, *beside) if records)
-    return Unit(what, dataset, changes, found, needed, sides)
-
-
-def _side(records: Sequence[Record], views: Sequence[str]) -> Side:
-    """What more seeds of these records would be, and the seeds that have a record of each class split."""
-    spec, splits = records[0].spec, {r.spec.class_split for r in records}
-    have: dict[int, set[int | None]] = {}
-    for record in records:
-        if record.state == "done":
-            have.setdefault(record.spec.seed, set()).add(record.spec.class_split)
-    declared = known(spec.method)
-    defaults = declared.defaults if declared is not None else {}
-    changed = {key: value for key, value in spec.params.items() if defaults.get(key) != value}
-    sweep = sweep_of(spec).model_copy(
-        update={
-            "params": {spec.method: changed} if changed else {},
-            "views": tuple(views) or sweep_of(spec).views,
-            "class_splits": tuple(sorted(s for s in splits if s is not None)) or Sweep().class_splits,
-        }
-    )
-    outdated = declared is None or declared.version != spec.method_version
-    return Side(sweep, frozenset(seed for seed, found in have.items() if found >= splits), outdated)
+    return Unit(what, dataset, changes, found, (*mine, *theirs), tuple(views))
 
 
 def _scarce(ctx: Context) -> list[Unit]:
@@ -113,19 +57,18 @@ def _scarce(ctx: Context) -> list[Unit]:
     for group, bits in share_groups(ctx):
         if group.selection == "peek":
             continue
-        mine, others = _sides(group.at(bits))
+        mine, others = sides(group.at(bits))
         for name, theirs in others.items() if mine else ():
             common = {r.spec.label_rule.share for r in mine} & {r.spec.label_rule.share for r in theirs}
             ordered = [share for share, _ in shares(tuple(mine)) if share in common]
             if len(ordered) < 2 or ordered[-1] != "1":
                 continue
-            few, others_few = (
-                [r for r in side if r.spec.label_rule.share == ordered[0]] for side in (mine, theirs)
-            )
+            few_and_all = [
+                [r for r in side if r.spec.label_rule.share in (ordered[0], "1")] for side in (mine, theirs)
+            ]
             what = f"{group.title}, {bits} bits: lead over {name} at {ordered[0]} of the labels minus at all"
             changes = _growth(ctx.queries, mine, theirs, ordered[0])
-            full = [[r for r in side if r.spec.label_rule.share == "1"] for side in (mine, theirs)]
-            units.append(_unit(ctx, what, few, others_few, changes, beside=full))
+            units.append(_unit(what, few_and_all[0], few_and_all[1], changes))
     return units
 
 
@@ -162,12 +105,12 @@ def over_seeds(
 def _corrupted(ctx: Context) -> list[Unit]:
     """How much less of its mAP the subject loses than each baseline, mean over the common corruptions."""
     units = []
-    for group, bits in _fair(ctx.main_groups):
-        mine, others = _sides(record for record in group.at(bits) if mean_drop(record) is not None)
+    for group, bits in fair(ctx.main_groups):
+        mine, others = sides(record for record in group.at(bits) if mean_drop(record) is not None)
         for name, theirs in others.items() if mine else ():
-            changes, views = over_seeds(theirs, mine, mean_drop), ["clean", "corruption:common"]
+            changes, views = over_seeds(theirs, mine, mean_drop), ["corruption:common"]
             what = f"{group.title}, {bits} bits: relative drop of {name} minus own"
-            units.append(_unit(ctx, what, mine, theirs, changes, views))
+            units.append(_unit(what, mine, theirs, changes, views))
     return units
 
 
@@ -175,14 +118,14 @@ def _foreign(ctx: Context) -> list[Unit]:
     """The subject's out-of-distribution mAP minus each baseline's, for every such view but novelty."""
     units = []
     full = [r for r in ctx.records if r.spec.label_rule.full and not r.spec.label_noise]
-    for group, bits in _fair(group_records(full, vary=("class_split",))):
+    for group, bits in fair(group_records(full, vary=("class_split",))):
         views = sorted({view for r in group.at(bits) for view, metric in ood_views(r) if metric == "map"})
         for view in views:
-            mine, others = _sides(r for r in group.at(bits) if r.score("map", view) is not None)
+            mine, others = sides(r for r in group.at(bits) if r.score("map", view) is not None)
             for name, theirs in others.items() if mine else ():
                 changes = over_seeds(mine, theirs, _view_map(view))
                 what = f"{group.title}, {bits} bits, {view}: against {name}"
-                units.append(_unit(ctx, what, mine, theirs, changes, [view]))
+                units.append(_unit(what, mine, theirs, changes, [view]))
     return units
 
 
@@ -195,11 +138,11 @@ def _ablated(ctx: Context) -> list[Unit]:
     losses = {name.removeprefix(SUBJECTS[0]) for name in read("paper-ablation")["methods"]} - {""}
     wanted = {name for one in SUBJECTS for name in variants_of(one) if name.removeprefix(one) in losses}
     units = []
-    for group, bits in _fair(ctx.main_groups):
+    for group, bits in fair(ctx.main_groups):
         for name, (mine, theirs) in variant_pairs(group.at(bits)).items():
             if theirs[0].spec.method in wanted:
                 what = f"{group.title}, {bits} bits: whole minus {name}"
-                units.append(_unit(ctx, what, mine, theirs, ctx.queries.changes(mine, theirs)))
+                units.append(_unit(what, mine, theirs, ctx.queries.changes(mine, theirs)))
     return units
 
 
@@ -211,6 +154,7 @@ CLAIMS = (
         effect="CoopHash's mAP minus the other's",
         suite="paper-main",
         units=_full,
+        quoted=up_to_relative,
     ),
     Claim(
         name="scarce-labels",

@@ -8,8 +8,7 @@ from benchmark.report.claims.judge import LEVEL, MIN_SEEDS
 from benchmark.report.context import Context, rows_of
 from benchmark.report.declared_methods import known
 from benchmark.report.groups import Group, is_variant
-from benchmark.report.statistics.compare import Comparison
-from benchmark.report.statistics.effect import Changes, pooled_effect
+from benchmark.report.statistics.effect import Changes, Comparison, p_text, pooled_effect
 from benchmark.store.record import Record
 
 #: Groups beyond so many have their tables alone.
@@ -85,8 +84,7 @@ def _sure(found: Comparison | None, rivals: int) -> str:
     p = min(1.0, found.p * rivals)
     told = p < LEVEL and found.difference > 0
     verdict = "more than chance among seeds explains" if told else "the two are not told apart"
-    shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
-    return f"{text}{len(found.seeds)} seeds: {verdict} (p {shown}, adjusted for {_count(rivals, 'rival')})."
+    return f"{text}{len(found.seeds)} seeds: {verdict} ({p_text(p)}, adjusted for {_count(rivals, 'rival')})."
 
 
 def title(record: Record, row: str) -> str:

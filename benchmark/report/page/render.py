@@ -6,7 +6,7 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,18 +16,23 @@ from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS
 from benchmark.report.page.embed import cell_json, copies, points_json, records_json, script_json
-from benchmark.report.page.headline import headlines
+from benchmark.report.page.headline import Headline
 from benchmark.report.page.picture import Picture
 from benchmark.report.page.view import colour_class, overview, section_views, unrecorded
 from benchmark.report.tables.cells import Drawn
 
 
-def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Mapping[str, Picture]) -> str:
+def page_html(
+    ctx: Context,
+    sections: Iterable[tuple[Any, Drawn]],
+    pictures: Mapping[str, Picture],
+    first: Sequence[Headline] = (),
+) -> str:
     """The whole report as one HTML document that needs nothing beside it but linked pictures.
 
     sections: (artifact, what was drawn of it). pictures: by figure name; a figure without one shows its values
-    alone. The same records give the same text. The content security policy names the digests of the page's one
-    script and one style sheet, so no text of a record could run even if it became markup.
+    alone. first: the words at the top. The same records give the same text. The content security policy names the
+    digests of the page's one script and one style sheet, so no text of a record could run even if it became markup.
     """
     everything = section_views(sections)
     views = [view for view in everything if not view.empty]
@@ -56,7 +61,7 @@ def page_html(ctx: Context, sections: Iterable[tuple[Any, Drawn]], pictures: Map
         .get_template("page.html")
         .render(
             overview=overview(ctx),
-            headlines=headlines(ctx),
+            headlines=first,
             unrecorded=unrecorded(view.title for view in everything if view.empty),
             sections=views,
             pictures=pictures,

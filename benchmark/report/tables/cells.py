@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from benchmark.report.declared_methods import titled
+from benchmark.report.statistics.effect import p_text
 from benchmark.store.record import Record
 
 Mark = Literal["", "best", "second"]
@@ -68,9 +69,7 @@ class Cell:
     @property
     def aside(self) -> str:
         """What stands beside a bold number: the p-value of its lead; empty without one."""
-        if self.p is None:
-            return ""
-        return "p<0.001" if self.p < 0.001 else f"p={self.p:.3f}" if self.p < 0.1 else f"p={self.p:.2f}"
+        return "" if self.p is None else p_text(self.p)
 
 
 def text_cell(text: object, fits: Iterable[str] = (), note: str = "") -> Cell:
