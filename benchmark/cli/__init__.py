@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "describe": "List the parts of a method's built networks; `report` draws them as Figure 1.",
     "claims": "Test the paper's claims on records: supported, contradicted or undecided.",
     "score": "Score codes that you bring, under any public convention.",
+    "score-shards": "Score or search codes on disk that exceed memory.",
     "encode": "Codes of images, vectors or a data set by a finished fit.",
     "search": "The nearest images of a query by a finished fit's codes.",
     "export": "A finished fit as a folder that needs nothing of this project.",
@@ -55,7 +56,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             raise unknown("command", cmd_name, COMMANDS)
-        command = importlib.import_module(f"benchmark.cli.{cmd_name}").command
+        command = importlib.import_module(f"benchmark.cli.{cmd_name.replace('-', '_')}").command
         if not isinstance(command, click.Command):
             raise TypeError(f"benchmark.cli.{cmd_name}.command is no click command")
         return command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import InputError, unknown
-from benchmark.metrics.blocks import Plan, score_counts, score_order
+from benchmark.metrics.blocks import Block, Plan, score_counts, score_order
 from benchmark.metrics.engines import choose_engine, count, thread_count
 from benchmark.metrics.pooled import MACRO, MICRO, macro, micro, query_classes
 from benchmark.metrics.problem import Hist, Neighbours, Problem, build_problem
@@ -189,16 +189,82 @@ def _run(
     """Score the queries block by block: per-query scores, the means of the curves, and the values."""
     asked, classes = plan.wanted, query_classes(problem) if MACRO in plan.wanted else None
     plan = replace(plan, wanted=asked | {"map"}) if classes is not None else plan
+
+    def block(low: int, high: int) -> Block:
+        if plan.rules.ties == "database-order":
+            return score_order(problem, plan, low, high, engine, threads)
+        return score_counts(count(problem, low, high, engine, threads, device), plan)
+
+    per_query, curves, values = _joined(block, problem.queries, problem.bits, plan)
+    if classes is not None:
+        values[MACRO] = macro(per_query["map"], classes)
+    if "map" not in asked:
+        per_query.pop("map", None), values.pop("map", None)
+    return per_query, curves, values
+
+
+def evaluate_counts(
+    counts: Hist,
+    items: int,
+    *,
+    rules: Rules | None = None,
+    metrics: Iterable[str] | None = None,
+    at: Sequence[int] = (100, 1000),
+    engine: str = "numpy",
+) -> Evaluation:
+    """As `evaluate`, from counts that were made piece by piece: a database that exceeds memory.
+
+    Parameters
+    ----------
+    counts : int64 (queries, bits + 1, 2)
+        Of each query, the irrelevant and the relevant items at each Hamming distance.
+    items : int
+        Database items, excluded ones among them.
+    rules, metrics, at
+        As for `evaluate`; relevance is `shared`, and ties are not in database order.
+    engine : str
+        What counted, for the result.
+
+    Returns
+    -------
+    Evaluation
+        Equal to `evaluate`'s of the whole.
+
+    Raises
+    ------
+    InputError
+        A metric or rule that counts alone do not give.
+    """
+    rules = rules if rules is not None else Rules()
+    if rules.ties == "database-order" or rules.relevance != "shared":
+        raise InputError("counts by distance give no ranking in database order, and no degrees of relevance")
+    usual = [name for name in RETRIEVAL if not METRICS[name].on_request]
+    wanted = usual if metrics is None else [*dict.fromkeys(metrics)]
+    known = [name for name in RETRIEVAL if name != MACRO]
+    if unfit := [name for name in wanted if name not in known]:
+        raise unknown("metric of counts", unfit[0], known)
+    ranks = (
+        _ranks(at, "at") if {*wanted} & {"precision", "recall", "hit_rate"} else np.empty(0, dtype=np.int64)
+    )
+    every = _ranks(default_cutoffs(items), "cutoffs") if metrics is None else np.empty(0, dtype=np.int64)
+    plan = Plan(rules, frozenset(wanted), ranks, every, counts.shape[2], items)
+    bits = counts.shape[1] - 1
+    per_query, curves, values = _joined(
+        lambda low, high: score_counts(counts[low:high], plan), len(counts), bits, plan
+    )
+    return Evaluation(rules, bits, len(counts), items, engine, values, per_query, curves)
+
+
+def _joined(
+    scored: Callable[[int, int], Block], queries: int, bits: int, plan: Plan
+) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], dict[str, float]]:
+    """Blocks of queries together: per-query scores, the means of the curves, and the values."""
     pairs: Hist | None = None
-    step = max(1, _CELLS // ((problem.bits + 1) * problem.levels + len(plan.cutoffs)))
+    step = max(1, _CELLS // ((bits + 1) * plan.levels + len(plan.cutoffs)))
     columns: dict[str, list[Floats]] = {}
     sums: dict[str, list[Floats]] = {}
-    for low in range(0, problem.queries, step):
-        high = min(low + step, problem.queries)
-        if plan.rules.ties == "database-order":
-            block = score_order(problem, plan, low, high, engine, threads)
-        else:
-            block = score_counts(count(problem, low, high, engine, threads, device), plan)
+    for low in range(0, queries, step):
+        block = scored(low, min(low + step, queries))
         if block.pooled is not None:
             pairs = block.pooled if pairs is None else pairs + block.pooled
         for key, column in block.values.items():
@@ -209,20 +275,16 @@ def _run(
             sums.setdefault(key, []).append(part)
     curves: dict[str, NDArray[Any]] = {}
     if len(plan.cutoffs):
-        curves = {"cutoffs": plan.cutoffs, "radius": np.arange(problem.bits + 1)}
+        curves = {"cutoffs": plan.cutoffs, "radius": np.arange(bits + 1)}
     for key, parts in sums.items():
         total, known = np.sum(parts, axis=0)
         curves[key] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
     per_query = {key: np.concatenate(parts) for key, parts in columns.items()}
     values = {key: _mean(column) for key, column in per_query.items()}
-    if classes is not None:
-        values[MACRO] = macro(per_query["map"], classes)
-    if "map" not in asked:
-        per_query.pop("map", None), values.pop("map", None)
     if pairs is not None:
         found, by_radius = micro(pairs, plan.rules)
-        values |= {key: found[key] for key in MICRO if key in asked}
-        curves |= {"radius": np.arange(problem.bits + 1), **by_radius}
+        values |= {key: found[key] for key in MICRO if key in plan.wanted}
+        curves |= {"radius": np.arange(bits + 1), **by_radius}
     return per_query, curves, values
 
 
