@@ -25,7 +25,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_committed_results() -> None:
-    assert {"digits", "features-main", "mnist-all-methods", "small-twins"} <= set(FOLDERS)
+    assert {"digits", "features-main", "features-scarcity", "small-twins"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -64,7 +64,7 @@ def test_a_methods_later_version_does_not_change_a_committed_report(
 ) -> None:
     from benchmark.report import declared_methods
 
-    results = Path("results/reproduced/mnist-all-methods")
+    results = Path("results/reproduced/features-neighbours")
     declared = declared_methods._declared()
     later = {
         name: declared_methods.Known(one.version + 1, one.title, {"new": 1}, one.base)
