@@ -35,8 +35,13 @@ def one_suite(ctx: Context, drawn: Sequence[Drawn], home: Path) -> tuple[list[Dr
 
 
 def _joined(drawn: Drawn, command: str) -> Drawn:
-    missing = [gap.what for gap in drawn.gaps if gap.sweep is not None]
+    missing: dict[str, list[str]] = {}
+    for gap in drawn.gaps:
+        if gap.sweep is not None:
+            group, _, what = gap.what.partition(": ")
+            missing.setdefault(group, []).append(what)
     if not missing:
         return drawn
+    told = ". ".join(f"{group}: {'; '.join(what)}" for group, what in missing.items())
     rest = (gap for gap in drawn.gaps if gap.sweep is None)
-    return replace(drawn, gaps=(Gap("; ".join(missing), command), *rest))
+    return replace(drawn, gaps=(Gap(told, command), *rest))
