@@ -1,9 +1,9 @@
 """Seconds and memory of scoring codes on disk, by the number of items.
 
-    python benchmarks/shards_scale.py [--items 1000000,10000000,100000000] [--queries 1000] [--bits 64] [--workers 0]
+    python benchmarks/shards_scale.py [--items 1000000,10000000,100000000] [--queries 1000] [--workers 0]
 
-Codes are drawn at random, ten classes, in shards of 10^7 items (10^8: 0.9 GB of disk); mAP over all items, each size
-in a process of its own. Memory is the peak above that of the same process before it looks at the shards.
+Codes are drawn at random, ten classes, in shards of 10^7 items (10^8: 0.9 GB of disk); mAP over all items,
+each size in a process of its own. Memory is the peak above that of the same process before it looks at the shards.
 workers: processes in the place of one process with a thread for each core.
 """
 

@@ -222,3 +222,18 @@ def test_a_gpus_forecast_rests_on_what_was_measured_and_on_a_gpus_records(tmp_pa
     assert gpu.measured == 1
     assert gpu.seconds == pytest.approx(record.timings.total + 499 * record.timings.train)
     assert forecast(made, store, images)[0].measured == 0
+
+
+def test_what_a_suite_sets_follows_its_methods(tmp_path: Path) -> None:
+    """A method that a grid lacks, or that the flags left out, takes its parameters along; a stranger's stay."""
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'methods = ["hashnet", "csq"]\n[[parts]]\n[[parts]]\nmethods = ["itq"]\n'
+        "[set]\nhashnet = { lr = 0.1 }\ncsq = { lr = 0.2 }\n"
+    )
+    assert [sorted(one.params) for one in suites.resolve_all(str(file), {})] == [["csq", "hashnet"], []]
+    assert [one.params for one in suites.resolve_all(str(file), {"methods": "csq"})] == [
+        {"csq": {"lr": 0.2}}
+    ] * 2
+    file.write_text('methods = ["itq"]\n[set]\nhashnet = { lr = 0.1 }\n')
+    assert [*suites.resolve_all(str(file), {})[0].params] == ["hashnet"], "refused by whoever plans it"

@@ -161,12 +161,14 @@ def resolve_all(suite: str | None, flags: Mapping[str, Any]) -> tuple[RunConfig,
 
     A suite is one grid; or `[[parts]]`, whose keys come over the suite's own; or `include = [...]`, the
     suites that it stands for. Flags win over all of them; only the flag `datasets` picks, when the suite has all
-    that it names: each grid keeps its own of them, and grids without one are left out. Raises InputError for a
+    that it names: each grid keeps its own of them, and grids without one are left out. What the suite sets for one
+    of its methods is left out where a grid, or the flag `methods`, has not that method. Raises InputError for a
     mistake in any.
     """
     if not suite:
         return (_resolve({}, flags, "run"),)
-    grids = _grids(suite, ())
+    found = _grids(suite, ())
+    grids = [(what, _own_params(keys, flags, found)) for what, keys in found]
     wanted = normalise({"datasets": flags.get("datasets") or ()})["datasets"]
     theirs = [[name for name in wanted if name in _datasets(keys)] for _, keys in grids]
     if not wanted or set(wanted) - set().union(*theirs):
@@ -176,6 +178,24 @@ def resolve_all(suite: str | None, flags: Mapping[str, Any]) -> tuple[RunConfig,
         for (what, keys), picked in zip(grids, theirs, strict=True)
         if picked
     )
+
+
+def _own_params(
+    keys: dict[str, Any], flags: Mapping[str, Any], grids: list[tuple[str, dict[str, Any]]]
+) -> dict[str, Any]:
+    """A grid's keys without the parameters of methods that only other grids of the suite have, or that flags left
+    out. A name that no grid has stays, and is refused later.
+    """
+    params = keys.get("params")
+    if not isinstance(params, dict):
+        return keys
+    given = normalise({"methods": flags.get("methods") or ()})["methods"]
+    mine = set(given or keys.get("methods", Sweep().methods))
+    known = {name for _, other in grids for name in other.get("methods", Sweep().methods)}
+    return {
+        **keys,
+        "params": {name: one for name, one in params.items() if name in mine or name not in known},
+    }
 
 
 def _datasets(keys: Mapping[str, Any]) -> tuple[Any, ...]:
