@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.report import render
 from benchmark.report.claims.judge import LEVEL, SMALLEST, judge
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.claims.plan import plan_claims, write_suite
@@ -138,6 +139,29 @@ def test_without_a_comparison_there_is_one_line(
 def test_flags_that_do_not_go_together_are_named(tmp_path: Path, run_cli: Cli, given: list[str]) -> None:
     code, _, err = run_cli("claims", "--results", str(tmp_path), *given)
     assert (code, "--plan" in err) == (2, True)
+
+
+def test_what_a_report_lacks_is_one_suite_file_and_one_command(tmp_path: Path, run_cli: Cli) -> None:
+    """A method lacks a seed, another with a parameter of its own lacks one at one length; nothing done is in it."""
+    have = fits(tmp_path, methods=("hashnet", "csq"), bits=(16, 32), seeds=(0, 1))
+    params = {"csq": {**have[-1].params, "lr": 0.002}}
+    have = [s.model_copy(update={"params": params.get(s.method, s.params)}) for s in have]
+    have = [s for s in have if s.seed == 0 or (s.method == "csq" and s.bits == 16)]
+    plant(tmp_path, have, {"hashnet": 0.3, "csq": 0.4})
+    render(tmp_path, tmp_path / "report", "table1", formats=("png",))
+    file = tmp_path / "report" / "missing.toml"
+    cells = [c for one in resolve_all(str(file), {}) for c in plan(one.sweep, Store(tmp_path), None).cells]
+    found = sorted(
+        (c.fit.method, c.fit.bits, c.fit.seed, c.fit.params["lr"]) for c in cells if c.fit is not None
+    )
+    usual = next(s for s in have if s.method == "hashnet").params["lr"]
+    assert found == [("csq", 32, 1, 0.002), ("hashnet", 16, 1, usual), ("hashnet", 32, 1, usual)]
+    assert {cell.state for cell in cells} == {"planned"}
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert page.count("python -m benchmark run") == page.count(f"run --suite {file}") == 1
+    plant(tmp_path, [cell.fit for cell in cells if cell.fit is not None], {"hashnet": 0.3, "csq": 0.4})
+    render(tmp_path, tmp_path / "report", "table1", formats=("png",))
+    assert not file.exists(), "nothing is missing any more"
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,7 @@ def test_render_writes_everything_from_real_records(tmp_path: Path) -> None:
         ".parquet",
         ".json",
         ".html",
+        ".toml",
     }
     assert {"report.md", "main.csv", "cells.csv", "cells.parquet", "records.parquet", "report.json"} <= names
     page = (tmp_path / "out" / "report.md").read_text()

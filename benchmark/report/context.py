@@ -13,7 +13,8 @@ from benchmark.report.published import DEFAULT
 from benchmark.report.statistics.compare import Queries
 from benchmark.report.tables.cells import Gap, Sheet
 from benchmark.spec import FitSpec, Sweep
-from benchmark.spec.command import command, sweep_of
+from benchmark.spec.command import WEIGHTS_FILE, command, sweep_of
+from benchmark.spec.suites import parse_assignments
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 
@@ -59,30 +60,34 @@ class Context:
         """The gap of an artifact without a single record: the small twin, or the suite at the paper's scale."""
         return Gap(f"no records of {what}", f"{self.suite_command(suite + '-small')}   # or --suite {suite}")
 
-    def command(
+    def sweep(
         self,
         like: FitSpec,
-        *,
         methods: Sequence[str],
+        *,
         bits: Sequence[int] | None = None,
         seeds: Sequence[int] | None = None,
-        fractions: Sequence[float] | None = None,
         views: Sequence[str] = (),
-        extra: Sequence[str] = (),
-    ) -> str:
-        """The command of fits under the conditions of `like`, flags at their defaults left out.
+    ) -> Sweep:
+        """Fits under the conditions of `like`, parameters at their defaults.
 
-        A weights file is known by its digest only: the command holds a placeholder for it.
+        A weights file is known by its digest only: the sweep holds a placeholder for it.
         """
         changes: dict[str, object] = {"methods": tuple(methods), "params": {}, "views": ("clean",)}
         changes |= {"class_splits": Sweep().class_splits}
         changes |= {"bits": tuple(bits)} if bits else {}
         changes |= {"seeds": tuple(seeds)} if seeds else {}
-        changes |= {"label_fractions": tuple(fractions), "labels_per_class": ()} if fractions else {}
         changes |= {"views": tuple(views)} if views else {}
-        sweep = sweep_of(like).model_copy(update=changes)
+        return sweep_of(like).model_copy(update=changes)
+
+    def command(self, sweep: Sweep, extra: Sequence[str] = ()) -> str:
+        """The command that runs a sweep into this folder, flags at their defaults left out."""
         always = ("methods", "datasets", "bits", "seeds", "protocol")
         return command(sweep, (*extra, "--results", str(self.store.root)), always)
+
+    def gap(self, what: str, sweep: Sweep) -> Gap:
+        """Fits that are missing: by their command, and by their sweep where a suite file can hold it."""
+        return Gap(what, self.command(sweep), None if sweep.weights.endswith(WEIGHTS_FILE) else sweep)
 
     def again(self, record: Record) -> str:
         """The command that makes one fit again, into this folder; see `show ID` for every flag spelled out."""
@@ -90,7 +95,7 @@ class Context:
         if spec.class_split is not None:
             extra += ["--class-splits", str(spec.class_split)]
         views = () if spec.class_split is None else ("unseen-classes",)
-        return self.command(spec, methods=[spec.method], views=views, extra=extra)
+        return self.command(self.sweep(spec, [spec.method], views=views), extra)
 
     def missing(self, group: Group, rows: dict[str, list[Record]], columns: Sequence[int]) -> list[Gap]:
         """Gaps of a table of rows by bits: configurations without a record, and seeds that others have.
@@ -109,9 +114,9 @@ class Context:
                 lengths, shown = (", ".join(map(str, numbers)) for numbers in (bit_counts, seeds))
                 what = f"{group.title}: {name} at {lengths} bits, seeds {shown}"
                 like = records[0].spec
-                extra = assignments(records[0])
-                command = self.command(like, methods=[like.method], bits=bit_counts, seeds=seeds, extra=extra)
-                gaps.append(Gap(what, command))
+                sweep = self.sweep(like, [like.method], bits=bit_counts, seeds=seeds)
+                params = parse_assignments([word for word in assignments(records[0]) if word != "--set"])
+                gaps.append(self.gap(what, sweep.model_copy(update={"params": params})))
         return gaps
 
 

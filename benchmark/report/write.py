@@ -19,6 +19,8 @@ from benchmark.report.context import Context
 from benchmark.report.declared_methods import snapshot
 from benchmark.report.draw import FORMATS, Drawing, draw_all
 from benchmark.report.figures.style import Width
+from benchmark.report.gaps import FILE as MISSING
+from benchmark.report.gaps import one_suite
 from benchmark.report.page import page_html, unrecorded
 from benchmark.report.page.headline import headlines
 from benchmark.report.tables.cells import Drawn, Figure
@@ -29,7 +31,7 @@ from benchmark.report.tables.parquet import cells_parquet, records_parquet
 from benchmark.store.store import Store
 
 MANIFEST, PAGE, PAPER = "report.json", "report.html", "paper.tex"
-TEXT_SUFFIXES = (".md", ".tex", ".csv", ".txt")
+TEXT_SUFFIXES = (".md", ".tex", ".csv", ".txt", ".toml")
 #: From so many records on, their figures take longer to draw than other processes to start.
 _MANY = 60
 
@@ -100,19 +102,23 @@ def render(
         known = {one.name for one in choose(None)}
         only = ",".join(chosen_names | (known & {*before.get("artifacts", ())}))
     ctx, chosen = _open(results, only, stale)
-    sections: list[Section] = []
+    built: list[Section] = []
 
     def figures() -> Iterator[Figure]:
         # From the last artifact on: the claims take longest and draw nothing, so other processes draw meanwhile.
         for artifact in reversed(chosen):
-            sections.insert(0, Section(artifact, _linked(artifact.build(ctx), results, home or out)))
-            yield from sections[0].drawn.figures
+            built.insert(0, Section(artifact, _linked(artifact.build(ctx), results, home or out)))
+            yield from built[0].drawn.figures
 
     with _writing_to(out):
         out.mkdir(parents=True, exist_ok=True)
     drawings = draw_all(figures(), many=len(ctx.records) >= _MANY, formats=formats, width=width)
     with _writing_to(out):
-        written = _write_all(ctx, sections, drawings, out, formats, width)
+        drawn, suite = one_suite(ctx, [one.drawn for one in built if not one.empty], home or out)
+        joined = iter(drawn)
+        sections = [one if one.empty else replace(one, drawn=next(joined)) for one in built]
+        written = _replace(out / MISSING, suite.encode() or None)
+        written = _write_all(ctx, sections, drawings, out, formats, width, written)
         for name in {*before.get("text", ()), *before.get("images", ())} - {path.name for path in written}:
             if Path(name).name == name and Path(name).suffix in (*TEXT_SUFFIXES, ".png", ".pdf"):
                 (out / name).unlink(
@@ -156,8 +162,8 @@ def _write_all(
     out: Path,
     formats: Collection[str],
     width: Width | None,
+    written: list[Path],
 ) -> list[Path]:
-    written: list[Path] = []
     first = headlines(ctx)
     words = [" ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in first]
     labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)

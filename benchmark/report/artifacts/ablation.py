@@ -130,8 +130,8 @@ def _gaps(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str, 
         )
         if lacking:
             shown = ", ".join(map(str, lacking))
-            command = ctx.command(like, methods=[name], bits=[bits], seeds=lacking)
-            gaps.append(Gap(f"{group.title}, {bits} bits: {name}, seeds {shown}", command))
+            sweep = ctx.sweep(like, [name], bits=[bits], seeds=lacking)
+            gaps.append(ctx.gap(f"{group.title}, {bits} bits: {name}, seeds {shown}", sweep))
     return gaps
 
 

@@ -158,8 +158,8 @@ def _gaps(ctx: Context, every: tuple[Record, ...], have: tuple[Record, ...], tit
         lacking = [r for r in records if not {s.view for s in r.scores} >= set(views) and r.state == "done"]
         if lacking:
             spec, seeds = lacking[0].spec, sorted({r.spec.seed for r in lacking})
-            command = ctx.command(spec, methods=[spec.method], seeds=seeds, views=["clean", *views])
-            gaps.append(Gap(f"{title}: corrupted queries of {name}", command))
+            sweep = ctx.sweep(spec, [spec.method], seeds=seeds, views=["clean", *views])
+            gaps.append(ctx.gap(f"{title}: corrupted queries of {name}", sweep))
     return gaps
 
 

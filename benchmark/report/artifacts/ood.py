@@ -128,9 +128,9 @@ def _gaps(ctx: Context, records: tuple[Record, ...], columns: list[tuple[str, st
             spec = done[0].spec
             seeds = sorted({record.spec.seed for record in done})
             gaps.append(
-                Gap(
+                ctx.gap(
                     f"{title}: {', '.join(lacking)} of {name}",
-                    ctx.command(spec, methods=[spec.method], seeds=seeds, views=lacking),
+                    ctx.sweep(spec, [spec.method], seeds=seeds, views=lacking),
                 )
             )
     return gaps

@@ -34,7 +34,7 @@ def build(ctx: Context) -> Drawn:
             figures.append(_figure(group, curves, next(iter(chosen.values()))))
         for name in sorted(set(chosen) - set(curves)):
             spec = chosen[name].spec
-            command = ctx.command(spec, methods=[spec.method], extra=["--retry", "all"])
+            command = ctx.command(ctx.sweep(spec, [spec.method]), ["--retry", "all"])
             gaps.append(Gap(f"{group.title}: the codes of {name}", command))
     if not figures and not gaps:
         gaps.append(ctx.no_records("stored codes", "paper-codes"))

@@ -112,10 +112,12 @@ def _gaps(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) ->
         for share in sorted({share for share, _ in every.keys() - have}):
             seeds = sorted(seed for own, seed in every.keys() - have if own == share)
             like = every[share, seeds[0]]
-            command = ctx.command(like, methods=[members[0].spec.method], seeds=seeds)
+            sweep = ctx.sweep(like, [members[0].spec.method], seeds=seeds)
             shown = ", ".join(map(str, seeds))
             gaps.append(
-                Gap(f"{group.title}, {bits} bits: {name} with {share} of the labels, seeds {shown}", command)
+                ctx.gap(
+                    f"{group.title}, {bits} bits: {name} with {share} of the labels, seeds {shown}", sweep
+                )
             )
     return gaps
 

@@ -83,7 +83,7 @@ def _gaps(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) ->
                 spec = members[0].spec.model_copy(update={"selection": rule})
                 shown = ", ".join(map(str, seeds))
                 what = f"{group.title}, {bits} bits: {name} under selection {rule}, seeds {shown}"
-                gaps.append(Gap(what, ctx.command(spec, methods=[spec.method], seeds=seeds)))
+                gaps.append(ctx.gap(what, ctx.sweep(spec, [spec.method], seeds=seeds)))
     return gaps
 
 

@@ -42,7 +42,7 @@ def build(ctx: Context) -> Drawn:
             like = next(iter(picked.values())).spec
             if lacking:
                 gaps.append(
-                    Gap(f"{group.title}: codes of {', '.join(lacking)}", ctx.command(like, methods=lacking))
+                    ctx.gap(f"{group.title}: codes of {', '.join(lacking)}", ctx.sweep(like, lacking))
                 )
     if not figures:
         gaps.append(ctx.no_records("codes of the methods of Figure 5", "paper-codes"))

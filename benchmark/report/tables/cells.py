@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from benchmark.report.declared_methods import titled
 from benchmark.report.statistics.effect import p_text
+from benchmark.spec import Sweep
 from benchmark.store.record import Record
 
 Mark = Literal["", "best", "second"]
@@ -199,10 +200,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Gap:
-    """What an artifact lacks, and the command that would make it."""
+    """What an artifact lacks, and the command that would make it; its sweep, where a suite file can hold that."""
 
     what: str
     command: str
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True)
