@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "score-shards": "Score or search codes on disk that exceed memory.",
     "encode": "Codes of images, vectors or a data set by a finished fit.",
     "search": "The nearest images of a query by a finished fit's codes.",
+    "search-cost": "Speed, size and quality of indexes over a fit's codes, beside vectors.",
     "export": "A finished fit as a folder that needs nothing of this project.",
     "serve": "A page on 127.0.0.1 to search a folder of images with a picture.",
     "check": "Run the list of checks that every method must pass.",

@@ -31,7 +31,7 @@ def describe(device: str, precision: str, threads: int, deterministic: bool = Fa
         dirty=dirty,
         dirty_digest=dirty_digest,
         platform=platform.platform(),
-        cpu=_cpu(),
+        cpu=processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         threads=threads,
         device=device,
@@ -81,7 +81,8 @@ def _git(folder: Path, *arguments: str) -> bytes:
 
 
 @functools.cache
-def _cpu() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -36,7 +36,7 @@ RESUMED = ("timeout", "lost")
 #: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
 _FIT_FOLDER = re.compile(r".*b-.*-s.*-.{16}")
 #: Files of the whole folder.
-_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json")
+_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json", "search-cost/*.json")
 
 
 class Store:
