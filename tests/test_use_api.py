@@ -70,3 +70,19 @@ def test_what_cannot_run_is_refused(keys: dict[str, str], said: str, tmp_path: P
 def test_importing_loads_nothing_heavy() -> None:
     code = "import sys, benchmark; print({'torch', 'pandas', 'pydantic'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells in order, in one namespace; its own check of a score is in it."""
+    import json
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    notebook = json.loads((Path(__file__).parents[1] / "docs/notebook.ipynb").read_text(encoding="utf-8"))
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            exec("".join(cell["source"]), names)
+    assert len(names["frame"]) == 8  # type: ignore[arg-type]
+    assert names["codes"].shape == (5, int(names["best"]["bits"]) // 8)  # type: ignore[attr-defined, index]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from benchmark import registry
 from benchmark.errors import InputError
@@ -16,6 +18,7 @@ from benchmark.store.mlflow import Tracker, catch_up
 from benchmark.store.record import Artifacts, Failure, FailureKind, Record
 from benchmark.store.store import Store
 from benchmark.store.views import extend
+from benchmark.sweep.callbacks import Callbacks
 from benchmark.sweep.display import Display, mean_map, one_line, title
 from benchmark.sweep.executors import Outcome
 from benchmark.sweep.plan import Plan
@@ -57,7 +60,9 @@ class Collector:
         display: Display,
         tracker: Tracker | None,
         locks: FitLocks,
+        callbacks: Iterable[Any] = (),
     ) -> None:
+        self.callbacks = Callbacks(callbacks, display.note)
         self.plan, self.store, self.runtime = plan, store, runtime
         self.display, self.tracker, self.locks = display, tracker, locks
         self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
@@ -82,6 +87,7 @@ class Collector:
         """Show how far a job is."""
         if isinstance(event, Progress):
             self.display.fit_progress(self._number(job), event)
+            self.callbacks.progressed(job.fit, event)
             told = {
                 name: value for name, value in asdict(event).items() if name in _TOLD and value is not None
             }
@@ -131,6 +137,7 @@ class Collector:
             raise unwritable(self.store, f"results of {record.spec.label}", error) from error
         self.records.append(record)
         self._show(job, one_line(record))
+        self.callbacks.ended(record)
         if self.tracker is not None and not (record.state == "done" and self.cells[record.fit_id].views):
             self.tracker.send(record)  # with views to come it is sent once, with them
 

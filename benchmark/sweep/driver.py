@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmark import registry
 from benchmark.data.load import load
@@ -36,6 +37,7 @@ def execute(
     display: Display,
     tracker: Tracker | None = None,
     executor: Executor | None = None,
+    callbacks: Iterable[Any] = (),
 ) -> Summary:
     """Run the planned jobs, saving and tracking each as it ends; then views, from the stored weights.
 
@@ -44,7 +46,7 @@ def execute(
     """
     executor = executor or Serial()
     locks, stop = FitLocks(store.root), Stop()
-    collector = Collector(plan, store, runtime, display, tracker, locks)
+    collector = Collector(plan, store, runtime, display, tracker, locks, callbacks)
     run = _Run(store, display, locks, collector)
     display.sweep_started(len(collector.numbers), plan.counts()["done"])
     work = _work(plan, store, runtime, data_root, isinstance(executor, RayCluster))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark import registry
 from benchmark.data.load import ensure
@@ -48,6 +49,7 @@ def launch(
     command: str,
     display: Callable[[], Display],
     note: Callable[[str], None] = lambda text: None,
+    callbacks: Iterable[Any] = (),
 ) -> Launched:
     """Plan one grid and run what is not done. command: what the records name as the one that made them.
 
@@ -80,7 +82,8 @@ def launch(
         "command": command,
         "sweep": saved.stem,
     }
-    summary = driver.execute(plan, store, Runtime(**told), data_root, display(), tracker, executor)
+    runtime = Runtime(**told)
+    summary = driver.execute(plan, store, runtime, data_root, display(), tracker, executor, callbacks)
     return Launched(plan, summary, store, saved, uri)
 
 

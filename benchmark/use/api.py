@@ -19,6 +19,7 @@ from benchmark.spec import suites
 from benchmark.spec.command import command
 from benchmark.store.record import Record
 from benchmark.store.store import Store, existing
+from benchmark.sweep.callbacks import Callback
 from benchmark.sweep.display import Lines, make_display
 from benchmark.sweep.launch import ensure_data, launch, retries_of
 from benchmark.use.model import Encoder, open_encoder, pack
@@ -84,16 +85,19 @@ def run(
     retry: str = "",
     skip_bad_images: bool = False,
     progress: bool = True,
+    callbacks: Iterable[Callback] = (),
     **keys: Any,
 ) -> pd.DataFrame:
     """Train and score a sweep as the command `run` does, and give its records as `results` does.
 
-    Finished fits are not repeated. keys: as in a suite file, flags with underscores (`methods`, `datasets`, `bits`,
-    `epochs`, `results`, `tracking_uri`, `set`, ...), over those of `suite`, a name or a file; None is as left out.
-    retry: `failed`, `stale`, `all`. progress: bars or lines on stderr. A fit that failed is a row whose state says
-    so. Raises InputError, in one line, for what the command refuses; KeyboardInterrupt where a signal stopped the
-    run, which the same call then continues.
+    Finished fits are not repeated. keys: as in a suite file, flags with underscores (`methods`, `datasets`,
+    `bits`, `epochs`, `results`, `tracking_uri`, `set`, ...), over those of `suite`, a name or a file; None is
+    as left out. retry: `failed`, `stale`, `all`. progress: bars or lines on stderr. callbacks: told of steps,
+    evaluations and ends, see `benchmark.sweep.callbacks.Callback`. A fit that failed is a row whose state says
+    so. Raises InputError, in one line, for what the command refuses; KeyboardInterrupt where a signal stopped
+    the run, which the same call then continues.
     """
+    heard = list(callbacks)
     again, configs = retries_of([retry]), suites.resolve_all(suite, keys)
     records: list[Record] = []
     display = (lambda: make_display(Console(stderr=True, highlight=False))) if progress else _Silent
@@ -106,7 +110,7 @@ def run(
                 config.results,
                 *(["--data-root", config.data_root] * bool(config.data_root)),
             ]
-            done = launch(config, again, command(config.sweep, where), display, note)
+            done = launch(config, again, command(config.sweep, where), display, note, heard)
             if done.summary.interrupted:
                 raise KeyboardInterrupt(done.summary.interrupted)
             records += done.summary.records
