@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import time
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmark.store import mlflow, mlflow_address, mlflow_fields
 from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow import Tracker, sync
 from benchmark.store.mlflow_address import default_uri
+from benchmark.store.record import Score
 from benchmark.store.store import Store
 from benchmark.sweep import collect, driver
 from benchmark.sweep import plan as planning
@@ -74,12 +76,11 @@ def test_a_run_says_when_on_what_and_how_well(store: Store) -> None:
     for record in store.records():
         run = found[record.fit_id]
         took = (run.info.end_time - run.info.start_time) / 1000
-        assert took == pytest.approx(
-            (
-                datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
-            ).total_seconds(),
-            abs=0.01,
-        )
+        assert took == pytest.approx(record.timings.total, abs=0.01)
+        began = datetime.fromisoformat(record.started).timestamp()
+        assert run.info.start_time / 1000 == pytest.approx(began, abs=0.01)
+        history = MlflowClient(uri).get_metric_history(run.info.run_id, "map")
+        assert [point.step for point in history] == [0], "another step is drawn as a dot, not as a bar"
         assert {"map", "precision_at_100"} <= run.data.metrics.keys()
         assert run.data.metrics["precision_at_100"] == pytest.approx(
             next(one.value for one in record.scores if (one.metric, one.k) == ("precision", 100))
@@ -109,6 +110,7 @@ def test_a_fit_is_followed_while_it_trains(tmp_path: Path, monkeypatch: pytest.M
     store.open()
     driver.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
     assert [run.info.status for run in seen] == ["RUNNING"]
+    assert (seen[0].data.tags["method"], seen[0].data.tags["bits"]) == ("hashnet", "8")
     assert seen[0].data.metrics["train.loss"] > 0
     (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
     assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "done")
@@ -117,7 +119,47 @@ def test_a_fit_is_followed_while_it_trains(tmp_path: Path, monkeypatch: pytest.M
     assert spec is not None
     tracker.follow(spec.model_copy(update={"seed": 7}), "", {"train.loss": 1.0}, 3)
     tracker.let_go()
-    assert "KILLED" in {run.info.status for run in runs(uri)}
+    (stopped,) = [run for run in runs(uri) if run.info.status == "KILLED"]
+    assert stopped.data.tags["state"] == "stopped"
+
+
+def test_following_a_fit_changes_neither_its_times_nor_the_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for the tracker is no training, and what gives a dead server up soon outlasts the fit."""
+    monkeypatch.setattr(mlflow, "LIVE_SECONDS", 0.0)
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    store, tracker = Store(tmp_path), Tracker(f"sqlite:///{tmp_path / 'live.db'}", Store(tmp_path))
+    real, waited = Tracker._follow, list[float]()
+
+    def slow(self: Tracker, *given: Any) -> None:
+        begun = time.monotonic()
+        real(self, *given)
+        while time.monotonic() < begun + 0.5:  # a slow tracker
+            time.sleep(0.05)
+        waited.append(time.monotonic() - begun)
+
+    monkeypatch.setattr(Tracker, "_follow", slow)
+    plan = planning.plan(sweep(methods=("hashnet",), bits=(8,), epochs=1), store, None)
+    store.open()
+    driver.execute(plan, store, Runtime(), None, Lines(every=1e9), tracker)
+    (record,) = store.records()
+    assert waited
+    assert record.timings.train < record.timings.total - sum(waited)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_no_score_of_many_views_is_cut(store: Store, tmp_path: Path) -> None:
+    (record,) = (one for one in store.records() if one.spec.method == "hashnet")
+    more = [Score(view=f"corruption:fog@{number}", metric="map", value=0.25) for number in range(1100)]
+    large = record.model_copy(update={"scores": [*record.scores, *more]})
+    uri = f"sqlite:///{tmp_path / 'large.db'}"
+    assert Tracker(uri, store).send(large)
+    (run,) = [run for run in runs(uri) if run.data.tags["kind"] == "fit"]
+    assert run.data.metrics["corruption:fog.1099.map"] == 0.25
+    assert {"seconds.train", "train.loss"} <= run.data.metrics.keys()
 
 
 def test_the_training_curve_is_there(store: Store) -> None:
@@ -360,13 +402,22 @@ class TestPlaces:
             assert mlflow_address.database_file(mlflow_address.sqlite_uri(path)) == path
 
 
-def test_a_deleted_experiment_is_restored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_deleted_experiment_is_restored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, earlier: bool
+) -> None:
+    """Also one of an earlier version, which has no kind: MLflow changes nothing of what is deleted."""
     from mlflow import MlflowClient
 
     store = Store(tmp_path)
     uri = default_uri(store.root)
     run(store, Tracker(uri, store), bits=(8,))
     client = MlflowClient(uri)
+    if earlier:
+        engine = sqlalchemy.create_engine(uri)
+        with engine.begin() as database:
+            database.execute(sqlalchemy.text("DELETE FROM experiment_tags"))
+        engine.dispose()
     client.delete_experiment(client.get_experiment_by_name(mlflow.EXPERIMENT).experiment_id)
     assert run(store, Tracker(uri, store), bits=(8, 16)).untracked == 0
     assert "is restored" in caplog.text

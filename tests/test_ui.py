@@ -16,6 +16,7 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.cli._run_text import _command
+from benchmark.cli.ui import _runs_page
 from benchmark.store.mlflow_address import default_uri
 from tests.helpers import execute
 from tests.test_tracking_server import LEAN, free_port
@@ -51,6 +52,14 @@ def test_the_printed_command_opens_what_the_run_wrote() -> None:
     assert _command(store, default_uri(store.root), "ui") == "python -m benchmark ui --results 'my results'"
     with_tracker = _command(store, "sqlite:////tmp/an other.db", "ui")
     assert shlex.split(with_tracker)[-2:] == ["--tracking-uri", "sqlite:////tmp/an other.db"]
+
+
+def test_the_address_leads_to_the_runs(results: Path) -> None:
+    """MLflow 3 opens on traces where the address does not say otherwise; an empty database has no such page."""
+    uri = default_uri(results)
+    assert _runs_page(uri) == "/#/experiments/1/runs?workflowType=machine_learning"
+    assert _runs_page(f"sqlite:///{results / 'none.db'}") == ""
+    assert not (results / "none.db").exists()
 
 
 def answers(port: int) -> bool:

@@ -38,7 +38,7 @@ def command(results: str, tracking_uri: str | None, host: str, port: int) -> int
         return 0
     _check_port(host, port)
     _mend_artifacts(uri, Path(results))
-    click.echo(f"http://{host}:{port}  (Ctrl-C ends it)")
+    click.echo(f"http://{host}:{port}{_runs_page(uri)}  (Ctrl-C ends it)")
     with mlflow_address.no_strays(uri):
         return _serve(["--backend-store-uri", uri, "--host", host, "--port", str(port)])
 
@@ -68,6 +68,18 @@ def _mend_artifacts(uri: str, results: Path) -> None:
             Exception
         ):  # an empty, foreign or unreachable database: MLflow says so itself
             mlflow_address.mend_artifacts(uri, results, EXPERIMENT)
+
+
+def _runs_page(uri: str) -> str:
+    """Where the runs are; nothing for a database that cannot be asked, or holds none."""
+    from benchmark.store import mlflow_address
+    from benchmark.store.mlflow import EXPERIMENT
+
+    file = mlflow_address.database_file(uri)
+    if mlflow_address.scheme(uri) in mlflow_address.DATABASES and (file is None or file.exists()):
+        with contextlib.suppress(Exception):
+            return mlflow_address.runs_page(uri, EXPERIMENT)
+    return ""
 
 
 def _serve(arguments: list[str]) -> int:

@@ -293,4 +293,6 @@ class RunningContext(FitContext):
 def _tell(ctx: RunningContext, event: Progress) -> None:
     harness = _HARNESS_OF.get(ctx)
     if harness is not None:
+        begun = time.monotonic()
         harness.progress(event)
+        ctx._evaluating += time.monotonic() - begun  # a display, a tracker, a callback: no training

@@ -20,6 +20,7 @@ from benchmark.store.mlflow_fields import (
     MAX_METRICS,
     MAX_PARAMS,
     dataset_of,
+    identity_tags,
     metrics_of,
     params_of,
     stamp_of,
@@ -32,7 +33,7 @@ from benchmark.store.store import Store
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "coophash-benchmark"
-#: Makes MLflow 3 open the experiment on its runs, and not as one of traces.
+#: What the experiment is, for interfaces that ask; MLflow's own (3.17) goes by the address that `ui` prints.
 _KIND = ("mlflow.experimentKind", "custom_model_development")
 #: Seconds for which a tracker that failed is left alone.
 PAUSE = 60.0
@@ -69,6 +70,11 @@ class Tracker:
         self._parents: dict[str, str] = {}
         self._paused_until = 0.0
         self._live: dict[str, _Live] = {}
+        # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
+        # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
 
     def send(self, record: Record) -> bool:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
@@ -109,7 +115,7 @@ class Tracker:
 
         client = self._connect()
         if not live.run_id:
-            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running"}
+            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", **identity_tags(spec)}
             if sweep:
                 tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
             run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
@@ -123,6 +129,7 @@ class Tracker:
             if live.run_id and not self.paused:
                 with contextlib.suppress(Exception):  # gone since the record came: the usual case
                     if self._connect().get_run(live.run_id).info.lifecycle_stage == "active":
+                        self._client.set_tag(live.run_id, "state", "stopped")
                         self._client.set_terminated(live.run_id, "KILLED")
         self._live.clear()
 
@@ -242,7 +249,9 @@ class Tracker:
         metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
         params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
         tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
-        client.log_batch(run_id, metrics, params[:MAX_PARAMS], tags)
+        client.log_batch(run_id, metrics[:MAX_METRICS], params[:MAX_PARAMS], tags)
+        for first in range(MAX_METRICS, len(metrics), MAX_METRICS):
+            client.log_batch(run_id, metrics[first : first + MAX_METRICS])
         for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
             client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
         folder = self.store.folder(record.spec)
@@ -282,11 +291,6 @@ class Tracker:
     def _connect(self) -> Any:
         if self._client is not None:
             return self._client
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
-        # retried "create" could also make two runs of one fit.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
         from mlflow import MlflowClient
 
         for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
@@ -303,13 +307,13 @@ class Tracker:
             self._experiment = client.create_experiment(EXPERIMENT, location, dict([_KIND]))
         else:
             self._experiment = found.experiment_id
-            if _KIND[0] not in found.tags:  # made by an earlier version; a user's own choice stays
-                client.set_experiment_tag(self._experiment, *_KIND)
             if found.lifecycle_stage == "deleted":
                 log.warning(
                     "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT
                 )
                 client.restore_experiment(self._experiment)
+            if _KIND[0] not in found.tags:  # made by an earlier version; a user's own choice stays
+                client.set_experiment_tag(self._experiment, *_KIND)
             if database and mlflow_address.mend_artifacts(self.uri, self.store.root, EXPERIMENT):
                 log.info("the results folder was moved: MLflow's runs now point to the artifacts in it")
         self._client = client

@@ -176,5 +176,19 @@ def mend_artifacts(uri: str, results: Path, experiment: str) -> bool:
         engine.dispose()
 
 
+def runs_page(uri: str, experiment: str) -> str:
+    """The place of an experiment's runs in MLflow's interface, which opens on traces else; empty when unknown."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(uri)
+    try:
+        with engine.connect() as database:
+            query = text("SELECT experiment_id FROM experiments WHERE name = :name")
+            number = database.execute(query, {"name": experiment}).scalar()
+    finally:
+        engine.dispose()
+    return f"/#/experiments/{number}/runs?workflowType=machine_learning" if number is not None else ""
+
+
 def _path(uri: str) -> Path:
     return Path(unquote(urlparse(uri).path))

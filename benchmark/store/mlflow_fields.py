@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from benchmark.spec import digest
+from benchmark.spec import FitSpec, digest
 from benchmark.store.record import Record, Score
 from benchmark.store.store import Store
 
 #: Raised when runs get other names or fields: records sent before are then sent once more, and no run mixes two.
-SCHEME = 2
-#: Curve points kept per metric: one batched call holds at most 1,000 metrics.
-MAX_METRICS = 1000
+SCHEME = 3
+#: Metrics in one call; a training curve is thinned to what the other numbers leave of it, or to so many points.
+MAX_METRICS, _POINTS = 1000, 50
 #: Parameters in one call.
 MAX_PARAMS = 100
 #: Characters that MLflow takes in a name on every system, and how many.
@@ -29,9 +29,12 @@ def stamp_of(record: Record) -> str:
 
 
 def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
-    """(name, value, step) of every finite number of a record, `MAX_METRICS` at most: a long curve is thinned."""
-    rows = [(metric_name(score), score.value, record.updates) for score in record.scores]
-    rows += [(f"health.{name}", value, record.updates) for name, value in record.health.items()]
+    """(name, value, step) of every finite number of a record: a long training curve is thinned.
+
+    Numbers of the finished fit are at step 0, whatever its updates: MLflow draws as bars what has no other step.
+    """
+    rows = [(metric_name(score), score.value, 0) for score in record.scores]
+    rows += [(f"health.{name}", value, 0) for name, value in record.health.items()]
     for point in record.curve:
         values = point.model_dump(exclude={"step", "map", "part"}, exclude_none=True)
         rows.append((f"curve.map.{point.part}", point.map, point.step))
@@ -42,12 +45,12 @@ def metrics_of(record: Record, store: Store) -> list[tuple[str, float, int]]:
     curve = store.curve(record.spec)
     columns = [name for name in (curve[0] if curve else {}) if name != "step"]
     if columns:
-        room = (MAX_METRICS - len(rows)) // len(columns)
-        stride = -(-len(curve) // max(1, room))
+        room = max(_POINTS, (MAX_METRICS - len(rows)) // len(columns))
+        stride = -(-len(curve) // room)
         named = names_for(columns)
         for row in curve[::stride]:
             rows += [(f"train.{named[name]}", row[name], int(row["step"])) for name in columns if name in row]
-    return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")][:MAX_METRICS]
+    return [row for row in rows if row[1] == row[1] and abs(row[1]) != float("inf")]
 
 
 def metric_name(score: Score) -> str:
@@ -61,14 +64,17 @@ def metric_name(score: Score) -> str:
 
 
 def times_of(record: Record) -> tuple[int, int] | None:
-    """When the fit began and ended, in milliseconds since 1970; None for a record that does not say."""
+    """When the fit began and ended, in milliseconds since 1970; None for a record that does not say.
+
+    The record's times are whole seconds, its total is finer.
+    """
     try:
         begun, ended = (
             datetime.fromisoformat(text).timestamp() for text in (record.started, record.finished)
         )
     except ValueError:
         return None
-    return round(1000 * begun), round(1000 * max(begun, ended))
+    return round(1000 * begun), round(1000 * (begun + (record.timings.total or max(0.0, ended - begun))))
 
 
 def dataset_of(record: Record) -> dict[str, str]:
@@ -107,17 +113,23 @@ def params_of(record: Record) -> dict[str, Any]:
     return {**spec, **{f"param.{named[name]}": value for name, value in params.items()}}
 
 
-def tags_of(record: Record) -> dict[str, Any]:
-    """State, protocol and provenance in words; what is empty is left out."""
-    spec = record.spec
-    tags: dict[str, Any] = {
-        "state": record.state,
+def identity_tags(spec: FitSpec) -> dict[str, str]:
+    """What runs are filtered by, the same while a fit trains and afterwards."""
+    return {
         "method": spec.method,
         "dataset": spec.dataset,
-        "bits": spec.bits,
-        "seed": spec.seed,
+        "bits": str(spec.bits),
+        "seed": str(spec.seed),
         "protocol_name": spec.protocol,
         "labels": spec.label_rule.share,
+    }
+
+
+def tags_of(record: Record) -> dict[str, Any]:
+    """State, protocol and provenance in words; what is empty is left out."""
+    tags: dict[str, Any] = {
+        "state": record.state,
+        **identity_tags(record.spec),
         "command": record.command,
         "flags": "; ".join(record.flags),
     }

@@ -140,7 +140,7 @@ class Lines:
     def __init__(self, every: float = 10.0) -> None:
         self._every, self._last = every, 0.0
         self._total, self._labels = 0, dict[int, str]()
-        self._ended, self._began, self._counted = 0, time.monotonic(), time.monotonic()
+        self._through, self._began, self._counted = 0, time.monotonic(), time.monotonic()
 
     def sweep_started(self, fits: int, done: int) -> None:
         """Say what is to come."""
@@ -164,11 +164,11 @@ class Lines:
     def fit_finished(self, number: int, text: str) -> None:
         """Print the outcome, and now and then how long the sweep will take."""
         self.note(f"[{number}/{self._total}] {text}")
-        self._ended, now = self._ended + 1, time.monotonic()
-        if now - self._counted >= self._every and self._ended < self._total:
+        self._through, now = self._through + 1, time.monotonic()
+        if now - self._counted >= self._every and self._through < self._total:
             self._counted = now
-            left = (now - self._began) / self._ended * (self._total - self._ended)
-            self.note(f"{self._ended} of {self._total} done, {_duration(left)} left at this rate")
+            left = (now - self._began) / self._through * (self._total - self._through)
+            self.note(f"{self._through} of {self._total} done, {_duration(left)} left at this rate")
 
     def note(self, text: str) -> None:
         """Print at once: a pipe would hold lines back."""
