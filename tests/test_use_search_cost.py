@@ -29,7 +29,7 @@ def test_every_way_is_measured_against_the_exact_one() -> None:
     for row in rows.values():
         assert 0 <= row["recall"] <= 1
         assert 0 <= row["map"] <= 1
-        assert row["per_second"] > 0
+        assert min(row["per_second"], row["per_second_all"], row["per_second_deep"]) > 0
         assert row["bytes"] > 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,45 @@ def test_a_run_that_ended_in_the_middle_goes_on(
     scored = score_shards(found, drawn["codes"], drawn["query_labels"], Serial(), metrics=["map"])
     assert counted[4:] == [1, 3, 4, 5, 6, 7]
     assert scored.values["map"] == whole(drawn).values["map"]
+
+
+def test_counts_of_another_folder_are_not_taken(
+    drawn: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same names, sizes and times, other codes: a run that was ended there leaves nothing for a run here."""
+    folder, other, real = drawn["folder"], tmp_path / "other", shards.Counting.__call__
+    other.mkdir()
+    for path in folder.iterdir():
+        array = np.load(path)
+        np.save(other / path.name, np.roll(array, 7, axis=0) if path.name.startswith("codes") else array)
+        os.utime(other / path.name, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    calls: list[int] = []
+
+    def ended(self: Any, piece: Any, link: Any) -> np.ndarray:
+        calls.append(piece.number)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(self, piece, link)
+
+    with monkeypatch.context() as change:
+        change.setattr(shards.Counting, "__call__", ended)
+        with pytest.raises(KeyboardInterrupt):
+            score_shards(open_shards(other, BITS), drawn["codes"], drawn["query_labels"], Serial())
+    found = score_shards(
+        open_shards(folder, BITS), drawn["codes"], drawn["query_labels"], Serial(), metrics=["map"]
+    )
+    assert found.values["map"] == whole(drawn).values["map"]
+
+
+def test_long_codes_and_wide_labels_are_read_in_smaller_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "_BYTES", 10_000)
+    np.save(tmp_path / "codes.npy", np.zeros((1000, 16), np.uint8))
+    np.save(tmp_path / "labels.npy", np.zeros((1000, 18), np.uint8))
+    pieces = open_shards(tmp_path, 128).pieces
+    assert {piece.stop - piece.start for piece in pieces} == {100}
+    assert len(open_shards(tmp_path, 128, labelled=False).pieces) == 7
 
 
 def test_what_does_not_fit_is_named(drawn: dict[str, Any], tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ def command(
         return
     what = f"{found['queries']:,} queries, {found['items']:,} items, {found['bits']} bits"
     click.echo(f"{what}; vectors: {found['vectors']}, {found['dimensions']} numbers")
-    click.echo(
-        f"{'':<34}{'bytes':>8} {'1 thread/s':>11} {found['threads']:>2} threads/s {'recall@10':>10} {'mAP@100':>8}"
-    )
+    heads = ("bytes", "1 thread/s", f"{found['threads']} threads/s", "recall@10", "for 100/s", "mAP@100")
+    click.echo(f"{'':<34}" + " ".join(f"{head:>11}" for head in heads))
     for row in found["rows"]:
+        speeds = [f"{row[key]:,.0f}" for key in ("per_second", "per_second_all", "per_second_deep")]
         score = "–" if row["map"] is None else f"{row['map']:.4f}"
-        speed = f"{row['per_second']:>11,.0f} {row['per_second_all']:>12,.0f}"
-        click.echo(f"{row['name']:<34}{row['bytes']:>8,.1f} {speed} {row['recall']:>10.4f} {score:>8}")
+        cells = (f"{row['bytes']:,.1f}", *speeds[:2], f"{row['recall']:.4f}", speeds[2], score)
+        click.echo(f"{row['name']:<34}" + " ".join(f"{cell:>11}" for cell in cells))
     click.echo(f"faiss {found['faiss']}, {found['processor']}; medians of {found['repeats']}")
 
 

@@ -25,8 +25,8 @@ from benchmark.metrics.problem import build_problem
 from benchmark.spec import digest
 from benchmark.sweep.executors import Executor, Link, Watch
 
-#: Items that are looked at together: what bounds the memory, about 40 bytes each with 64 bits.
-PIECE = 1 << 21
+#: Items that are looked at together at most, and bytes of codes and labels that bound it where items are long.
+PIECE, _BYTES = 1 << 21, 1 << 26
 #: Queries that are counted together.
 _QUERIES = 250
 _CODES = re.compile(r"codes(.*)\.npy")
@@ -48,8 +48,7 @@ class Piece:
 class Shards:
     """A database on disk: pairs of `codes*.npy` (packed uint8 (n, ceil(bits / 8))) and `labels*.npy`.
 
-    items: in all. pieces: at most `PIECE` items each, in the order of names. key: names files and their contents by
-    size and time.
+    items: in all. pieces: in the order of names. key: names the files and their contents, by size, times and inode.
     """
 
     bits: int
@@ -82,17 +81,20 @@ def open_shards(folder: Path, bits: int, *, labelled: bool = True) -> Shards:
                 raise InputError(
                     f"{str(beside)!r} must hold a label for each of {len(codes):,} items, found {labels.shape}"
                 )
-            stamps.append(stamp(beside)[:2])
-        stamps.append(stamp(path)[:2])
-        for start in range(0, len(codes), PIECE):
-            stop = min(start + PIECE, len(codes))
+            stamps.append(stamp(beside))
+        stamps.append(stamp(path))
+        # Codes are held four times over (as they are, in class order, as words), labels twice.
+        row = 4 * codes.shape[1] + (2 * labels[:1].nbytes if labelled else 0)
+        most = max(1, min(PIECE, _BYTES // row))
+        for start in range(0, len(codes), most):
+            stop = min(start + most, len(codes))
             pieces.append(Piece(len(pieces), str(path), str(beside), start, stop, first + start))
         first += len(codes)
     if not first:
         raise InputError(f"{str(folder)!r} holds no items")
-    return Shards(
-        bits, first, tuple(pieces), digest([bits, PIECE, labelled, [p.name for p in found], stamps], 32)
-    )
+    places = [os.path.realpath(path) for path in found]
+    key = digest([bits, PIECE, _BYTES, labelled, places, stamps], 32)
+    return Shards(bits, first, tuple(pieces), key)
 
 
 def _mapped(path: Path) -> np.ndarray:
