@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 
 import benchmark
 from benchmark.errors import InputError
+from benchmark.fit.runtime import Progress
+from benchmark.sweep.callbacks import Callbacks
 from benchmark.use.loggers import TensorBoard, WeightsAndBiases
 
 KEYS = {"methods": "hashnet", "bits": 8, "epochs": 2, "tracking_uri": "none", "progress": False}
@@ -52,6 +54,36 @@ def test_a_callback_hears_everything_and_changes_nothing(tmp_path: Path, executo
     assert all(np.array_equal(one[key], two[key]) for key in one)
     benchmark.run(**KEYS, results=str(tmp_path / "heard"), callbacks=[watch])
     assert len(watch.ends) == 1, "a finished fit is not repeated and tells nothing"
+
+
+def test_a_callback_that_draws_leaves_the_generators_as_they_were() -> None:
+    """A fit seeds anew before each update, so that equal codes alone would not show this."""
+    watch, fit = Watch(), SimpleNamespace(fit_id="one")
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
+    Callbacks([watch], print).progressed(fit, Progress("train", 1, 2))  # type: ignore[arg-type]
+    assert watch.steps == [("one", 1)]
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
+    assert after == before
+
+
+def test_the_one_that_raises_is_left_out_and_not_its_equal() -> None:
+    class Equal:
+        def __init__(self, broken: bool) -> None:
+            self.broken, self.heard = broken, 0
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def on_step(self, fit: Any, progress: Any) -> None:
+            self.heard += 1
+            if self.broken:
+                raise ValueError
+
+    good, bad = Equal(False), Equal(True)
+    callbacks = Callbacks([good, bad], lambda text: None)
+    for step in (1, 2):
+        callbacks.progressed(SimpleNamespace(), Progress("train", step, 2))  # type: ignore[arg-type]
+    assert (good.heard, bad.heard) == (2, 1)
 
 
 def test_one_that_raises_is_left_out_and_the_others_go_on(

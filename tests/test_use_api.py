@@ -78,6 +78,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     notebook = json.loads((Path(__file__).parents[1] / "docs/notebook.ipynb").read_text(encoding="utf-8"))
     names: dict[str, object] = {}
     for cell in notebook["cells"]:
@@ -86,3 +87,4 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             exec("".join(cell["source"]), names)
     assert len(names["frame"]) == 8  # type: ignore[arg-type]
     assert names["codes"].shape == (5, int(names["best"]["bits"]) // 8)  # type: ignore[attr-defined, index]
+    assert len(names["axes"].lines) == 2  # type: ignore[attr-defined]

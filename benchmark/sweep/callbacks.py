@@ -54,7 +54,7 @@ class Callbacks:
                 with isolated_generators():
                     told(*arguments)
             except Exception as error:  # noqa: BLE001 - somebody's own code
-                self._left.remove(callback)
+                self._left = [one for one in self._left if one is not callback]  # by identity, never by `==`
                 reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                 self._note(
                     f"callback {type(callback).__name__}.{name} raised {reason}; it is left out from now on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,12 @@ from benchmark.sweep.display import Display, mean_map, one_line, title
 from benchmark.sweep.executors import Outcome
 from benchmark.sweep.plan import Plan
 from benchmark.sweep.stop import Stop
+
+
+def _warn(text: str) -> None:
+    """A line that silence does not swallow."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
 
 #: What is told of a running fit to whoever asks for the folder's status.
 _TOLD = frozenset({"phase", "step", "steps", "seconds_left"})
@@ -62,7 +69,7 @@ class Collector:
         locks: FitLocks,
         callbacks: Iterable[Any] = (),
     ) -> None:
-        self.callbacks = Callbacks(callbacks, display.note)
+        self.callbacks = Callbacks(callbacks, _warn)
         self.plan, self.store, self.runtime = plan, store, runtime
         self.display, self.tracker, self.locks = display, tracker, locks
         self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
