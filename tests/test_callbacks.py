@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 import benchmark
 from benchmark.errors import InputError
 from benchmark.fit.runtime import Progress
-from benchmark.sweep.callbacks import Callbacks
+from benchmark.sweep.callbacks import Callbacks, checked
 from benchmark.use.loggers import TensorBoard, WeightsAndBiases
 
 KEYS = {"methods": "hashnet", "bits": 8, "epochs": 2, "tracking_uri": "none", "progress": False}
@@ -64,6 +65,76 @@ def test_a_callback_that_draws_leaves_the_generators_as_they_were() -> None:
     assert watch.steps == [("one", 1)]
     after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
     assert after == before
+
+
+class Meddler:
+    """Changes what a fit reads, of the process and of what it is told; counts how often it was told."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def on_step(self, fit: Any, progress: Any) -> None:
+        self.told += 1
+        torch.set_autocast_enabled("cpu", True)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        np.seterr(all="raise")
+        os.chdir("/")
+        fit.params["iterations"] = 1
+
+    def on_end(self, record: Any) -> None:
+        self.told += 1
+        record.health.clear()
+
+
+def test_settings_and_arguments_that_a_callback_changes_are_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    meddler = Meddler()
+    plain = benchmark.run(**KEYS, results="plain")
+    meddled = benchmark.run(**KEYS, results="meddled", callbacks=[meddler])
+    assert meddler.told > 2, "it was not left out"
+    assert meddled.equals(plain)
+    one, two = (benchmark.load_fit(plain["fit_id"][0], tmp_path / name) for name in ("plain", "meddled"))
+    assert all(np.array_equal(one.codes[key], two.codes[key]) for key in one.codes)
+    assert one.record.health == two.record.health
+    assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
+
+
+def test_one_that_would_end_the_process_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Leaver:
+        def on_step(self, fit: Any, progress: Any) -> None:
+            raise SystemExit(3)
+
+    assert benchmark.run(**KEYS, results=str(tmp_path), callbacks=[Leaver()])["state"].tolist() == ["done"]
+    assert "Leaver.on_step raised SystemExit: 3; it is left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([Watch], "the class Watch: give Watch"),
+        ([Watch(), 42], r"callbacks\[1\], a int, has none of on_step"),
+        (Watch(), "give a list of callbacks, not Watch"),
+        ("abc", "give a list of callbacks, not str"),
+    ],
+)
+def test_what_is_no_callback_is_refused_before_anything_runs(given: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        benchmark.run(**KEYS, results=str(tmp_path / "none"), callbacks=given)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_class_of_static_methods_is_a_callback() -> None:
+    class Static:
+        @staticmethod
+        def on_end(record: Any) -> None: ...
+
+    assert checked([Static]) == [Static]
+    assert checked(None) == []
 
 
 def test_the_one_that_raises_is_left_out_and_not_its_equal() -> None:

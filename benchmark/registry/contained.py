@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,16 +26,18 @@ class _Part(NamedTuple):
 
 
 @contextlib.contextmanager
-def contained(*, importing: bool = False) -> Iterator[list[str]]:
+def contained(*, importing: bool = False, leaving: Collection[str] = ()) -> Iterator[list[str]]:
     """Restore the process's state after the code inside, also when it raises.
 
     importing: the code is a plug-in's module, which may need its entries of the import path later.
+    leaving: names of other parts that are not put back.
     Yields a list; afterwards it names what had been changed. What cannot be put back: patched modules, threads and
     processes left running, open files, torch's number of inter-operation threads.
     """
     changed: list[str] = []
     before = list[tuple[_Part, Any]]()
-    for part in (one for one in _parts() if not (importing and one.name == "import path")):
+    left = {*leaving, *(["import path"] if importing else [])}
+    for part in (one for one in _parts() if one.name not in left):
         with contextlib.suppress(Exception):  # what cannot be read here is left alone
             before.append((part, part.get()))
     try:

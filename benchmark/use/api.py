@@ -19,7 +19,7 @@ from benchmark.spec import suites
 from benchmark.spec.command import command
 from benchmark.store.record import Record
 from benchmark.store.store import Store, existing
-from benchmark.sweep.callbacks import Callback
+from benchmark.sweep.callbacks import Callback, checked
 from benchmark.sweep.display import Lines, make_display
 from benchmark.sweep.launch import ensure_data, launch, retries_of
 from benchmark.use.model import Encoder, open_encoder, pack
@@ -85,7 +85,7 @@ def run(
     retry: str = "",
     skip_bad_images: bool = False,
     progress: bool = True,
-    callbacks: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] | None = None,
     **keys: Any,
 ) -> pd.DataFrame:
     """Train and score a sweep as the command `run` does, and give its records as `results` does.
@@ -97,7 +97,7 @@ def run(
     so. Raises InputError, in one line, for what the command refuses; KeyboardInterrupt where a signal stopped
     the run, which the same call then continues.
     """
-    heard = list(callbacks)
+    heard = checked(callbacks)
     again, configs = retries_of([retry]), suites.resolve_all(suite, keys)
     records: list[Record] = []
     display = (lambda: make_display(Console(stderr=True, highlight=False))) if progress else _Silent
