@@ -17,6 +17,7 @@ from benchmark import registry
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts.retrieval import _corner, _tiles
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import titled
 from benchmark.report.draw import draw_all
 from benchmark.report.figures import font
 from benchmark.report.figures.font import COPY, ORIGINAL, family
@@ -108,7 +109,7 @@ def test_a_variant_that_lacks_a_length_leaves_a_dash_there() -> None:
         panels = figure.draw().axes
         marks = [[text.get_text().strip() for text in axes.texts] for axes in panels[:2]]
         rows = [label.get_text() for label in panels[0].get_yticklabels()]
-    assert rows == ["coophash", "coophash-nll", "coophash-vae"]
+    assert rows == [titled(name) for name in ("coophash", "coophash-nll", "coophash-vae")]
     assert marks == [["0.500", "0.500", "–"], ["0.500", "–", "0.500"]]
 
 
@@ -218,13 +219,13 @@ def test_variants_stand_beside_methods_in_the_scarcity_table_alone() -> None:
     (figure,) = figures("scarcity", shares + few)
     with drawing():
         labels = figure.draw().axes[0].get_legend_handles_labels()[1]
-    assert labels == ["coophash", "hashnet"]
+    assert labels == ["CoopHash", "HashNet"]
     assert "variants stand in the table alone" in figure.caption
     assert figure.data is not None
     assert [row[0].text for row in figure.data.rows] == ["coophash", "coophash-nll", "hashnet"]
     (alone,) = figures("scarcity", [record for record in shares + few if "-nll" in record.spec.method])
     with drawing():
-        assert alone.draw().axes[0].get_legend_handles_labels()[1] == ["coophash-nll"]
+        assert alone.draw().axes[0].get_legend_handles_labels()[1] == [titled("coophash-nll")]
 
 
 def bomb(width: int, height: int) -> bytes:

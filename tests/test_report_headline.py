@@ -59,7 +59,7 @@ def test_the_bold_p_of_the_table_is_that_of_the_headline(tmp_path: Path) -> None
     sheet = main_table.build(ctx).sheets[0]
     (best,) = [cell for row in sheet.rows for cell in row if cell.mark == "best"]
     assert (best.p, best.aside) == (None, "")
-    assert any("coophash over hashnet: +" in note and "–, p=–, 1 seed x" in note for note in sheet.notes)
+    assert any("CoopHash over HashNet: +" in note and "–, p=–, 1 seed x" in note for note in sheet.notes)
 
 
 def test_no_codes_and_no_rival_are_said(tmp_path: Path) -> None:
@@ -86,3 +86,50 @@ def test_the_main_figure_draws_means_and_intervals(tmp_path: Path) -> None:
         (one,) = main_table.build(Context(Store(tmp_path), records[:3], set())).figures
         (line,) = one.draw().axes[0].lines
     assert line.get_xdata().tolist() == pytest.approx([statistics.fmean([0.5, 0.6, 0.7])])
+
+
+def test_equal_scores_are_no_win(tmp_path: Path) -> None:
+    found = headline(tmp_path, [(made(0.75, method=one), Artifacts()) for one in ("csq", "hashnet", "itq")])
+    assert found.winner == "CSQ, HashNet and ITQ share the highest mAP: 0.7500."
+
+
+def test_an_interrupted_sweep_says_what_is_not_ranked(tmp_path: Path) -> None:
+    """A method that lacks a length is named; where none has all of them, those are ranked that all share."""
+    both = [(made(0.5, method=one, bits=bits), Artifacts()) for one in ("csq", "itq") for bits in (16, 32)]
+    part = headline(tmp_path / "part", [*both, (made(0.9, bits=16), Artifacts())])
+    assert part.winner.startswith("CSQ and ITQ share")
+    assert part.compared.endswith("1 seed. Not ranked, for want of a score at every code length: HashNet.")
+    broken = headline(tmp_path / "broken", [*both[:3], (made(0.9, bits=16), Artifacts())])
+    assert broken.winner == "HashNet has the highest mAP: 0.9000, 0.4000 above CSQ (0.5000)."
+    assert broken.compared.endswith("Ranked at 16 bits, which all have.")
+    apart = headline(tmp_path / "apart", [both[0], both[3]])
+    assert (apart.winner, apart.sure) == ("", "No code length is common to all methods: nothing to rank.")
+
+
+def test_seeds_and_configurations_are_counted_as_they_are(tmp_path: Path) -> None:
+    given = {"lr": 0.005}
+    sides = [made(0.5), made(0.6, seed=1), made(0.7, method="csq"), made(0.8, params=given)]
+    found = headline(tmp_path, [(one, Artifacts()) for one in sides])
+    assert "3 configurations of 2 methods at 32 bits, 1 to 2 seeds." in found.compared
+
+
+def test_the_bold_of_a_table_needs_seeds_and_a_lead_on_them(tmp_path: Path) -> None:
+    """Two seeds decide nothing, however far apart; the best mean is not bold by a test that it loses."""
+    store = Store(tmp_path)
+    for seed, method, wrong in [
+        (s, m, w) for s in range(5) for m, w in (("coophash", 0.5), ("hashnet", 0.2))
+    ]:
+        record, artifacts = coded(method, seed, wrong)
+        store.save(record.model_copy(update={"fit_id": record.spec.fit_id}), artifacts)
+
+    def best(records: list[Record]) -> tuple[str, bool, str]:
+        sheet = main_table.build(Context(store, records, set())).sheets[0]
+        ((name, cell),) = [(row[0].text, row[1]) for row in sheet.rows if row[1].mark == "best"]
+        return name, cell.sure, cell.aside
+
+    every = list(store.records())
+    assert best(every) == ("hashnet", True, "p<0.001")
+    assert best([r for r in every if r.spec.seed < 2])[:2] == ("hashnet", False)
+    high = {"scores": made(1.0).scores}  # of all its seeds; its codes say that it is behind on each
+    lucky = [r.model_copy(update=high) if r.spec.method == "coophash" else r for r in every]
+    assert best(lucky) == ("coophash", False, "")

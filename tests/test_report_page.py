@@ -651,7 +651,7 @@ def test_a_figure_without_a_picture_still_has_its_values() -> None:
     ctx = Context(Store(Path("/nonexistent")), [made(0.5)], set())
     _, (section,) = None, [one for one in _artifacts() if one.name == "table1"]
     text = page_html(ctx, [(section, drawn)], {})
-    assert embedded(text)["behind"]["f"]["rows"] == [["itq", "0.5000"]]
+    assert embedded(text)["behind"]["f"]["rows"] == [["ITQ", "0.5000"]]
     assert "what &lt;b&gt;" in text
     assert "command &amp; more" in text
 

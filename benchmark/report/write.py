@@ -173,7 +173,11 @@ def _write_all(
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            tex = to_latex(sheet) if width is None else paper_latex(sheet, width, labels[sheet.name])
+            tex = (
+                to_latex(sheet, labels[sheet.name])
+                if width is None
+                else paper_latex(sheet, width, labels[sheet.name])
+            )
             for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]

@@ -87,7 +87,7 @@ def _figure(ranking: Ranking) -> Figure:
         bars = cliques(ranking)
         depth = 0.35 + 0.14 * len(bars)
         # Names stand on both sides of the scale: long ones leave none of a paper's column to it.
-        longest = max(len(_short(label(name))) for name in ranking.methods)
+        longest = max(len(_short(name)) for name in ranking.methods)
         size = inches(COLUMN, schematic=longest > 10), 0.55 + 0.19 * (half + depth)
         figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         axes.set(xlim=(0.2 - 0.35 * count, count + 0.8 + 0.35 * count), ylim=(half + depth + 0.6, -1.9))
@@ -112,7 +112,7 @@ def _figure(ranking: Ranking) -> Figure:
             rank = ranking.ranks[method]
             axes.plot([rank, rank, end], [0, y, y], color=look["color"], lw=0.8)
             align = "right" if left else "left"
-            text = f" {_short(label(ranking.methods[method]))} ({rank:.2f}) "
+            text = f" {_short(ranking.methods[method])} ({rank:.2f}) "
             axes.text(end, y, text, ha=align, va="center", fontsize=6)
         return figure
 
@@ -126,7 +126,8 @@ def _figure(ranking: Ranking) -> Figure:
     )
 
 
-def _short(name: str) -> str:
+def _short(row: str) -> str:
+    name = " ".join(label(row).split())
     return name if len(name) <= 24 else name[:23] + "…"
 
 

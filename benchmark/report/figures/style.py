@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ INCHES: dict[Width, float] = {"column": COLUMN, "page": PAGE}
 #: The size of a paper's text in figures, in points.
 PAPER_TEXT = 8.0
 _WIDTH: ContextVar[Width | None] = ContextVar("width", default=None)
+#: Letters in a line of a method's title in a figure.
+_LINE = 30
 #: Dots an inch of the PNG.
 _DOTS = 200
 
@@ -99,8 +102,9 @@ def inches(usual: float, *, schematic: bool = False) -> float:
 
 
 def label(row: str) -> str:
-    """A row in a legend: its name, in a paper its method's title."""
-    return titled(row) if on_paper() else row
+    """A row in a figure: its method by title, a long one in lines; dollar signs are kept from being formulas."""
+    text = titled(row).lstrip("_").replace("$", r"\$")
+    return "\n".join(textwrap.wrap(text, _LINE)) or row
 
 
 def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:

@@ -102,4 +102,4 @@ def _named(axis: str, otherwise: str, value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(str(text).split())
+    return " ".join(str(text).replace(r"\$", "$").split())

@@ -129,20 +129,18 @@ def _cell(row: tuple[Cell, ...], column: int, sheet: Sheet) -> CellView:
             classes.append("gap")
         if cell.failed:
             classes.append("failed")
-        tested = cell.mark == "best" and cell.p is not None
-        classes += ["best"] if tested else ["second"] if cell.mark else []
+        classes += ["best"] if cell.sure else ["second"] if cell.mark else []
     if len(cell.text) > 40 and "num" not in classes:
         classes.append("long")
     shown = shown_text(sheet, row, column)
     text = shown.rstrip("†‡") if cell.mean is not None else shown
     value = "" if cell.mean is None else repr(rounded(cell.mean))
-    aside = cell.aside if cell.mark == "best" else ""
     return CellView(
         text,
         shown[len(text) :],
         value,
         " ".join(classes),
-        aside,
+        cell.aside,
         bool(cell.fits or cell.note),
         cell.text if shown != cell.text else "",
     )
