@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from benchmark.sweep import plan as planning
 from benchmark.sweep.display import Lines
 from benchmark.sweep.saved import save_sweep
 from tests.helpers import execute, sweep
-from tests.programs import Program
+from tests.programs import Held, Program
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,52 @@ def test_a_fit_is_followed_while_it_trains(tmp_path: Path, monkeypatch: pytest.M
     tracker.let_go()
     (stopped,) = [run for run in runs(uri) if run.info.status == "KILLED"]
     assert stopped.data.tags["state"] == "stopped"
+
+
+def _follow_at_once() -> None:
+    mlflow.LIVE_SECONDS = 0.0
+
+
+def test_the_run_of_a_killed_fit_is_ended_and_that_of_a_living_one_is_not(
+    tmp_path: Path, held: Held, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    results = tmp_path / "runs"
+    uri = default_uri(results)
+    line = (
+        "run",
+        "--methods",
+        "held",
+        "--bits",
+        "8",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--results",
+        results,
+    )
+
+    def fits() -> list[tuple[str, str]]:
+        found = [run for run in runs(uri) if run.data.tags["kind"] == "fit"]
+        return [(run.info.status, run.data.tags["state"]) for run in found]
+
+    with Program(*line, log=tmp_path / "log", before=_follow_at_once) as driver:
+        held.wait_for("8-0", log=driver.text)
+        assert fits() == [("RUNNING", "running")]
+        assert run_cli("track", "--sync", "--results", str(results))[0] == 0
+        assert fits() == [("RUNNING", "running")], "its process lives"
+        driver.send(signal.SIGKILL)
+        assert driver.wait() == -signal.SIGKILL
+    (note,) = results.glob("claims/*.live")
+    last = int(1000 * note.stat().st_mtime)
+    assert run_cli("track", "--sync", "--results", str(results))[0] == 0
+    assert fits() == [("KILLED", "stopped")]
+    (run,) = [run for run in runs(uri) if run.data.tags["kind"] == "fit"]
+    assert run.info.end_time == last
+    assert not [*(results / "claims").glob("*.*")]
+    held.open()
+    assert run_cli(*map(str, line))[0] == 0
+    assert fits() == [("FINISHED", "done")]
 
 
 def test_following_a_fit_changes_neither_its_times_nor_the_tracker(

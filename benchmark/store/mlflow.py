@@ -7,9 +7,11 @@ import logging
 import math
 import os
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmark.spec import FitSpec, digest
@@ -70,6 +72,7 @@ class Tracker:
         self._parents: dict[str, str] = {}
         self._paused_until = 0.0
         self._live: dict[str, _Live] = {}
+        self._notes = (store.root / "claims").absolute()  # a method may change the working folder meanwhile
         # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
         # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -114,24 +117,66 @@ class Tracker:
         from mlflow.entities import Metric
 
         client = self._connect()
+        note = self._note(spec.fit_id)
         if not live.run_id:
-            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", **identity_tags(spec)}
+            mark = uuid.uuid4().hex
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(mark)  # before the run is made: one that a kill leaves is found by it
+            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", "live": mark}
+            tags |= identity_tags(spec)
             if sweep:
                 tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
             run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
             live.run_id = str(run.info.run_id)
         moment = int(time.time() * 1000)
         client.log_batch(live.run_id, [Metric(name, value, moment, step) for name, value, step in rows])
+        note.touch()  # its last sign of life
 
     def let_go(self) -> None:
         """End the runs of fits that were followed and have no record: they were stopped. Never raises."""
-        for live in self._live.values():
+        for fit_id, live in self._live.items():
             if live.run_id and not self.paused:
                 with contextlib.suppress(Exception):  # gone since the record came: the usual case
                     if self._connect().get_run(live.run_id).info.lifecycle_stage == "active":
-                        self._client.set_tag(live.run_id, "state", "stopped")
-                        self._client.set_terminated(live.run_id, "KILLED")
+                        self._stopped(live.run_id)
+                    self._note(fit_id).unlink(missing_ok=True)
         self._live.clear()
+
+    def _stopped(self, run_id: str, when: int | None = None) -> None:
+        self._client.set_tag(run_id, "state", "stopped")
+        self._client.set_terminated(run_id, "KILLED", when)
+
+    def _note(self, fit_id: str) -> Path:
+        """The store's note that a fit is followed in this tracker: the `live` tag of its run."""
+        return self._notes / f"{fit_id}.{self.key}.live"
+
+    def end_dead(self, claims: FitLocks) -> None:
+        """End the runs of fits that were followed by drivers of this folder that were killed, at their last sign of
+        life. A fit that somebody holds is left alone. Never raises.
+        """
+        for note in sorted(self._notes.glob(f"*.{self.key}.live")):
+            fit_id, begun = note.name.partition(".")[0], time.monotonic()
+            try:
+                if self.paused or not claims.take(fit_id):
+                    continue
+            except OSError:  # the disk is full: the next run ends it
+                return
+            try:
+                mark, when = note.read_text(), int(1000 * note.stat().st_mtime)
+                client = self._connect()
+                for run in client.search_runs([self._experiment], f"tags.live = '{uuid.UUID(mark).hex}'"):
+                    if run.info.status == "RUNNING":
+                        self._stopped(run.info.run_id, when)
+                note.unlink()
+            except (
+                FileNotFoundError,
+                ValueError,
+            ):  # ended meanwhile, or half written: before the run was made
+                note.unlink(missing_ok=True)
+            except Exception as error:  # noqa: BLE001 - as in `send`
+                self._failed(error, begun)
+            finally:
+                claims.release(fit_id)
 
     @property
     def paused(self) -> bool:
@@ -218,6 +263,7 @@ class Tracker:
         for run in runs:
             if run not in whole[:1]:  # half sent, or the record of an earlier run of this fit
                 client.delete_run(run.info.run_id)
+        self._note(record.fit_id).unlink(missing_ok=True)
         if whole:
             self.store.note_sent(record.spec, self.key, stamp_of(record))
             return
@@ -371,6 +417,7 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
     records = [*store.records()]
     with FitLocks(store.root) as claims:
+        tracker.end_dead(claims)
         catch_up(tracker, tracker.missing(records, ask=True), claims)
     missing = [record for record in records if not tracker.is_sent(record)]
     for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
