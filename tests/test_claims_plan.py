@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from benchmark.report import render
-from benchmark.report.claims.judge import LEVEL, SMALLEST, judge
+from benchmark.report.claims.judge import SMALLEST, judge
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.claims.plan import plan_claims, write_suite
 from benchmark.report.claims.relative import relative_gains, up_to_relative
 from benchmark.report.context import Context
-from benchmark.report.statistics.effect import pooled_effect
+from benchmark.report.statistics.effect import LEVEL, pooled_effect
 from benchmark.report.statistics.power import POWER, seeds_to_decide
 from benchmark.spec import FitSpec, Sweep
 from benchmark.spec.grids import join_grids, suite_text

@@ -52,8 +52,8 @@ def _headline(ctx: Context, group: Group) -> Headline | None:
     )
     if len(equal) > 1:
         winner = f"{', '.join(equal[:-1])} and {equal[-1]} share the highest mAP: {means[first]:.4f}{over}."
-    found = _lead(ctx, whole[first], whole[second], lengths)
-    return Headline(compared, winner, _sure(found, len(order) - 1, len(lengths)))
+    lead = _lead(ctx, whole[first], whole[second], lengths)
+    return Headline(compared, winner, _sure(lead, len(order) - 1, len(lengths)))
 
 
 def _lengths(records: list[Record]) -> set[int]:
