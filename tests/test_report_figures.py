@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,14 @@ from benchmark import registry
 from benchmark.report.artifact import choose
 from benchmark.report.artifacts.retrieval import _corner, _tiles
 from benchmark.report.context import Context
-from benchmark.report.declared_methods import titled
+from benchmark.report.declared_methods import _declared, titled
 from benchmark.report.draw import draw_all
 from benchmark.report.figures import font
 from benchmark.report.figures.font import COPY, ORIGINAL, family
 from benchmark.report.figures.style import COLOURS, drawing, encode, style
 from benchmark.report.page.points import points
-from benchmark.report.tables.cells import Figure
+from benchmark.report.tables.cells import Cell, Figure, Sheet, text_cell
+from benchmark.report.tables.markup import to_latex, to_markdown
 from benchmark.store.record import Artifacts, CurvePoint, Record, Timings
 from benchmark.store.store import Store
 from tests.test_report import made
@@ -264,3 +266,38 @@ def test_without_semaphores_this_process_draws(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", refuses)
     assert list(draw_all([line("one"), line("two")], many=True)) == ["one", "two"]
+
+
+def test_rows_that_set_the_same_parameter_look_unlike() -> None:
+    """Methods that are told apart without colours are so with one learning rate for all."""
+    rows = [f"{entry.name} (lr=0.001)" for entry in registry.entries("methods") if not entry.preset]
+    looks = {(style(row)["marker"], str(style(row)["linestyle"])) for row in rows}
+    assert len(looks) == len(rows) > 20
+
+
+def test_a_long_title_is_broken_and_no_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "Deep $x_i hashing of everything by its author's supervised contrastive cooperation"
+    renamed = replace(_declared()["hashnet"], title=long)
+    monkeypatch.setattr(
+        "benchmark.report.declared_methods._declared", lambda: {**_declared(), "hashnet": renamed}
+    )
+    (figure,) = figures(
+        "table1", [timed("hashnet", 16), timed("csq", 16), timed("hashnet", 32), timed("csq", 32)]
+    )
+    with drawing():
+        drawn = figure.draw()
+        encode(drawn)
+        names = [text.get_text() for text in drawn.legends[0].get_texts()]
+        assert drawn.legends[0].get_window_extent().width <= drawn.bbox.width
+        said = {text.partition(":")[0] for _, _, text in points(drawn)}
+    (broken,) = [name for name in names if name != "CSQ"]
+    assert max(map(len, broken.split("\n"))) <= 24
+    assert said == {long, "CSQ"}
+
+
+def test_columns_that_are_methods_have_their_titles() -> None:
+    cells = (text_cell("rule"), Cell(values=(0.5,), planned=1), Cell(values=(0.25,), planned=1))
+    sheet = Sheet("s", "t", ("convention", "csq", "clean mAP"), (cells,))
+    assert "| convention | CSQ | clean mAP |" in to_markdown(sheet)
+    assert "convention & CSQ & clean mAP" in to_latex(sheet)
+    assert [column for _, column, _ in sheet.cells()] == ["csq", "clean mAP"], "of the CSV"

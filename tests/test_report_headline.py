@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.report.artifacts import main_table
@@ -133,3 +134,31 @@ def test_the_bold_of_a_table_needs_seeds_and_a_lead_on_them(tmp_path: Path) -> N
     high = {"scores": made(1.0).scores}  # of all its seeds; its codes say that it is behind on each
     lucky = [r.model_copy(update=high) if r.spec.method == "coophash" else r for r in every]
     assert best(lucky) == ("coophash", False, "")
+
+
+def test_the_interval_of_a_winner_is_adjusted_as_its_p_is(tmp_path: Path) -> None:
+    """It leaves 0 out where the p-value is below 0.05: unadjusted, it would do so here, and p would not."""
+    ctx = Context(Store(tmp_path), [], set())
+    rng = np.random.default_rng(0)
+    sides = [
+        [coded("hashnet", seed, 0.3)[0] for seed in range(5)],
+        [coded("csq", s, 0.3)[0] for s in range(5)],
+    ]
+    drawn = {record.fit_id: rng.normal(0.5, 0.05, 50) for side in sides for record in side}
+    for seed, record in enumerate(sides[0]):
+        drawn[record.fit_id] = drawn[sides[1][seed].fit_id] + rng.normal(0.02 + 0.01 * (seed - 2), 0.001, 50)
+    ctx.queries._found = {fit: (np.arange(50), values) for fit, values in drawn.items()}
+    alone, among = (ctx.queries.compare(sides[0], sides[1], rivals) for rivals in (1, 20))
+    assert alone is not None
+    assert among is not None
+    assert (alone.low > 0, alone.p < 0.05) == (True, True)
+    assert (among.low > 0, among.p < 0.05) == (False, False)
+    assert among.p == pytest.approx(20 * alone.p)
+
+
+def test_a_folder_of_failures_says_so_and_draws_nothing(tmp_path: Path) -> None:
+    found = headline(tmp_path, [(made(None), Artifacts()), (made(None, method="csq"), Artifacts())])
+    assert (found.winner, found.sure) == ("", "No fit has an mAP: 2 of 2 fits failed.")
+    drawn = main_table.build(Context(store := Store(tmp_path), store.records(), set()))
+    assert (len(drawn.sheets), drawn.figures) == (1, ())
+    assert "one seed: 0" in drawn.sheets[0].notes

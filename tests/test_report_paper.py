@@ -20,10 +20,9 @@ from benchmark.report.declared_methods import _declared, remembering, titled
 from benchmark.report.figures.style import COLUMN, PAGE, Width, drawing, fit_paper
 from benchmark.report.page.view import sheet_view
 from benchmark.report.tables.cells import Cell, Sheet, text_cell
-from benchmark.report.tables.markup import to_csv
+from benchmark.report.tables.markup import paper_text, to_csv
 from benchmark.report.tables.paper import (
     paper_latex,
-    paper_text,
     stable_labels,
     text_width,
 )
@@ -279,7 +278,7 @@ def test_methods_have_their_titles_in_a_papers_legend() -> None:
     (figure,) = some_figures("scarcity", (16,))
     with drawing("column"):
         found = figure.draw().axes[0].get_legend_handles_labels()[1]
-    assert sorted(found) == ["CSQ", "GreedyHash (unsupervised)", "HashNet"]
+    assert sorted(found) == ["CSQ", "GreedyHash\n(unsupervised)", "HashNet"]
 
 
 def test_heat_maps_of_code_lengths_are_one_figure_in_one_range() -> None:

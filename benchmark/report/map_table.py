@@ -19,8 +19,8 @@ from benchmark.store.record import Record
 BOLD = (
     "bold: best of its column, its lead over the runner-up more than chance among seeds "
     f"(p < {LEVEL:g} from at least {MIN_SEEDS} common seeds); in brackets the p-value of that lead, in this column "
-    "alone (Student's t over seeds and queries, times the number of rivals); underlined: second, or best by a lead "
-    "that may be chance or could not be tested"
+    "alone (Student's t over seeds and queries, times the number of rivals; the 95 % interval below is adjusted "
+    "alike); underlined: second, or best by a lead that may be chance or could not be tested"
 )
 BREAKS = "†: fewer seeds than planned"
 OLD = "‡: the method's source has changed since this was measured"
@@ -114,7 +114,8 @@ def _marks(cells: Sequence[Cell], *, test: bool) -> Iterable[str]:
 def common_notes(captions: Iterable[str], records: Sequence[Record]) -> Iterable[str]:
     """What stands below every table: seeds, protocol, flags, failures, commits and commands."""
     seeds = sorted({record.spec.seed for record in records})
-    yield f"mean ± standard deviation (n - 1) over seeds {', '.join(map(str, seeds))}"
+    shown = ", ".join(map(str, seeds))
+    yield f"mean ± standard deviation (n - 1) over seeds {shown}" if len(seeds) > 1 else f"one seed: {shown}"
     yield from captions
     flags = sorted({(r.spec.label, flag) for r in records if r.state == "done" for flag in r.flags})
     for label, flag in flags:

@@ -25,9 +25,10 @@ class Headline:
 
 
 def headlines(ctx: Context) -> list[Headline]:
-    """One for each of the first groups at full labels with a score."""
+    """One for each of the first groups at full labels, those with a score first."""
     found = [_headline(ctx, group) for group in ctx.main_groups]
-    return [one for one in found if one is not None][:_MOST]
+    said = [one for one in found if one is not None]
+    return sorted(said, key=lambda one: one.sure.startswith("No fit"))[:_MOST]
 
 
 def _headline(ctx: Context, group: Group) -> Headline | None:
@@ -36,7 +37,7 @@ def _headline(ctx: Context, group: Group) -> Headline | None:
         name: found for name, all_ in methods.items() if (found := [r for r in all_ if r.score() is not None])
     }
     if not rows:
-        return None
+        return _scoreless(group, methods)
     lengths, whole = _ranked(rows)
     compared = f"{group.title}: {_what(rows)}.{_left_out(methods, whole)}"
     means = {name: _mean(found, lengths) for name, found in whole.items()}
@@ -52,8 +53,18 @@ def _headline(ctx: Context, group: Group) -> Headline | None:
     )
     if len(equal) > 1:
         winner = f"{', '.join(equal[:-1])} and {equal[-1]} share the highest mAP: {means[first]:.4f}{over}."
-    lead = _lead(ctx, whole[first], whole[second], lengths)
-    return Headline(compared, winner, _sure(lead, len(order) - 1, len(lengths)))
+    rivals = len(order) - 1
+    lead = _lead(ctx, whole[first], whole[second], lengths, rivals)
+    return Headline(compared, winner, _sure(lead, rivals, len(lengths)))
+
+
+def _scoreless(group: Group, methods: dict[str, list[Record]]) -> Headline | None:
+    every = [record for found in methods.values() for record in found]
+    if not every:
+        return None
+    failed = sum(record.failure is not None for record in every)
+    said = f"No fit has an mAP: {failed} of {_count(len(every), 'fit')} failed."
+    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", said)
 
 
 def _lengths(records: list[Record]) -> set[int]:
@@ -117,13 +128,15 @@ def _mean(records: list[Record], lengths: list[int]) -> float:
     return sum(means) / len(means)
 
 
-def _lead(ctx: Context, mine: list[Record], theirs: list[Record], lengths: list[int]) -> Comparison | None:
-    """The lead over the code lengths, on common seeds and queries."""
+def _lead(
+    ctx: Context, mine: list[Record], theirs: list[Record], lengths: list[int], rivals: int
+) -> Comparison | None:
+    """The lead over the code lengths, on common seeds and queries; its interval is that of the best of so many."""
     members: list[Changes] = []
     for bits in lengths:
         sides = [[r for r in side if r.spec.bits == bits] for side in (mine, theirs)]
         members.append(ctx.queries.changes(*sides))
-    return pooled_effect({"all": members}) if all(members) else None
+    return pooled_effect({"all": members}, LEVEL / rivals) if all(members) else None
 
 
 def _sure(found: Comparison | None, rivals: int, lengths: int) -> str:
@@ -132,14 +145,15 @@ def _sure(found: Comparison | None, rivals: int, lengths: int) -> str:
         return "How sure that is cannot be said: no common seeds with stored codes."
     if len(found.seeds) < 2:
         return "One seed: another training may turn it round, so how sure that is cannot be said."
-    text = f"On common seeds the lead is {found.difference:+.4f}, 95 % interval {found.interval}, "
+    interval = f"95 % interval{f' of the best of {rivals + 1}' if rivals > 1 else ''} {found.interval}"
+    text = f"On common seeds the lead is {found.difference:+.4f}, {interval}, "
     if len(found.seeds) < MIN_SEEDS:
         return f"{text}from {len(found.seeds)} seeds: too few to decide."
     text += f"{len(found.seeds)} seeds: "
     p = min(1.0, found.p * rivals)
     told = "more than chance among seeds explains" if found.difference > 0 else "on these it is behind"
     verdict = told if p < LEVEL else "the two are not told apart"
-    whole = f"; of all {lengths} code lengths together, the table's bold of each alone" if lengths > 1 else ""
+    whole = f", over all {lengths} code lengths; bold in the table tests each alone" if lengths > 1 else ""
     return f"{text}{verdict} ({p_text(p)}, adjusted for {_count(rivals, 'rival')}{whole})."
 
 

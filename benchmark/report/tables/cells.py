@@ -153,6 +153,11 @@ def shown_text(sheet: Sheet, row: tuple[Cell, ...], column: int) -> str:
     return text if title in [cell.text for cell in row] else title
 
 
+def shown_head(sheet: Sheet) -> list[str]:
+    """The heads as people read them: columns that are methods by their titles."""
+    return [head if place < sheet.keys else titled(head) for place, head in enumerate(sheet.head)]
+
+
 def in_order(sheet: Sheet) -> Sheet:
     """The table with its rows as people read them: by `score`, those without a number last."""
     if not sheet.score:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from benchmark.files.rounding import rounded
-from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_text
+from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_head, shown_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -56,7 +56,7 @@ def to_markdown(sheet: Sheet) -> str:
     """A Markdown table with its notes as a list, as people read it: methods by title, in order of score."""
     sheet = in_order(sheet)
     align = "---|" * sheet.keys + "---:|" * (len(sheet.head) - sheet.keys)
-    lines = ["| " + " | ".join(markdown(name) for name in sheet.head) + " |", "|" + align]
+    lines = ["| " + " | ".join(map(markdown, shown_head(sheet))) + " |", "|" + align]
     for row in sheet.rows:
         cells = (_markdown_cell(shown_text(sheet, row, place), cell) for place, cell in enumerate(row))
         lines.append("| " + " | ".join(cells) + " |")
@@ -97,7 +97,7 @@ def to_latex(sheet: Sheet, label: str = "") -> str:
         r"\small\setlength{\tabcolsep}{4pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        " & ".join(paper_text(name) for name in sheet.head) + r" \\",
+        " & ".join(map(paper_text, shown_head(sheet))) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",

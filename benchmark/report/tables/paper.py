@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.report.figures.style import COLUMN, PAGE, Width
 from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS
-from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_text
+from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_head, shown_text
 from benchmark.report.tables.markup import cell_text, paper_text
 
 #: TeX's points in an inch; sizes of text in a 10 pt document; the space beside a column; points of a page's rows.
@@ -78,7 +78,7 @@ class _Column:
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[_Column]:
     found, blocks = [], [name for name, count in sheet.blocks for _ in range(count)]
-    for place, head in enumerate(sheet.head):
+    for place, head in enumerate(shown_head(sheet)):
         cells = [row[place] for row in sheet.rows]
         key = place < sheet.keys
         words = [shown_text(sheet, row, place) for row in sheet.rows]
