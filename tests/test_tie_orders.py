@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmark.errors import InputError
 from benchmark.metrics import Rules
 from benchmark.scoring.convention_table import CONVENTIONS
 from benchmark.scoring.conventions import score_conventions
+from benchmark.scoring.dense import has_zeros
 from benchmark.scoring.tie_orders import _three, tie_orders
 from tests.test_scoring_conventions import CASES, make
 
@@ -81,3 +84,17 @@ def test_what_this_processor_gives_lies_between(k: int | None, case: str) -> Non
         assert (low[known] <= mean[known] + 1e-9).all()
         assert (mean[known] <= high[known] + 1e-9).all()
         assert np.nanmax(high - low) > 0.01, "there are ties"
+
+
+@pytest.mark.parametrize("case", ["plain", "zeros"])
+def test_a_sign_of_zero_is_drawn_where_there_is_one(case: str) -> None:
+    """Codes without a value on the threshold are one under either rule; a rule that needs outputs still does."""
+    codes = replace(make(case), outputs=None)
+    drawn, kept = CONVENTIONS["deephash-tf"], CONVENTIONS["hashnet-pytorch"]
+    found = tie_orders([drawn, kept], codes, Rules())
+    assert (has_zeros(codes), np.array_equal(found[drawn.name], found[kept.name], equal_nan=True)) == (
+        case == "zeros",
+        case != "zeros",
+    )
+    with pytest.raises(InputError, match="needs real-valued outputs"):
+        tie_orders([drawn, replace(drawn, name="own", sign="centred")], codes, Rules())

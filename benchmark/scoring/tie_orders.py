@@ -38,8 +38,9 @@ def tie_orders(
     """name -> `TieOrders` of those of the conventions whose sort is unstable and meets ties."""
     found: dict[str, TieOrders] = {}
     open_ones = [one for one in conventions if one.open_ties]
-    # Without a value on the threshold it is one whatever becomes of sign(0).
-    signs = {one.sign: one.sign if has_zeros(codes) else open_ones[0].sign for one in open_ones}
+    signs = {one.sign: one.sign for one in open_ones}
+    if not has_zeros(codes):  # no value on the threshold: it is one whatever becomes of sign(0)
+        signs |= dict.fromkeys(signs.keys() & {"zero", "random"}, "zero")
     for sign in sorted({*signs.values()}):
         alike = [one for one in open_ones if signs[one.sign] == sign]
         queries, items = signed_pair(codes, sign, seed)
