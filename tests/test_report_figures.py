@@ -297,7 +297,8 @@ def test_a_long_title_is_broken_and_no_formula(monkeypatch: pytest.MonkeyPatch) 
 
 def test_columns_that_are_methods_have_their_titles() -> None:
     cells = (text_cell("rule"), Cell(values=(0.5,), planned=1), Cell(values=(0.25,), planned=1))
-    sheet = Sheet("s", "t", ("convention", "csq", "clean mAP"), (cells,))
+    sheet = Sheet("s", "t", ("convention", "csq", "clean mAP"), (cells,), ("command: run --methods csq",))
     assert "| convention | CSQ | clean mAP |" in to_markdown(sheet)
     assert "convention & CSQ & clean mAP" in to_latex(sheet)
+    assert r"command: run \texttt{-{}-methods} csq." in to_latex(sheet)
     assert [column for _, column, _ in sheet.cells()] == ["csq", "clean mAP"], "of the CSV"

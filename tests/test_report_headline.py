@@ -162,3 +162,12 @@ def test_a_folder_of_failures_says_so_and_draws_nothing(tmp_path: Path) -> None:
     drawn = main_table.build(Context(store := Store(tmp_path), store.records(), set()))
     assert (len(drawn.sheets), drawn.figures) == (1, ())
     assert "one seed: 0" in drawn.sheets[0].notes
+
+
+def test_a_score_chosen_on_the_test_queries_is_called_that_and_no_group_is_lost(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    records = [made(0.5, epochs=number, selection="peek") for number in range(1, 7)]
+    found = headlines(Context(store, records, set()))
+    assert len(found) == 5
+    assert all("chosen on the test queries" in one.compared for one in found[:4])
+    assert found[4] == Headline("", "", "2 more comparisons in the tables.")

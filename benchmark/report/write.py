@@ -165,7 +165,10 @@ def _write_all(
     written: list[Path],
 ) -> list[Path]:
     first = headlines(ctx)
-    words = [" ".join(filter(None, (f"Compared: {one.compared}", one.winner, one.sure))) for one in first]
+    words = [
+        " ".join(filter(None, (one.compared and f"Compared: {one.compared}", one.winner, one.sure)))
+        for one in first
+    ]
     labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)
     page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:

@@ -28,7 +28,11 @@ def headlines(ctx: Context) -> list[Headline]:
     """One for each of the first groups at full labels, those with a score first."""
     found = [_headline(ctx, group) for group in ctx.main_groups]
     said = [one for one in found if one is not None]
-    return sorted(said, key=lambda one: one.sure.startswith("No fit"))[:_MOST]
+    said.sort(key=lambda one: one.sure.startswith("No fit"))
+    rest = len(said) - _MOST
+    return said[:_MOST] + (
+        [Headline("", "", f"{_count(rest, 'more comparison')} in the tables.")] if rest > 0 else []
+    )
 
 
 def _headline(ctx: Context, group: Group) -> Headline | None:
@@ -40,6 +44,7 @@ def _headline(ctx: Context, group: Group) -> Headline | None:
         return _scoreless(group, methods)
     lengths, whole = _ranked(rows)
     compared = f"{group.title}: {_what(rows)}.{_left_out(methods, whole)}"
+    compared += " Each epoch was chosen on the test queries: too good." if group.selection == "peek" else ""
     means = {name: _mean(found, lengths) for name, found in whole.items()}
     order = sorted(means, key=lambda name: (-round(means[name], 10), name))
     if len(order) < 2:
