@@ -27,8 +27,9 @@ class Queries:
     Thin codes hold them: they count where their mean is the record's own score.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, many: int = 0) -> None:
+        """many: how many records will be asked for, about."""
+        self._store, self._many = store, many
         self._found: dict[str, tuple[NDArray[np.int64], Floats] | None] = {}
         self._pairs = 0
 
@@ -50,7 +51,8 @@ class Queries:
             ids = np.asarray(codes["query_ids"], dtype=np.int64)
             pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
             # One record alone may not be worth loading the compiled engine; hundreds of them are.
-            self._pairs += len(codes["query_codes"]) * len(codes["database_codes"])
+            pairs = len(codes["query_codes"]) * len(codes["database_codes"])
+            self._pairs = max(self._pairs + pairs, pairs * self._many)
             scored = evaluate(
                 codes["query_codes"],
                 codes["database_codes"],
