@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,9 @@ def verify(
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
     file = task_file(weights_file or "none")
-    strict = record.environment is not None and record.environment.deterministic
-    runtime = Runtime(
-        device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
-    )
+    runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
+    if (env := record.environment) is not None:
+        runtime = replace(runtime, deterministic=env.deterministic, compile=_compiled(env))
     outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
     if not isinstance(outcome, FitResult):
         return Repetition(False, "the repetition was stopped", notes)
@@ -105,6 +104,10 @@ def _device_differences(env: Environment, here: Environment) -> list[str]:
     notes = []
     if _model(env.device) != _model(here.device):
         notes.append(f"it was made on {env.device}, this is {here.device}")
+    if _compiled(env):
+        notes.append(
+            "its networks were trained compiled, and are here: a compiler may choose another order of sums"
+        )
     if env.precision != here.precision:
         notes.append(f"it was made in {env.precision}, this is {here.precision}")
     if not _cuda(env):
@@ -117,6 +120,10 @@ def _device_differences(env: Environment, here: Environment) -> list[str]:
             "fits made with --deterministic repeat on the same model of GPU"
         )
     return notes
+
+
+def _compiled(env: Environment) -> bool:
+    return bool(env.compiled) and env.compiled.partition(":")[0] != "no"
 
 
 def _cuda(env: Environment) -> bool:
