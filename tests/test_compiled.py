@@ -91,7 +91,8 @@ def test_codes_are_those_of_the_uncompiled_fit(method: str, parts: str) -> None:
     assert [*plain.artifacts.weights] == [*quick.artifacts.weights]
     assert [row.keys() for row in plain.artifacts.curve] == [row.keys() for row in quick.artifacts.curve]
     assert quick.record.score() == pytest.approx(plain.record.score(), abs=TURNED)
-    assert plain.record.environment is not None and quick.record.environment is not None
+    assert plain.record.environment is not None
+    assert quick.record.environment is not None
     assert "compiled" not in plain.record.environment.model_dump()
     told = quick.record.environment.model_dump_json()
     assert Environment.model_validate_json(told) == quick.record.environment

@@ -60,7 +60,7 @@ class Compiled:
                 if part not in self._parts and "_compiled_call_impl" not in vars(part):
                     self._compile(part, title)
         if self._graphs:  # what the update before left in the memory of its graphs is used up
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
     def _compile(self, part: nn.Module, title: str) -> None:
         from torch._dynamo import config
