@@ -1,6 +1,6 @@
 """Updates a second of one method, without harness or tracker; with CUDA also kernels, synchronisations, GPU load.
 
-python benchmarks/gpu_check/speed.py METHOD [--backbone compact] [--size 32] [--precision fp32|tf32|bf16] [--compile]
+python benchmarks/gpu_check/speed.py METHOD [--backbone compact] [--size 32] [--precision fp32] [--compile] ...
 
 As in a fit, what updates leave on the device is read every few updates; the clock is looked at right after.
 """
