@@ -36,6 +36,14 @@ def test_a_dry_run(
     assert (tmp_path / "results.tar.gz").is_file()
 
 
+def test_a_stage_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        CHECK["main"](["--out", str(tmp_path / "new"), "--only", "machine,sped"])
+    assert left.value.code == 2
+    assert "--only sped: no such stage; allowed: machine, tests, speed" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_stage_that_fails_lets_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def fails(*arguments: object) -> tuple[int, str, str]:
         raise OSError("no such command")

@@ -187,11 +187,7 @@ class Check:
             told = self.cli("verify", record["fit_id"], "--results", results, "--device", self.o.device)[1]
             rows[f"again: {record['spec']['method']}"] = (told.strip().splitlines() or [""])[-1]
         with tarfile.open(self.out / "results.tar.gz", "w:gz") as archive:
-            archive.add(
-                results,
-                "results",
-                filter=lambda one: None if one.name.endswith((".safetensors", ".pt")) else one,
-            )
+            archive.add(results, "results", filter=_light)
 
     def summary(self) -> str:
         lines = [f"# GPU check, {time.strftime('%Y-%m-%d %H:%M')}"]
@@ -238,7 +234,11 @@ def main(arguments: list[str] | None = None, cli: Cli = command_line) -> int:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the trainings")
     parser.add_argument("--tiny", action="store_true", help="a dry run on next to nothing")
     parser.add_argument("--only", default=",".join(STAGES), help="stages, comma-separated")
-    check = Check(parser.parse_args(arguments), cli)
+    options = parser.parse_args(arguments)
+    unknown = {*options.only.split(",")} - {*STAGES}
+    if unknown:
+        parser.error(f"--only {','.join(sorted(unknown))}: no such stage; allowed: {', '.join(STAGES)}")
+    check = Check(options, cli)
     for name in STAGES:
         if name in check.o.only.split(",") and not (name == "tests" and check.o.tiny):
             with check.stage(name) as rows:
