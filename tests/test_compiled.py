@@ -5,6 +5,7 @@ The compiler proper needs a C++ compiler and many seconds: torch's own stand-in 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ def fit(method: str, *, wanted: bool = True, workdir: Path | None = None, **how:
     return run_job(TrainJob(spec), digits(), runtime, workdir=workdir, **how)
 
 
+@functools.cache
+def plain_hashnet() -> FitResult:
+    return fit("hashnet", wanted=False)
+
+
 def said(result: FitResult) -> str:
     assert result.record.environment is not None
     return result.record.environment.compiled
@@ -84,7 +90,7 @@ def turned(one: FitResult, other: FitResult) -> float:
     ("method", "parts"), [("hashnet", "hash"), ("coophash", "generator, hash.base")], ids=["one", "several"]
 )
 def test_codes_are_those_of_the_uncompiled_fit(method: str, parts: str) -> None:
-    plain, quick = fit(method, wanted=False), fit(method)
+    plain, quick = plain_hashnet() if method == "hashnet" else fit(method, wanted=False), fit(method)
     assert said(quick) == f"aot_eager: {parts}"
     assert turned(plain, quick) <= TURNED
     assert plain.record.fit_id == quick.record.fit_id
@@ -131,7 +137,7 @@ def test_a_compiler_that_is_not_there_costs_no_fit(monkeypatch: pytest.MonkeyPat
     quick = fit("hashnet")
     assert "no C++ compiler" in said(quick)
     assert said(quick).startswith("no: ")
-    assert turned(fit("hashnet", wanted=False), quick) == 0
+    assert turned(plain_hashnet(), quick) == 0
 
 
 @pytest.mark.parametrize("fit_text", ["pass", "[ctx.begin_step(step) for step in range(3)]"])
@@ -156,7 +162,6 @@ def test_a_failure_of_the_fit_itself_stays_one(plugin: Plugin) -> None:
         (True, True, "aot_eager: hash"),
         (True, False, "at first aot_eager: hash; then no"),
         (False, True, "at first no; then aot_eager: hash"),
-        (False, False, ""),
     ],
 )
 def test_a_resumed_fit_says_how_each_part_was_trained(
@@ -167,7 +172,7 @@ def test_a_resumed_fit_says_how_each_part_was_trained(
     assert (tmp_path / "checkpoint.pt").is_file()
     resumed = fit("hashnet", wanted=second, workdir=tmp_path)
     assert said(resumed) == text
-    assert turned(fit("hashnet", wanted=False), resumed) <= TURNED
+    assert turned(plain_hashnet(), resumed) <= TURNED
 
 
 def test_the_networks_are_given_back_as_they_were() -> None:
