@@ -6,6 +6,7 @@ The compiler proper needs a C++ compiler and many seconds: torch's own stand-in 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,7 @@ def test_the_networks_are_given_back_as_they_were() -> None:
     from torch._dynamo import config
 
     limit, names = config.recompile_limit, [*Method.networks.state_dict()]
+    deepest = sys.getrecursionlimit()
     every = Compiled(Method(), torch.device("cpu"), wanted=True)
     every.begin_step()
     images = torch.ones(3, 4)
@@ -194,7 +196,9 @@ def test_the_networks_are_given_back_as_they_were() -> None:
     every.begin_step()
     Method.networks["late"](images)
     assert every.text == "aot_eager: hash, late"
+    sys.setrecursionlimit(deepest + 1000)  # as the compiler does
     every.end()
+    assert sys.getrecursionlimit() == deepest
     assert config.recompile_limit == limit
     assert torch.equal(Method.networks["hash"](torch.ones(5, 4))[:3], one)
     assert all(part._compiled_call_impl is None for part in Method.networks.modules())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -68,6 +69,8 @@ class Compiled:
         if not self._parts:
             self.begun, self._skipped = True, _skips()
             torch.compiler.reset()  # fits before this one in the process count towards no limit
+            # The compiler raises it, and may be called in a backward pass too.
+            self._stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())
         self._parts[part] = title
         limits = {"recompile_limit": WAYS * len(self._parts)}  # parts may share the code that is counted
         self._stack.enter_context(config.patch(limits))

@@ -17,7 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: Environment variables that torch sets for itself when its compiler is imported or used, by no plug-in's doing.
-_SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "KMP_DUPLICATE_LIB_OK"}
+_SET_BY_TORCH = {
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "KMP_DUPLICATE_LIB_OK",
+    "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR",
+}
 
 
 class _Part(NamedTuple):
