@@ -12,9 +12,10 @@ import torch
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
-from benchmark.fit.devices import device_title, resolve_precision
+from benchmark.fit.devices import device_title
 from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
+from benchmark.fit.setup import precision_of
 from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import task_file
@@ -85,11 +86,8 @@ def _differences(record: Record, device: str) -> tuple[str, ...]:
         notes.append("the method's source has changed since")
     env = record.environment
     if env is not None:
-        title, precision = (
-            device_title(device),
-            resolve_precision(record.spec.precision, device, record.spec.backbone),
-        )
-        here = environment.describe(title, precision, env.threads)
+        precision = precision_of(record.spec, Runtime(device=device))
+        here = environment.describe(device_title(device), precision, env.threads)
         notes += _device_differences(env, here)
         for name in ("torch", "numpy", "scikit-learn", *(("cuda", "cudnn") if _cuda(env) else ())):
             if env.versions.get(name) != here.versions.get(name):
