@@ -38,6 +38,12 @@ FULL = [
     RuntimeError(
         "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried 2**58"
     ),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: not enough memory: you tried 2**58"
+    ),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    RuntimeError("Invalid buffer size: 19.07 GiB"),
+    OSError(12, "Cannot allocate memory"),
     MemoryError(),
 ]
 BROKEN = [
@@ -64,7 +70,12 @@ def test_every_text_of_full_memory_is_known(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("out of memory of the teacher"), RuntimeError("shape mismatch")]
+    "error",
+    [
+        ValueError("out of memory of the teacher"),
+        RuntimeError("shape mismatch"),
+        OSError(28, "No space left on device"),
+    ],
 )
 def test_other_faults_are_errors(error: Exception) -> None:
     assert describe_failure(error).kind == "error"
