@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +14,15 @@ from benchmark.fit import devices
 from benchmark.fit.failures import describe_failure
 from benchmark.fit.runtime import Runtime
 from benchmark.spec import Job
-from benchmark.sweep import worker
-from benchmark.sweep.executors import Link
+from benchmark.store.store import Store
+from benchmark.sweep import driver, worker
+from benchmark.sweep import plan as planning
+from benchmark.sweep.display import Lines
+from benchmark.sweep.executors import Link, LocalProcesses, RayCluster, Serial
 from benchmark.sweep.worker import Work
-from tests.helpers import method_source, one_spec
+from tests.helpers import method_source, one_spec, sweep
+
+RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed")
 
 Plugin = Callable[..., Path]
 ACCELERATOR = getattr(torch, "AcceleratorError", RuntimeError)
@@ -31,6 +38,12 @@ FULL = [
     RuntimeError(
         "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried 2**58"
     ),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: not enough memory: you tried 2**58"
+    ),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+    RuntimeError("Invalid buffer size: 19.07 GiB"),
+    OSError(12, "Cannot allocate memory"),
     MemoryError(),
 ]
 BROKEN = [
@@ -41,6 +54,14 @@ BROKEN = [
 ]
 
 
+#: What stands for a CUDA context: once broken, every fit in the process fails.
+BREAKS = """
+            if ctx.task.bits == 8 or hasattr(torch, "broken_by_a_test"):
+                torch.broken_by_a_test = True
+                raise RuntimeError("CUDA error: device-side assert triggered")
+"""
+
+
 @pytest.mark.parametrize("error", FULL, ids=lambda error: str(error)[:30])
 def test_every_text_of_full_memory_is_known(error: Exception) -> None:
     failure = describe_failure(error)
@@ -49,7 +70,12 @@ def test_every_text_of_full_memory_is_known(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("out of memory of the teacher"), RuntimeError("shape mismatch")]
+    "error",
+    [
+        ValueError("out of memory of the teacher"),
+        RuntimeError("shape mismatch"),
+        OSError(28, "No space left on device"),
+    ],
 )
 def test_other_faults_are_errors(error: Exception) -> None:
     assert describe_failure(error).kind == "error"
@@ -95,6 +121,46 @@ def test_a_fit_that_breaks_its_device_retires_its_worker(
     assert (outcome.record.failure is None) == (fit == "pass")
     assert bool(retired) == spent
     assert freed == ["cpu"], "what an idle worker does not need goes back to the device"
+
+
+def test_an_exception_that_leaves_a_job_retires_its_worker_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retired: list[bool] = []
+    job = Job(fit=one_spec(methods=("lsh",), bits=(8,)))
+    for text, spent in ((BROKEN[0], True), ("no such file", False)):
+
+        def fails(*arguments: object, text: str = text, **options: object) -> None:
+            raise ACCELERATOR(text)
+
+        monkeypatch.setattr(worker, "run_job", fails)
+        with pytest.raises(ACCELERATOR, match=text):
+            Work(tmp_path, Runtime(), None)(job, Link(retire=lambda: retired.append(True)))
+        assert retired == [True] * spent
+        retired.clear()
+
+
+@pytest.mark.parametrize("kind", ["serial", "processes", pytest.param("ray", marks=[RAY, pytest.mark.slow])])
+def test_the_fits_after_a_broken_device_have_another_process(
+    plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A fit at 8 bits breaks its process, in which every later one would fail; the later ones are done."""
+    plugin("faulty", method_source("faulty", fit=BREAKS))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+    executor = {
+        "serial": Serial,
+        "processes": lambda: LocalProcesses(1),
+        "ray": lambda: RayCluster(workers=1),
+    }
+    store = Store(tmp_path / "results")
+    grid = planning.plan(sweep(methods=("faulty",), bits=(8, 16, 32)), store, None)
+    store.open()
+    try:
+        done = driver.execute(grid, store, Runtime(), None, Lines(every=1e9), executor=executor[kind]())
+    finally:
+        vars(torch).pop("broken_by_a_test", None)
+    states = {record.spec.bits: record.state for record in done.records}
+    assert states == {8: "failed", 16: "done", 32: "done"}
 
 
 def test_cached_memory_goes_back_to_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import torch
 from benchmark.fit import devices
 from benchmark.fit.devices import numerics, resolve_precision
 from benchmark.fit.runtime import Runtime
+from benchmark.fit.setup import precision_of
 from benchmark.spec import Job
 from benchmark.store.record import Environment, Record
 from benchmark.sweep import verify
@@ -41,6 +42,13 @@ def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("ampere")
 def test_what_auto_means(asked: str, device: str, backbone: str, found: str) -> None:
     assert resolve_precision(asked, device, backbone) == found
+
+
+@pytest.mark.usefixtures("ampere")
+def test_what_learns_from_a_large_frozen_backbone_is_small() -> None:
+    spec, runtime = one_spec(backbone="resnet18"), Runtime(device="cuda:0")
+    assert precision_of(spec, runtime) == "bf16"
+    assert precision_of(spec.model_copy(update={"frozen": True}), runtime) == "fp32"
 
 
 def test_a_gpu_without_tf32_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.fit import context, evaluator
-from benchmark.fit.checkpoint import home
+from benchmark.fit.checkpoint import home, read_checkpoint, write_checkpoint
 from benchmark.fit.context import RunningContext
 from benchmark.fit.devices import has_room
 from benchmark.fit.randomness import isolated_generators
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.setup import open_fit
 from benchmark.methods._batches import Ahead
+from benchmark.methods._scalars import DeviceScalars
 from benchmark.metrics import Rules
 from benchmark.metrics.engines import choose_engine
 from benchmark.stepwise import batch_index
@@ -140,6 +142,25 @@ def placed(data: HashData, device: torch.device) -> HashData:
 )
 def test_an_update_waits_for_nothing(method: str, copies: int) -> None:
     """On a device without values whatever would read one raises; a batch's small draws are all that is copied."""
+    _three_updates(method, copies)
+
+
+@pytest.mark.parametrize(("method", "copies"), [("hashnet", 1), ("coophash", 1), ("hashgan", 20)])
+def test_an_update_of_a_resumed_fit_waits_for_nothing(method: str, copies: int, tmp_path: Path) -> None:
+    """Also where optimisers count their steps in tensors, which a checkpoint holds."""
+    before = _three_updates(method, copies)
+    before.scalars = DeviceScalars(lambda step, values: None)  # what waits there has no values
+    saved = {"training": before._training_state(3), "fit_id": "0" * 16, "seconds": 0.0}
+    write_checkpoint(tmp_path, saved | {"scalars": [], "curve": [], "best": None})
+    found = read_checkpoint(tmp_path, "0" * 16, torch.device("meta"))
+    assert found is not None
+    states = [state for one in found["training"]["optimizers"].values() for state in one["state"].values()]
+    assert method == "hashnet" or any("step" in state for state in states)
+    _three_updates(method, copies, found["training"])
+
+
+def _three_updates(method: str, copies: int, saved: dict[str, Any] | None = None) -> Any:
+    """From the start, or from a training state."""
     trained, data, device = registry.method_class(method)(), training_set(), torch.device("meta")
     trained._assemble(Pretended(task(), device, batch_size=32, updates=6))
     trained.optimizers = trained.build_optimizers()
@@ -147,7 +168,8 @@ def test_an_update_waits_for_nothing(method: str, copies: int) -> None:
     if method == "coophash":  # the distinct label sets are found once, before the first update
         trained.pool.rows, trained.pool.counts = trained.pool.rows.to(device), trained.pool.counts.to(device)
     data = trained.data = placed(data, device)
-    for step in range(3):
+    first = trained._resume(saved)
+    for step in range(first, first + 3):
         trained.scalars.begin(step, at_once=False)
         trained.networks.train()
         batch_index(len(data.images), 32, step, trained.ctx)  # an epoch's order is copied once
@@ -155,6 +177,7 @@ def test_an_update_waits_for_nothing(method: str, copies: int) -> None:
             trained.scalars.log(trained.step(trained._batch(data, step)))
         assert len(copied.bytes) <= copies
         assert max(copied.bytes) <= FEW
+    return trained
 
 
 def test_a_gpu_is_read_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -363,15 +363,17 @@ def test_what_a_fit_needs_on_a_gpu_is_learnt_from_records(tmp_path: Path) -> Non
     _, summary, store = execute(tmp_path, methods=("lsh",), bits=(8,))
     (record,), (path,) = summary.records, tmp_path.rglob("record.json")
     path.write_text(record.model_copy(update={"peak_gpu_memory_mib": 4000.0}).model_dump_json())
-    for gpus, given, method, learnt in (
-        ((0,), None, "lsh", 5800.0),
-        ((0,), 900.0, "lsh", 900.0),
-        ((0, 1, 2, 3), None, "lsh", None),  # one worker for each
-        ((), None, "lsh", None),
-        ((0,), None, "itq", None),
+    for gpus, given, change, learnt in (
+        ((0,), None, {}, 5800.0),
+        ((0,), 900.0, {}, 900.0),
+        ((0, 1, 2, 3), None, {}, None),  # one worker for each
+        ((), None, {}, None),
+        ((0,), None, {"method": "itq"}, None),
+        ((0,), None, {"frozen": True}, None),
+        ((0,), None, {"batch_size": 512}, None),
     ):
         executor = LocalProcesses(4, gpus=gpus, gpu_memory=given)
-        job = Job(fit=record.spec.model_copy(update={"method": method, "bits": 16}))
+        job = Job(fit=record.spec.model_copy(update={"bits": 16, **change}))
         learn_gpu_memory(executor, [job.fit], store)
         assert executor.gpu_memory == learnt
 

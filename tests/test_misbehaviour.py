@@ -415,3 +415,18 @@ def test_one_method_of_a_search_that_fails_costs_the_others_nothing(
     code, _, err = run_cli("tune", "bad,mover", "--bits", "8", "--trials", "2", "--results", "runs")
     assert (code, len([*here.glob("runs/tuning/*.json")])) == (1, 1), err
     assert "every trial of 'bad' failed; the first: SystemExit: 9" in err
+
+
+@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"])
+def test_variables_that_torch_sets_for_itself_are_no_plugins_doing(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "before")
+    monkeypatch.setenv("OTHER", "before")
+    with contained() as changed:
+        os.environ[name] = "torch's"
+    assert (changed, os.environ[name]) == ([], "torch's")
+    with contained() as changed:
+        os.environ[name] = os.environ["OTHER"] = "again"
+    assert changed == ["environment variables"]
+    assert (os.environ[name], os.environ["OTHER"]) == ("again", "before")

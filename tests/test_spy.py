@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmark.data import protocol
-from benchmark.fit import context
+from benchmark.fit import harness
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
 from benchmark.spec import LabelRule, TrainJob
@@ -105,4 +105,4 @@ def test_the_walk_finds_what_is_hidden_in_closures_and_bases() -> None:
 def test_a_context_that_a_method_keeps_does_not_keep_the_data(plugin: Plugin) -> None:
     plugin("spy", method_source("spy", fit="self.ctx = ctx"))
     run_job(TrainJob(one_spec(methods=("spy",))), digits(), Runtime())
-    assert len(context._HARNESS_OF) == 0
+    assert len(harness._HARNESS_OF) == 0

@@ -9,7 +9,7 @@ import pytest
 from benchmark.errors import InputError
 from benchmark.spec import suites
 from benchmark.store.store import Store
-from benchmark.sweep.forecast import forecast
+from benchmark.sweep.forecast import Expected, forecast
 from benchmark.sweep.lookup import Lookup
 from benchmark.sweep.plan import Plan, plan
 from tests.helpers import execute, sweep
@@ -222,6 +222,50 @@ def test_a_gpus_forecast_rests_on_what_was_measured_and_on_a_gpus_records(tmp_pa
     assert gpu.measured == 1
     assert gpu.seconds == pytest.approx(record.timings.total + 499 * record.timings.train)
     assert forecast(made, store, images)[0].measured == 0
+
+
+def test_a_forecast_of_fits_on_vectors_rests_on_such_fits(tmp_path: Path) -> None:
+    """Not on the image fits of the same backbone; on other data sets' vectors before the table."""
+    store, images = Store(tmp_path), {"digits": 1797}
+
+    def of(method: str, gpu: bool = False, **how: object) -> Expected:
+        grid = sweep(methods=(method,), bits=(8,), epochs=30, frozen=True, **how)
+        (row,) = forecast([plan(grid, store, None)], store, images, gpu=gpu)
+        return row
+
+    updates = 30 * (500 // 64)
+    plain, generative = of("hashnet"), of("coophash-vectors")
+    assert plain.seconds == pytest.approx(1 + updates * 0.002)
+    assert generative.seconds == pytest.approx(1 + updates * 0.026)
+    assert (plain.measured, plain.elsewhere, plain.as_images) == (0, 0, 0)
+    assert of("hashnet", gpu=True).as_images == 1
+
+    execute(tmp_path, methods=("hashnet",), bits=(16,), epochs=1)
+    assert of("hashnet") == plain, "a fit of images says nothing of one on the frozen features"
+    (path,) = tmp_path.rglob("record.json")
+    (record,) = store.records()
+    for name, device in (("cpu", "cpu"), ("cuda", "cuda:0 NVIDIA H100")):
+        there = record.environment.model_copy(update={"device": device})  # type: ignore[union-attr]
+        spec = record.spec.model_copy(update={"frozen": True, "dataset": f"other-{name}"})
+        change = {"spec": spec, "fit_id": spec.fit_id, "environment": there}
+        target = store.folder(spec)
+        target.mkdir(parents=True)
+        (target / "record.json").write_text(record.model_copy(update=change).model_dump_json())
+    facts, times = record.protocol, record.timings
+    assert facts is not None
+    rest = (times.total - times.train) * 1797 / (facts.queries + facts.database)
+    for gpu in (False, True):
+        row = of("hashnet", gpu=gpu)
+        assert (row.measured, row.elsewhere, row.as_images) == (0, 1, 0)
+        assert row.seconds == pytest.approx(times.train / record.updates * updates + rest)
+    assert path.is_file()
+    frozen = record.spec.model_copy(update={"frozen": True})
+    store.folder(frozen).mkdir(parents=True)
+    change = {"spec": frozen, "fit_id": frozen.fit_id}
+    (store.folder(frozen) / "record.json").write_text(record.model_copy(update=change).model_dump_json())
+    row = of("hashnet")
+    assert (row.measured, row.elsewhere) == (1, 0)
+    assert row.seconds == pytest.approx(times.total + 29 * times.train)
 
 
 def test_what_a_suite_sets_follows_its_methods(tmp_path: Path) -> None:

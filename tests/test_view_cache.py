@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,24 @@ def test_they_are_the_same_images(tmp_path: Path, made: list[int]) -> None:
     look(ROWS[:-1])
     look(view=parse_view("corruption:gaussian_noise@2"))
     assert sum(made) == 3 * len(ROWS) - 1
+
+
+def test_those_that_ask_at_once_wait_for_one_making(tmp_path: Path, made: list[int]) -> None:
+    """Five at a time, as the workers of a sweep that reach a view together."""
+    makings, together = list[int](), threading.Barrier(5)
+
+    def make(start: int, stop: int) -> np.ndarray:
+        makings.append(stop - start)
+        return np.arange(start, stop, dtype=np.uint8)[:, None].repeat(4, 1)
+
+    def ask() -> np.ndarray | None:
+        together.wait()
+        return view_cache.kept("five-at-once", (200, 4), make)
+
+    with ThreadPoolExecutor(5) as pool:
+        found = [one.result() for one in [pool.submit(ask) for _ in range(5)]]
+    assert makings == [200]
+    assert all(one is not None and np.array_equal(one, found[0]) for one in found)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "killed"])

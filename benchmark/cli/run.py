@@ -54,6 +54,12 @@ from benchmark.cli._run_text import grid, print_plans, print_summary, print_trac
 @click.option(
     "--deterministic", is_flag=True, default=None, help="On a GPU, only algorithms that repeat bit for bit."
 )
+@click.option(
+    "--compile",
+    is_flag=True,
+    default=None,
+    help="Have torch compile the networks for training; see docs/gpu.md.",
+)
 @click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
 @click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")

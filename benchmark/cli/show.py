@@ -64,6 +64,7 @@ def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
             ("versions", versions),
             ("hardware", f"{env.device}, {env.precision}, {env.threads} threads, {env.cpu}, {env.platform}"),
         ]
+        facts.append(("compiled", env.compiled))
         if env.commit not in ("", "unknown"):
             facts.append(("check out", f"git checkout {env.commit}"))
     facts.append(("make again", commands.command_of(spec)))

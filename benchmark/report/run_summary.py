@@ -117,6 +117,8 @@ def captions(records: Iterable[Record]) -> list[str]:
             size = f"{together} batches of" if together != 1 else "batch"
             made = f"{record.spec.dataset}: {record.updates} updates of {size} {record.spec.batch_size}"
             lines[f"budget {made} ({record.spec.epochs} epochs)"] = None
+        if env.compiled:
+            lines[f"{record.spec.method}, compiled for training: {env.compiled}"] = None
         backbone = f"backbone {record.spec.network}, weights {record.spec.weights}"
         lines[f"{backbone}; {env.device}, {env.precision}, {env.threads} threads, {env.cpu}"] = None
     return list(lines)

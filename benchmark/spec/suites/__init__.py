@@ -36,6 +36,7 @@ class RunConfig(Sweep):
     inception_weights: str = ""
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     deterministic: bool = False
+    compile: bool = False
     executor: Literal["", "serial", "processes", "ray"] = ""
     workers: int = Field(default=0, ge=0, le=4096)
     gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
