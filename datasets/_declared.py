@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFiles
+from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFiles, Origins, PathsBelow
 from benchmark.datasets._declaration import Declaration, read_keys
 from benchmark.datasets._files import (
     IMAGE_SUFFIXES,
     class_folder_files,
     class_folders,
     describe_unused,
-    no_labels,
     one_hot,
 )
 from benchmark.datasets._lists import ListFile, Resolver, listed_files, read_list, renumbered
@@ -110,9 +109,9 @@ class DeclaredDataset(ImageDataset):
 
     def _table_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
         table, columns = self._table()
-        sets = label_sets(table, columns, self.declared.separator)
-        several = any(len(one) != 1 for one in sets)
-        return class_names(columns, sets), several, set(part_rows(table, columns, range(len(table.rows))))
+        labels = label_sets(table, columns, self.declared.separator)
+        parts = part_rows(table, columns, np.arange(len(table.lines)))
+        return class_names(columns, labels), labels.several, set(parts)
 
     # ---- folders ---------------------------------------------------------------------------------
 
@@ -176,39 +175,33 @@ class DeclaredDataset(ImageDataset):
 
     def _from_table(self) -> ImageFiles:
         table, columns = self._table()
-        number = {name: index for index, name in enumerate(self.info.classes)}
-        row_of: dict[str, int] = {}
-        lines: list[int] = []
-        paths: list[Path] = []
-        rows: list[int] = []
         cells = table.column(columns.path)
         for line, cell in enumerate(cells):
-            if wrong := unlike_a_path(cell) if cell else "has no path":
-                raise InputError(f"{table.where(line)} {wrong}")
+            if not cell or (wrong := unlike_a_path(cell)):
+                raise InputError(f"{table.where(line)} {wrong if cell else 'has no path'}")
         found = Resolver(self._folder).find(cells)
-        for line, (file, name) in enumerate(zip(found.files, found.names, strict=True)):
-            if name in row_of and self.declared.duplicates == "refuse":
-                raise InputError(
-                    f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}"
-                )
-            row = row_of.setdefault(name, len(paths))
-            rows.append(row)
-            if row == len(paths):
-                paths.append(file)
-                lines.append(line)
-        sets = label_sets(table, columns, self.declared.separator)
-        labels = no_labels(len(paths), len(number), table.file)
-        for row, line in enumerate(lines):
-            for name in sets[line]:
-                if name not in number:
-                    known = ", ".join(self.info.classes)
-                    raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
-                labels[row, number[name]] = 1
-        parts = part_rows(table, columns, rows)
-        origins = [table.where(line) for line in lines]
-        note = found.note(self.declared.table)
-        facts = {"paths": note} if note else {}
-        return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins, facts=facts)
+        row_of = {name: row for row, name in enumerate(dict.fromkeys(found.names))}
+        rows = np.fromiter(map(row_of.__getitem__, found.names), np.int64, len(cells))
+        lines = np.unique(rows, return_index=True)[1]  # the first of each image
+        if len(lines) < len(rows) and self.declared.duplicates == "refuse":
+            again = int(np.setdiff1d(np.arange(len(rows)), lines)[0])
+            first = table.where(int(lines[rows[again]]))
+            raise InputError(f"{table.where(again)} repeats image {found.names[again]!r} of {first}")
+        labels = label_sets(table, columns, self.declared.separator)
+        number = {name: index for index, name in enumerate(self.info.classes)}
+        if (row := labels.first(lambda names: not number.keys() >= set(names), lines)) is not None:
+            line, known = int(lines[row]), ", ".join(self.info.classes)
+            name = next(name for name in labels.sets[labels.codes[line]] if name not in number)
+            raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
+        names, note = list(row_of), found.note(self.declared.table)
+        return ImageFiles(
+            PathsBelow(found.files.folder, names),
+            labels.hot(number, lines, table.file),
+            np.array(names),
+            part_rows(table, columns, rows) or None,
+            origins=Origins(table.file.name, np.asarray(table.lines)[lines].tolist()),
+            facts={"paths": note} if note else {},
+        )
 
 
 def open_declaration(file: Path, keys: Mapping[str, Any] | None = None) -> HashDataset:

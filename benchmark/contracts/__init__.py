@@ -11,6 +11,7 @@ from benchmark.contracts.dataset import (
     ImageFiles,
     Task,
 )
+from benchmark.contracts.listing import Origins, PathsBelow, absolute
 from benchmark.contracts.method import (
     Ability,
     FitContext,
@@ -40,8 +41,11 @@ __all__ = [
     "LabelKind",
     "Look",
     "MethodInfo",
+    "Origins",
     "Params",
+    "PathsBelow",
     "Supervision",
     "Task",
     "Variant",
+    "absolute",
 ]

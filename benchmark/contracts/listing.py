@@ -1,0 +1,71 @@
+"""Long listings without an object a line: paths and origins are made when somebody asks for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+
+class _Made(Sequence[T]):
+    """n things that are made one at a time: a million paths take seconds and half a gigabyte."""
+
+    def __init__(self, n: int, make: Callable[[int], T]) -> None:
+        self._rows, self._make = range(n), make
+
+    @overload
+    def __getitem__(self, row: int) -> T: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[T]: ...
+
+    def __getitem__(self, row: int | slice) -> T | list[T]:
+        if isinstance(row, slice):
+            return [self._make(one) for one in self._rows[row]]
+        return self._make(self._rows[row])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class PathsBelow(_Made[Path]):
+    """The files `folder / name` of many names; `/` parts the names' components."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        super().__init__(len(names), lambda row: folder / names[row])
+        self.folder, self.names = folder, names
+
+
+class Origins(_Made[str]):
+    """`train.txt line 3` for many lines of one file."""
+
+    def __init__(self, file: str, lines: Sequence[int]) -> None:
+        super().__init__(len(lines), lambda row: f"{file} line {lines[row]}")
+        self.file, self.lines = file, lines
+
+
+def absolute(paths: Iterable[Path]) -> list[str]:
+    """Absolute paths as text, without `.` and `..`.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        `PathsBelow` is quick.
+
+    Returns
+    -------
+    list of str
+        In the same order.
+    """
+    if isinstance(paths, PathsBelow) and os.sep == "/":
+        start = f"{os.path.abspath(paths.folder).rstrip('/')}/"
+        return [start + name for name in paths.names]
+    return [os.path.abspath(path) for path in paths]
