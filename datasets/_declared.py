@@ -24,15 +24,8 @@ from benchmark.datasets._files import (
 )
 from benchmark.datasets._lists import ListFile, Resolver, listed_files, read_list, renumbered
 from benchmark.datasets._paths import unlike_a_path
-from benchmark.datasets._tables import (
-    Columns,
-    Table,
-    class_names,
-    columns_of,
-    label_sets,
-    part_rows,
-    read_table,
-)
+from benchmark.datasets._table_labels import class_names, label_sets, part_rows
+from benchmark.datasets._tables import Columns, Table, columns_of, read_table
 from benchmark.datasets._vectors import VectorDataset
 from benchmark.errors import InputError
 from benchmark.spec import parse
@@ -199,7 +192,7 @@ class DeclaredDataset(ImageDataset):
             labels.hot(number, lines, table.file),
             np.array(names),
             part_rows(table, columns, rows) or None,
-            origins=Origins(table.file.name, np.asarray(table.lines)[lines].tolist()),
+            origins=Origins((table.file.name, np.asarray(table.lines)[lines].tolist())),
             facts={"paths": note} if note else {},
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmark.contracts import PathsBelow
 
 #: The longest path that Linux takes.
-_LONGEST = 4096
+LONGEST = 4096
 #: `C:` of Windows, `file:` of a URL; a name may hold a colon of its own.
 _DRIVE = re.compile(r"[A-Za-z]+:")
 #: So few files are looked for one by one; a folder with so many times those wanted is not read through.
@@ -27,8 +27,8 @@ def short(path: str) -> str:
 
 def unlike_a_path(path: str) -> str:
     """What is wrong with a path that no file can have; empty for any other."""
-    if len(path) > _LONGEST:
-        return f"has a path of {len(path):,} characters, {path[:40]!r}...; allowed: {_LONGEST:,}"
+    if len(path) > LONGEST:
+        return f"has a path of {len(path):,} characters, {path[:40]!r}...; allowed: {LONGEST:,}"
     return ""
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.datasets import _paths, _tables
-from benchmark.datasets._tables import read_table
+from benchmark.datasets import _lists, _paths, _tables
+from benchmark.datasets._lists import ListFile, listed_files, read_list
+from benchmark.datasets._table_labels import label_sets
+from benchmark.datasets._tables import columns_of, read_table
 from benchmark.errors import InputError
 
 ODD = ("a", " b", "b\u2003", "", "0", "1", "\x1fc", "a;b", "x\u00a0")
@@ -82,9 +84,101 @@ def test_a_folder_of_many_listed_images_is_read_once(tmp_path: Path, monkeypatch
 def test_labels_of_rows_that_share_them(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\n1.jpg,b;a\n2.jpg,\n3.jpg,b;a\n4.jpg,c\n")
     table = read_table(tmp_path / "t.csv")
-    labels = _tables.label_sets(table, _tables.columns_of(table), ";")
+    labels = label_sets(table, columns_of(table), ";")
     number = {"a": 0, "b": 1, "c": 2}
     hot = labels.hot(number, np.array([0, 1, 2, 3]), table.file)
     assert hot.tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1]]
     assert labels.hot(number, np.array([3, 0]), table.file).tolist() == [[0, 0, 1], [1, 1, 0]]
     assert labels.several
+
+
+def test_a_list_read_by_blocks_is_the_one_read_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, file, plain = random.Random(0), tmp_path / "l.txt", 0
+    monkeypatch.setattr(_lists, "_BLOCK", 3)
+    for _ in range(400):
+        width, labels = draw.choice([(1, "0123"), (3, "01")])
+        lines = [
+            f"{draw.choice('abc')}.jpg {' '.join(draw.choices(labels, k=width))}{draw.choice(['', ' '])}"
+            for _ in range(draw.randint(1, 9))
+        ]
+        if draw.random() < 0.5:
+            odd = [
+                "",
+                "  ",
+                "a.jpg",
+                "a b.jpg 1",
+                "d.jpg -1 1 1",
+                "d.jpg 007",
+                "d.jpg 1.0",
+                "d.jpg x",
+                "d.jpg 1 0 1",
+            ]
+            lines.insert(draw.randint(0, len(lines)), draw.choice(odd))
+        file.write_text("\n".join(lines), encoding="utf-8")
+        plain += _lists._read_plain(file) is not None
+        fast = told(lambda: read_list(file))
+        with monkeypatch.context() as patch:
+            patch.setattr(_lists, "_read_plain", lambda _: None)
+            slow = told(lambda: read_list(file))
+        if isinstance(slow, str):
+            assert fast == slow
+        else:
+            assert (fast.paths, fast.fields.tolist(), fast.lines) == (
+                slow.paths,
+                slow.fields.tolist(),
+                slow.lines,
+            )
+    assert plain > 200
+
+
+class TestMerged:
+    """Several lists as one set."""
+
+    def lists(self, **lines: list[str]) -> dict[str, ListFile]:
+        return {
+            part: ListFile(
+                Path(f"{part}.txt"),
+                [line[0] for line in told],
+                np.array([[int(line[1])] for line in told]),
+                range(1, 1 + len(told)),
+            )
+            for part, told in lines.items()
+        }
+
+    def test_rows_parts_and_origins(self, tmp_path: Path) -> None:
+        lists = self.lists(query=["b0", "a1", "b0"], train=["c1", "a1", "d0"])
+        found = listed_files(lists, 2, _paths.Resolver(tmp_path), "drop")
+        assert found.names.tolist() == ["b", "a", "c", "d"]
+        assert found.labels.argmax(axis=1).tolist() == [0, 1, 1, 0]
+        assert found.parts is not None
+        assert {part: rows.tolist() for part, rows in found.parts.items()} == {
+            "query": [0, 1],
+            "train": [2, 1, 3],
+        }
+        assert list(found.origins) == [
+            "query.txt line 1",
+            "query.txt line 2",
+            "train.txt line 1",
+            "train.txt line 3",
+        ]
+        assert found.paths == [tmp_path / name for name in "bacd"]
+
+    @pytest.mark.parametrize(
+        ("query", "train", "message"),
+        [
+            (["a0", "b1", "a0"], ["c0"], "query.txt line 3 repeats image 'a' of query.txt line 1"),
+            (
+                ["a0", "b1"],
+                ["c0", "b0"],
+                "train.txt line 2 gives image 'b' other labels than query.txt line 2",
+            ),
+            (["a0", "a1"], ["c0"], "query.txt line 2 gives image 'a' other labels than query.txt line 1"),
+        ],
+    )
+    def test_what_cannot_be_meant(
+        self, tmp_path: Path, query: list[str], train: list[str], message: str
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            listed_files(self.lists(query=query, train=train), 2, _paths.Resolver(tmp_path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -45,11 +47,17 @@ class PathsBelow(_Made[Path]):
 
 
 class Origins(_Made[str]):
-    """`train.txt line 3` for many lines of one file."""
+    """`train.txt line 3`: the lines of one file, or of several one after the other."""
 
-    def __init__(self, file: str, lines: Sequence[int]) -> None:
-        super().__init__(len(lines), lambda row: f"{file} line {lines[row]}")
-        self.file, self.lines = file, lines
+    def __init__(self, *files: tuple[str, Sequence[int]]) -> None:
+        self.files = files
+        self._ends = list(itertools.accumulate(len(lines) for _, lines in files))
+        super().__init__(self._ends[-1] if files else 0, self._told)
+
+    def _told(self, row: int) -> str:
+        place = bisect.bisect_right(self._ends, row)
+        file, lines = self.files[place]
+        return f"{file} line {lines[row - self._ends[place]]}"
 
 
 def absolute(paths: Iterable[Path]) -> list[str]:
