@@ -46,6 +46,8 @@ class Resolver:
         self._places = ["", *(f"{place}/" for place in inside)]
         self._folders = dict[str, bool]()
         self._listed = dict[str, Collection[str] | None]()
+        self.missing = 0
+        self.looked = set[str]()  # folders below this one in which files were looked for
 
     def find(self, paths: Sequence[str]) -> Found:
         """The files of a list. One that is nowhere keeps its path from where it begins, or two components."""
@@ -63,9 +65,16 @@ class Resolver:
                 start = self._start(parts, by_name)
                 starts[head] = "/".join(parts[:start]), "/".join(parts[start:-1])
             left_out, rest = starts[head]
-            names.append((self._placed(rest, tail, rows_in[head]) if left_out else "") or _join(rest, tail))
+            placed = self._placed(rest, tail, rows_in[head]) if left_out else ""
+            self.missing += not placed
+            names.append(placed or _join(rest, tail))
             if left_out:
                 before[left_out] += 1
+        self.looked |= {
+            f"{place}{head}"
+            for place in self._places
+            for head in (*rows_in, *(rest for _, rest in starts.values()))
+        }
         return Found(PathsBelow(self.folder, names), names, before)
 
     def _split(self, paths: Sequence[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.datasets import _lists, _paths, _tables
+from benchmark import registry
+from benchmark.contracts import ImageDataset
+from benchmark.data import load as loading
+from benchmark.data.shelf import FileShelf
+from benchmark.datasets import _kept, _lists, _paths, _tables
+from benchmark.datasets._declared import open_declaration
 from benchmark.datasets._lists import ListFile, listed_files, read_list
 from benchmark.datasets._table_labels import label_sets
 from benchmark.datasets._tables import columns_of, read_table
 from benchmark.errors import InputError
+from benchmark.registry.declared import _opened
 
 ODD = ("a", " b", "b\u2003", "", "0", "1", "\x1fc", "a;b", "x\u00a0")
 
@@ -182,3 +190,198 @@ class TestMerged:
     ) -> None:
         with pytest.raises(InputError, match=message):
             listed_files(self.lists(query=query, train=train), 2, _paths.Resolver(tmp_path))
+
+
+class TestKept:
+    """A long table or list is read once, and again when anything that it came from has changed."""
+
+    @pytest.fixture(autouse=True)
+    def _short_is_long(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_kept, "LEAST_BYTES", 0)
+        self.given: list[bool] = []
+        self.shelf = FileShelf(tmp_path / "cache" / "a.listing", lambda: "salt")
+        real = _kept.Kept.read
+
+        def noticed(kept: _kept.Kept) -> Any:
+            found = real(kept)
+            self.given.append(found is not None)
+            return found
+
+        monkeypatch.setattr(_kept.Kept, "read", noticed)
+        monkeypatch.setattr(_kept, "_SETTLED", -(10**18))  # folders made just now count as settled
+
+    @pytest.fixture(params=["table", "lists"])
+    def declaration(self, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+        rows = [(f"photos/{number}.png", number % 3) for number in range(6)]
+        tmp_path = tmp_path / "data"
+        for name, _ in rows:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        if request.param == "table":
+            text = "".join(f"{name},{label},{'train' if label else 'test'}\n" for name, label in rows)
+            (tmp_path / "table.csv").write_text(f"path,label,part\n{text}")
+            told = 'table = "table.csv"'
+        else:
+            for part, chosen in (("query", rows[:2]), ("train", rows[1:])):
+                (tmp_path / f"{part}.txt").write_text("".join(f"{name} {label}\n" for name, label in chosen))
+            told = 'query = "query.txt"\ntrain = "train.txt"'
+        file = tmp_path / "long.toml"
+        file.write_text(f'kind = "{request.param}"\n{told}\nsize = 8\n')
+        return file
+
+    def opened(self, declaration: Path) -> tuple[bool, Any]:
+        """Whether what was kept served for facts and files, and all that the set says."""
+        self.given.clear()
+        dataset = open_declaration(declaration, None, self.shelf)
+        assert isinstance(dataset, ImageDataset)
+        found = dataset.files(None)
+        given = all(self.given)
+        told = (
+            dataset.info,
+            list(found.paths),
+            found.labels.tolist(),
+            found.names.tolist(),
+            {part: rows.tolist() for part, rows in (found.parts or {}).items()},
+            list(found.origins),
+            found.facts,
+        )
+        assert told == self.read_anew(declaration)
+        return given, told
+
+    def read_anew(self, declaration: Path) -> Any:
+        dataset = open_declaration(declaration)
+        assert isinstance(dataset, ImageDataset)
+        found = dataset.files(None)
+        parts = {part: rows.tolist() for part, rows in (found.parts or {}).items()}
+        lists = (list(found.paths), found.labels.tolist(), found.names.tolist(), parts, list(found.origins))
+        return (dataset.info, *lists, found.facts)
+
+    def test_it_serves_the_next_process(self, declaration: Path) -> None:
+        first, told = self.opened(declaration)
+        assert not first
+        assert self.opened(declaration) == (True, told)
+        assert told[4]  # parts
+
+    def test_documents_that_changed_and_look_alike(self, declaration: Path) -> None:
+        self.opened(declaration)
+        file = next(declaration.parent.glob("t*.[ct][sx][vt]"))
+        before, text = file.stat(), file.read_text()
+        last = text.splitlines()[-1]
+        file.write_text(text.replace(last, last.replace(",2,", ",1,").replace(" 2", " 1")))
+        assert file.read_text() != text
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert not self.opened(declaration)[0]
+        assert self.opened(declaration)[0]
+
+    @pytest.mark.parametrize("change", ['duplicates = "drop"', 'folder = "other"', "multi_label = true"])
+    def test_another_declaration(self, declaration: Path, change: str) -> None:
+        self.opened(declaration)
+        (declaration.parent / "other").mkdir()
+        declaration.write_text(f"{declaration.read_text()}{change}\n")
+        assert not self.opened(declaration)[0]
+
+    def test_what_lists_no_other_images_may_change(self, declaration: Path) -> None:
+        self.opened(declaration)
+        declaration.write_text(f'{declaration.read_text()}title = "Long"\nepochs = 3\n')
+        assert self.opened(declaration)[0]
+
+    def test_images_that_lie_elsewhere_now(self, declaration: Path) -> None:
+        self.opened(declaration)
+        photos = declaration.parent / "photos"
+        (photos / "3.png").rename(photos / "3.jpg")
+        assert not self.opened(declaration)[0]
+        assert not self.opened(declaration)[0]  # one is missing: nothing is kept
+        (photos / "3.png").touch()
+        assert not self.opened(declaration)[0]
+        assert self.opened(declaration)[0]
+        photos.rename(declaration.parent / "gone")
+        assert not self.opened(declaration)[0]
+
+    def test_a_folder_that_appears_on_the_way(self, tmp_path: Path) -> None:
+        """A path of another machine is found by its end, until its beginning is there as well."""
+        tmp_path = tmp_path / "data"
+        (tmp_path / "b").mkdir(parents=True)
+        (tmp_path / "b" / "0.png").touch()
+        (tmp_path / "l.csv").write_text("path,label\n/a/b/0.png,0\n")
+        (tmp_path / "long.toml").write_text('kind = "table"\ntable = "l.csv"\n')
+        assert self.opened(tmp_path / "long.toml")[1][1] == [tmp_path / "b" / "0.png"]
+        assert self.opened(tmp_path / "long.toml")[0]
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        (tmp_path / "a" / "b" / "0.png").touch()
+        assert self.opened(tmp_path / "long.toml") == (False, self.read_anew(tmp_path / "long.toml"))
+
+    def test_a_folder_that_has_just_changed_is_not_trusted(
+        self, declaration: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_kept, "_SETTLED", 10**18)
+        for _ in range(2):
+            assert not self.opened(declaration)[0]
+        assert not self.shelf.file.exists()
+
+    def test_a_table_that_changes_while_it_is_read(self, declaration: Path) -> None:
+        """Facts of before and images of after are never kept together."""
+        dataset = open_declaration(declaration, None, self.shelf)
+        assert isinstance(dataset, ImageDataset)
+        for file in declaration.parent.glob("*.*"):
+            if file.suffix in (".csv", ".txt"):
+                file.write_text(file.read_text().replace(",2,", ",1,").replace(" 2", " 1"))
+        with contextlib.suppress(InputError):
+            dataset.files(None)
+        assert not self.shelf.file.exists()
+
+    def test_a_damaged_file_is_made_again(self, declaration: Path) -> None:
+        told = self.opened(declaration)[1]
+        file = self.shelf.file
+        whole = file.read_bytes()
+        for at in (0, 10, 26, 40, len(whole) // 2, len(whole) - 1):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1
+            file.write_bytes(bytes(damaged))
+            assert self.opened(declaration) == (False, told)
+            assert self.opened(declaration) == (True, told)
+        for short in (b"", whole[:20], whole[:-1]):
+            file.write_bytes(short)
+            assert self.opened(declaration) == (False, told)
+
+    def test_it_is_mapped_and_read_only(self, declaration: Path) -> None:
+        self.opened(declaration)
+        dataset = open_declaration(declaration, None, self.shelf)
+        assert isinstance(dataset, ImageDataset)
+        labels = dataset.files(None).labels
+        assert isinstance(labels, np.memmap)
+        assert not labels.flags.writeable
+
+
+def test_other_code_reads_again(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(5), "b": np.zeros((0, 3), np.uint8)}
+    FileShelf(tmp_path / "x", lambda: "one").write("key", arrays)
+    found = FileShelf(tmp_path / "x", lambda: "one").read("key")
+    assert found is not None
+    assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+    assert FileShelf(tmp_path / "x", lambda: "two").read("key") is None
+    assert FileShelf(tmp_path / "x", lambda: "one").read("other") is None
+
+
+def test_the_registry_hands_it_a_shelf_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_kept, "LEAST_BYTES", 0)
+    monkeypatch.setattr(_kept, "_SETTLED", -(10**18))
+    root = tmp_path / "data"
+    root.mkdir()
+    for number in range(4):
+        np.save(root / f"{number}.npy", np.full((8, 8, 3), number, np.uint8))
+    (root / "t.csv").write_text("path,label\n" + "".join(f"{n}.npy,{n % 2}\n" for n in range(4)))
+    (root / "long.toml").write_text('kind = "table"\ntable = "t.csv"\nsize = 8\n')
+    before = loading.load(registry.dataset("long", root), root)
+    assert {file.suffix for file in (tmp_path / "cache" / "sources").iterdir()} == {".listing", ".npz"}
+    _opened.cache_clear()
+
+    def fail(*_: object) -> None:
+        raise AssertionError("read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_tables, "read_text", fail)
+        dataset = registry.dataset("long", root)
+        assert loading.fingerprint_of(dataset, root) == before.fingerprint
+        np.save(root / "3.npy", np.full((8, 8, 3), 9, np.uint8))  # an image is looked at all the same
+    assert loading.load(registry.dataset("long", root), root).fingerprint != before.fingerprint

@@ -11,7 +11,7 @@ from benchmark.contracts.dataset import (
     ImageFiles,
     Task,
 )
-from benchmark.contracts.listing import Origins, PathsBelow, absolute
+from benchmark.contracts.listing import Origins, PathsBelow, Shelf, absolute
 from benchmark.contracts.method import (
     Ability,
     FitContext,
@@ -44,6 +44,7 @@ __all__ = [
     "Origins",
     "Params",
     "PathsBelow",
+    "Shelf",
     "Supervision",
     "Task",
     "Variant",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, Protocol, TypeVar, overload
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 
@@ -58,6 +61,35 @@ class Origins(_Made[str]):
         place = bisect.bisect_right(self._ends, row)
         file, lines = self.files[place]
         return f"{file} line {lines[row - self._ends[place]]}"
+
+
+class Shelf(Protocol):
+    """Arrays that are kept between processes."""
+
+    def read(self, key: str) -> Mapping[str, np.ndarray] | None:
+        """The arrays of a key, read-only; None where they are not there, or damaged.
+
+        Parameters
+        ----------
+        key : str
+            Over all that the arrays were made from.
+
+        Returns
+        -------
+        mapping of str to array, or None
+            As they were written.
+        """
+
+    def write(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep the arrays of a key.
+
+        Parameters
+        ----------
+        key : str
+            As in `read`.
+        arrays : mapping of str to array
+            What takes long to make.
+        """
 
 
 def absolute(paths: Iterable[Path]) -> list[str]:
