@@ -4,8 +4,9 @@
 
 First: JPEGs of 640x480 (detailed noise, quality 90) are prepared at 224 px, beside a bare loop over some of them
 in this process that opens, decodes and resizes with Pillow and nothing else; both in core-milliseconds an image.
-Second: a CSV of so many rows (hard links to a few small JPEGs, each 32 px) is declared and prepared, then
-planned from the cache in a fresh process, and opened as a worker opens it, with the memory that this adds.
+Second: a CSV of so many rows (hard links to a few small JPEGs, each 32 px) is declared and prepared. In fresh
+processes it is then read for the first time, opened again from what was kept, planned from the cache, and opened
+as a worker opens it; each with core-seconds and the memory that it adds at its peak.
 """
 
 from __future__ import annotations
@@ -23,21 +24,36 @@ import numpy as np
 from PIL import Image
 
 LINKS = 50_000  # to one file; file systems allow 65,000
-#: Opens what was planned; by a data set's fingerprint, without its table. Peak memory is that of a process so far.
-WORKER = """
+#: What is measured in a process of its own, by name; peak memory is that of a process so far.
+_BEGIN = """
 import os, pathlib, resource, sys, time
-os.environ["BENCHMARK_CACHE"], root = sys.argv[1] + "/cache", pathlib.Path(sys.argv[1])
-os.environ["BENCHMARK_DATA"] = str(root)
+root = pathlib.Path(sys.argv[1])
+os.environ |= {"BENCHMARK_CACHE": str(root / "cache"), "BENCHMARK_DATA": str(root)}
+import numpy
 from benchmark import registry
-from benchmark.data.load import load_known
+from benchmark.data import load
 from benchmark.data.cache import read_meta
-folders = [path for path in (root / "cache/decoded").iterdir() if read_meta(path) is not None]
-info = registry.dataset("many").info
+from benchmark.datasets import _declared
+registry.entries("methods")
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before, begun = peak(), time.perf_counter()
-data = load_known(info, read_meta(folders[0]).fingerprint)
+before, begun, cores = peak(), time.perf_counter(), time.process_time()
+"""
+_END = """
+took, cores = time.perf_counter() - begun, time.process_time() - cores
+print(f"{took:.2f} s, {cores:.2f} core-s, {peak() - before:.0f} MiB")
+"""
+_OPEN = """
+data = registry.dataset("many")
+assert len(data.files(None).paths)
+"""
+#: By a data set's fingerprint, without its table.
+_WORK = """
+(folder,) = [path for path in (root / "cache/decoded").iterdir() if read_meta(path) is not None]
+data = load.load_known(registry.dataset("many").info, read_meta(folder).fingerprint)
 assert data is not None and len(data.labels)
-print(f"{time.perf_counter() - begun:.2f} s, {peak() - before:.0f} MiB more at its peak")
+"""
+_PLAN = """
+assert load.fingerprint_of(registry.dataset("many"), None)
 """
 
 
@@ -112,25 +128,19 @@ def long_table(root: Path, rows: int) -> None:
         f"table of {rows:,} images: declared in {command(root, 'dataset', 'add', 'many', *words)[0]:.1f} s",
         end="; ",
     )
-    print(f"prepared in {command(root, 'prepare', 'many')[0]:.0f} s", end="; ")
-    plan = (
-        "run",
-        "--methods",
-        "lsh",
-        "--datasets",
-        "many",
-        "--bits",
-        "16",
-        "--plan",
-        "--results",
-        str(root / "r"),
-    )
-    command(root, *plan)
-    print(f"planned again in {command(root, *plan)[0]:.1f} s", flush=True)
-    opened = subprocess.run(
-        [sys.executable, "-c", WORKER, str(root)], check=True, capture_output=True, text=True
-    )
-    print(f"opened by its fingerprint, as a worker does: {opened.stdout.strip()}")
+    print(f"prepared in {command(root, 'prepare', 'many')[0]:.0f} s")
+    opening(root)
+
+
+def opening(root: Path) -> None:
+    """How long the prepared table takes to open, and what memory."""
+    for listing in (root / "cache" / "sources").glob("*.listing"):
+        listing.unlink()
+    steps = {"read": _OPEN, "opened again": _OPEN, "each image looked at": _PLAN, "opened by a worker": _WORK}
+    for what, code in steps.items():
+        words = [sys.executable, "-c", f"{_BEGIN}{code}{_END}", str(root)]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        print(f"{what}: {done.stdout.strip()} more at its peak", flush=True)
 
 
 def main() -> None:
