@@ -18,7 +18,7 @@ from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFil
 from benchmark.datasets._declaration import Declaration, read_keys
 from benchmark.datasets._files import (
     IMAGE_SUFFIXES,
-    class_folder_files,
+    class_folder_names,
     class_folders,
     describe_unused,
     one_hot,
@@ -138,19 +138,20 @@ class DeclaredDataset(ImageDataset):
         return tuple(sorted({name for place in places for name in class_folders(place)}))
 
     def _from_folders(self) -> ImageFiles:
-        paths: list[Path] = []
+        names: list[str] = []
         labels: list[int] = []
         parts: dict[str, np.ndarray] = {}
         unused: Counter[str] = Counter()
         for part, sub in (self.declared.parts or {"": ""}).items():
-            found = class_folder_files(self._folder / sub, self.info.classes, IMAGE_SUFFIXES, unused)
-            parts[part] = np.arange(len(paths), len(paths) + len(found))
-            paths += [path for path, _ in found]
+            inside = (self._folder / sub).relative_to(self._folder).as_posix()
+            found = class_folder_names(self._folder / sub, self.info.classes, IMAGE_SUFFIXES, unused)
+            parts[part] = np.arange(len(names), len(names) + len(found))
+            names += [name if inside == "." else f"{inside}/{name}" for name, _ in found]
             labels += [label for _, label in found]
-        names = np.array([path.relative_to(self._folder).as_posix() for path in paths])
         hot = one_hot(np.array(labels), len(self.info.classes), self._folder)
         facts = {"unused": describe_unused(unused)} if unused else {}
-        return ImageFiles(paths, hot, names, parts if "" not in parts else None, facts)
+        paths = PathsBelow(self._folder, names)
+        return ImageFiles(paths, hot, np.array(names), parts if "" not in parts else None, facts)
 
     # ---- lists -----------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ def absolute(paths: Iterable[Path]) -> list[str]:
     list of str
         In the same order.
     """
-    if isinstance(paths, PathsBelow) and os.sep == "/":
+    if isinstance(paths, PathsBelow) and os.sep == "/" and "../" not in "\0".join(paths.names):
         start = f"{os.path.abspath(paths.folder).rstrip('/')}/"
         return [start + name for name in paths.names]
     return [os.path.abspath(path) for path in paths]
