@@ -109,8 +109,8 @@ def decoding(root: Path, count: int) -> None:
     ours, bare = interleaved(sorted((root / "photos").rglob("*.jpg"))[: min(count, 2000)])
     whole = (cores - start) / count / bare
     print(
-        f"in turn, in one process: decoded, resized and hashed {1e3 * ours:.2f}, bare loop {1e3 * bare:.2f} core-ms an "
-        f"image, {ours / bare:.2f} times; all of prepare without its start {whole:.2f} times"
+        f"in turn, in one process: decoded, resized and hashed {1e3 * ours:.2f}, bare loop {1e3 * bare:.2f} "
+        f"core-ms an image, {ours / bare:.2f} times; all of prepare without its start {whole:.2f} times"
     )
 
 

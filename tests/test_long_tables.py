@@ -22,6 +22,7 @@ from benchmark.datasets._lists import ListFile, listed_files, read_list
 from benchmark.datasets._table_labels import label_sets
 from benchmark.datasets._tables import columns_of, read_table
 from benchmark.errors import InputError
+from benchmark.files.write import scratch_of
 from benchmark.registry.declared import _opened
 
 ODD = ("a", " b", "b\u2003", "", "0", "1", "\x1fc", "a;b", "x\u00a0")
@@ -352,9 +353,13 @@ class TestKept:
         assert not labels.flags.writeable
 
 
-def test_other_code_reads_again(tmp_path: Path) -> None:
+def test_a_shelf_forgets_other_keys_other_code_and_what_killed_processes_left(tmp_path: Path) -> None:
     arrays = {"a": np.arange(5), "b": np.zeros((0, 3), np.uint8)}
+    left = scratch_of(tmp_path / "x")
+    left = left.with_name(left.name.replace(f"-{os.getpid()}.", "-999999999."))  # no process has this number
+    left.touch()
     FileShelf(tmp_path / "x", lambda: "one").write("key", arrays)
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
     found = FileShelf(tmp_path / "x", lambda: "one").read("key")
     assert found is not None
     assert all(np.array_equal(found[name], array) for name, array in arrays.items())

@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmark.contracts import HashDataset, ImageDataset, absolute
 from benchmark.data.decode import Seen, digest_of, new_hash, stamp
+from benchmark.files.write import remove_leftovers, scratch_of
 from benchmark.spec import digest
 
 #: A document above this size is hashed again only when its stamp has changed, like an image.
@@ -227,8 +228,9 @@ def _write(found: Inventory) -> None:
     images = found.images
     with contextlib.suppress(OSError):
         found.file.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=".looking-", dir=found.file.parent)
+        handle, scratch = tempfile.mkstemp(prefix=scratch_of(found.file).name, dir=found.file.parent)
         with os.fdopen(handle, "wb") as file:
             np.savez(file, told=said, paths=named, stamps=images.stamps, digests=images.digests)
         Path(scratch).replace(found.file)
+        remove_leftovers(found.file)
         found.file.with_suffix(".json").unlink(missing_ok=True)

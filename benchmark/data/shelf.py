@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data.decode import new_hash
+from benchmark.files.write import remove_leftovers, scratch_of
 
 #: How a file begins: this, the digest of all after it, the length of what it says of itself in JSON.
 _MAGIC, _HEAD = b"shelf 1\n", 32
@@ -58,7 +59,7 @@ class FileShelf:
         hasher, scratch = new_hash(), Path()
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".shelving-", dir=self.file.parent)
+            handle, name = tempfile.mkstemp(prefix=scratch_of(self.file).name, dir=self.file.parent)
             scratch = Path(name)
             with os.fdopen(handle, "wb") as file:
                 file.write(bytes(24))
@@ -68,6 +69,7 @@ class FileShelf:
                 file.seek(0)
                 file.write(_MAGIC + hasher.digest())
             scratch.replace(self.file)
+            remove_leftovers(self.file)
         except OSError:
             if scratch.name:
                 with contextlib.suppress(OSError):
