@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -260,9 +261,35 @@ class TestContent:
         root = self.table(tmp_path / "one", "abab")
         before = load(root)
         (file,) = (tmp_path / "cache" / "sources").iterdir()
-        for content in ("", "[]", '{"documents": 3}', '{"documents": {}, "images": {"a": 1}}'):
-            file.write_text(content)
+        whole = file.read_bytes()
+        flipped = bytearray(whole)
+        flipped[whole.index(b"t.csv")] ^= 1
+        for content in (b"", b"[]", whole[:-50], whole[:200], bytes(flipped)):
+            file.write_bytes(content)
             assert load(root).fingerprint == before.fingerprint
+            assert file.read_bytes() == whole
+
+    def test_an_inventory_of_an_earlier_version_is_believed_and_replaced(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = self.table(tmp_path / "one", "abab")
+        before = load(root)
+        (file,) = (tmp_path / "cache" / "sources").iterdir()
+        known = inventory._read(file, str(root))
+        seen = zip(known.images.stamps.tolist(), known.images.digests.astype("U32").tolist(), strict=True)
+        images = dict(zip(known.images.paths, seen, strict=True))
+        former = file.with_suffix(".json")
+        file.unlink()
+        for content in ("[]", '{"documents": 3}', '{"documents": {}, "images": {"a": 1}}'):
+            former.write_text(content)
+            assert inventory._read(file, str(root)) == inventory.Inventory(file, str(root))
+        former.write_text(json.dumps({"documents": known.documents, "images": images}))
+        hashed: list[str] = []
+        real = inventory._hashed
+        monkeypatch.setattr(inventory, "_hashed", lambda path: hashed.append(path) or real(path))
+        assert load(root).fingerprint == before.fingerprint
+        assert not [path for path in hashed if path.endswith(".npy")]
+        assert (file.is_file(), former.exists()) == (True, False)
 
 
 class TestBadImages:
