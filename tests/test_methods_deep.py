@@ -494,7 +494,7 @@ def test_a_frozen_backbone_keeps_its_statistics(
 def test_reference_features_are_those_of_the_frozen_backbone(
     cls: type[StepwiseMethod], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their mean too is taken in evaluation mode: no running statistic moves, no dropout acts, and it is their mean."""
+    """Their mean too is taken in evaluation mode: no running statistic moves, no dropout acts."""
     monkeypatch.setitem(_backbones.BACKBONES, "normalised", Normalised)
     data = tiny.single(8)
     data = dataclasses.replace(data, task=dataclasses.replace(data.task, backbone="normalised"))
