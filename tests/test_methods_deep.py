@@ -30,9 +30,11 @@ from benchmark.methods import (
     orthohash,
 )
 from benchmark.methods._backbones import Pixels, build_backbone
+from benchmark.methods._images import to_float
 from benchmark.methods._pairs import pair_likelihood, similarity
 from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod
 from benchmark.methods._unsupervised import UnsupervisedMethod
+from benchmark.methods.bihalf_u import BiHalfU
 from benchmark.methods.cibhash import CIBHash
 from benchmark.methods.greedyhash_u import GreedyHashU
 
@@ -486,6 +488,34 @@ def test_a_frozen_backbone_keeps_its_statistics(
     fresh = torch.nn.BatchNorm1d(256)
     moved = [name for name, value in fresh.named_buffers() if not torch.equal(value, kept[f"norm.{name}"])]
     assert moved == ([] if recipe == "paper" else ["running_mean", "running_var", "num_batches_tracked"])
+
+
+@pytest.mark.parametrize("cls", [BiHalfU, GreedyHashU], ids=lambda cls: cls.info.name)
+def test_reference_features_are_those_of_the_frozen_backbone(
+    cls: type[StepwiseMethod], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their mean too is taken in evaluation mode: no running statistic moves, no dropout acts."""
+    monkeypatch.setitem(_backbones.BACKBONES, "normalised", Normalised)
+    data = tiny.single(8)
+    data = dataclasses.replace(data, task=dataclasses.replace(data.task, backbone="normalised"))
+    method = cls(cls.Params(recipe="paper", reference="backbone"))
+    method.fit(data, context(data.task, 3))
+    reference = method.networks["reference"]
+    assert not reference.body.norm.num_batches_tracked
+    features = reference(to_float(torch.cat([data.images, data.unlabelled])))
+    assert features.std(dim=0).mean() > 0.3
+    assert features.mean(dim=0).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("cls", FROZEN, ids=lambda cls: cls.info.name)
+@pytest.mark.parametrize(("recipe", "how"), [("paper", "frozen"), ("scratch", "trained")])
+def test_a_record_says_whether_the_backbone_was_trained(
+    cls: type[StepwiseMethod], recipe: str, how: str
+) -> None:
+    data = tiny.single(8)
+    method = cls(cls.Params(recipe=recipe))
+    method.fit(data, context(data.task, 1))
+    assert str(method.facts()["features"]).endswith(how)
 
 
 def test_there_are_methods_with_a_frozen_backbone() -> None:

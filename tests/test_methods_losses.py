@@ -367,6 +367,50 @@ def plain_greedyhash_u(u, u0, y, m):
     return copied(codes, m) + 0.1 * every(u, lambda a: abs(abs(a) - 1) ** 3)
 
 
+def plain_mihash(u, u0, y, m):
+    """mi_forward.m: centres 0, 2, 4 (K/2 bins), triangular pulses, entropies in bits; the release maximises it."""
+    h = 2 / (1 + np.exp(-u)) - 1
+
+    def entropy(weights: list[float]) -> float:
+        return -sum(w * math.log2(w / sum(weights)) for w in weights if w > 0) / sum(weights)
+
+    total = 0.0
+    for i in range(N):
+        counts = {1.0: [0.0] * 3, 0.0: [0.0] * 3}
+        for j in range(N):
+            d = (K - sum(a * b for a, b in zip(h[i], h[j]))) / 2
+            for place in range(3 if i != j else 0):
+                counts[alike(y, i, j)][place] += max(0.0, 1 - abs(d - 2 * place) / 2)
+        both = [sum(pair) for pair in zip(*counts.values())]
+        if all(sum(part) for part in counts.values()):
+            total += entropy(both) - sum(sum(part) / sum(both) * entropy(part) for part in counts.values())
+    return -total / N
+
+
+def plain_dshsd(u, u0, y, m):
+    h = np.tanh(u)
+
+    def pair(i, j):
+        d = sum((a - b) ** 2 for a, b in zip(h[i], h[j]))
+        return 0.5 * d if alike(y, i, j) else 0.5 * max(2 * K - d, 0)
+
+    logits = classifier(m, h)
+    if (y.sum(1) > 1).any():  # eq. 8: o - y o + log(1 + e^-o), summed over classes
+        right = sum(o - t * o + math.log(1 + math.exp(-o)) for o, t in zip(logits.flat, y.flat)) / N
+    else:
+        right = soft_cross_entropy(logits, y)
+    return right + 0.05 * pairs(pair)
+
+
+def plain_sdh_c(u, u0, y, m):
+    h = np.tanh(u)
+    w = m.networks["hash"].head.weight.detach().numpy()
+    apart = [(sum(w[i] * w[j]) - (i == j)) ** 2 for i in range(K) for j in range(K)]
+    polar = np.mean([(a - sgn(b)) ** 2 for a, b in zip(h.flat, u0.flat)])
+    spread = every(h, lambda a: a * a) / 2
+    return soft_cross_entropy(classifier(m, h), y) + 1e-3 * (polar - spread + np.mean(apart))
+
+
 PLAIN: dict[str, Plain] = {
     name[len("plain_") :]: value for name, value in list(globals().items()) if name.startswith("plain_")
 }
@@ -423,3 +467,33 @@ def test_a_loss_and_its_gradient_equal_the_plain_statement(name: str, labels: np
         numerical[place] = (ends[0] - ends[1]) / 2e-6
     assert np.abs(numerical).max() > 1e-4
     np.testing.assert_allclose(gradient.numpy(), numerical, rtol=2e-5, atol=2e-7)
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+@pytest.mark.parametrize(
+    "case", ["one image", "one class", "no two alike", "no label", "some without", "far out"]
+)
+def test_no_batch_makes_a_loss_or_its_gradient_infinite(name: str, case: str) -> None:
+    """Nor does one whose pairs or triplets are all of one kind, or missing, and codes that agree to the bit."""
+    labels = {
+        "one image": SINGLE[:1],
+        "one class": SINGLE[[0] * N],
+        "no two alike": np.eye(C),
+        "no label": np.zeros((N, C)),
+        "some without": MULTI * [[1], [0], [1], [1], [0], [1]],
+    }.get(case, MULTI)
+    method, whole = make(name, np.resize(labels, (N, C)))
+    if hasattr(method, "base"):
+        method.base.buffers = method.buffers
+    count = len(labels)
+    batch = Batch(whole.images[:count], torch.from_numpy(labels), whole.index[:count], 0, 0.0)
+    size = 1e4 if case == "far out" else 1.0
+    outputs = size * torch.randn(count, K, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for point in (outputs, outputs[:1].expand(count, K), outputs.sign()):
+        u = point.clone().requires_grad_()
+        u_views = u if name != "cibhash" else torch.cat([u, u])
+        losses = method.loss(u_views, batch)
+        total = torch.stack([value.double() for value in losses.values()]).sum()
+        (gradient,) = torch.autograd.grad(total, u, allow_unused=True)
+        assert torch.isfinite(total), losses
+        assert gradient is None or torch.isfinite(gradient).all()
