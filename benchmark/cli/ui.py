@@ -61,7 +61,7 @@ def _check_port(host: str, port: int) -> None:
 def _mend_artifacts(uri: str, results: Path) -> None:
     """After a move the pictures and records of each run are looked for beside the results; see `mend_artifacts`."""
     from benchmark.store import mlflow_address
-    from benchmark.store.mlflow import EXPERIMENT
+    from benchmark.store.mlflow_experiment import EXPERIMENT
 
     if mlflow_address.scheme(uri) in mlflow_address.DATABASES and results.is_dir():
         with contextlib.suppress(
@@ -73,7 +73,7 @@ def _mend_artifacts(uri: str, results: Path) -> None:
 def _runs_page(uri: str) -> str:
     """Where the runs are; nothing for a database that cannot be asked, or holds none."""
     from benchmark.store import mlflow_address
-    from benchmark.store.mlflow import EXPERIMENT
+    from benchmark.store.mlflow_experiment import EXPERIMENT
 
     file = mlflow_address.database_file(uri)
     if mlflow_address.scheme(uri) in mlflow_address.DATABASES and (file is None or file.exists()):

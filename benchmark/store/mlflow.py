@@ -7,15 +7,13 @@ import logging
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.spec import FitSpec, digest
-from benchmark.store import mlflow_address
-from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow_address import check_uri, public
+from benchmark.store.mlflow_experiment import open_experiment
 from benchmark.store.mlflow_fields import (
     MAX_METRICS,
     MAX_PARAMS,
@@ -32,17 +30,10 @@ from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "coophash-benchmark"
-#: What the experiment is, for interfaces that ask; MLflow's own (3.17) goes by the address that `ui` prints.
-_KIND = ("mlflow.experimentKind", "custom_model_development")
 #: Seconds for which a tracker that failed is left alone.
 PAUSE = 60.0
-#: Seconds for one request: training waits for it, a `sync` has time.
-_TIMEOUT, _SYNC_TIMEOUT = "10", "60"
-#: Fits that are sent without a word; each takes about a tenth of a second.
-_FEW = 20
-#: Seconds that another driver is given to send what it holds.
-_MOMENT = 10.0
+#: Seconds for one request: training waits for it.
+TIMEOUT = "10"
 #: Seconds between two batches of a fit that trains.
 LIVE_SECONDS = 30.0
 _WHOLE = ("FINISHED", "FAILED")
@@ -74,7 +65,7 @@ class Tracker:
         # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
 
     def send(self, record: Record) -> bool:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
@@ -289,35 +280,9 @@ class Tracker:
         return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
     def _connect(self) -> Any:
-        if self._client is not None:
-            return self._client
-        from mlflow import MlflowClient
-
-        for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
-            logging.getLogger(name).setLevel(logging.WARNING)
-        mlflow_address.reach(self.uri)
-        with mlflow_address.no_strays(self.uri):
-            mlflow_address.make_database(self.uri)
-            client = MlflowClient(self.uri)
-            found = client.get_experiment_by_name(EXPERIMENT)
-        # A server and a folder know where artifacts go; a database would put them under the working folder.
-        database = mlflow_address.scheme(self.uri) in mlflow_address.DATABASES
-        if found is None:
-            location = mlflow_address.artifacts_of(self.store.root) if database else None
-            self._experiment = client.create_experiment(EXPERIMENT, location, dict([_KIND]))
-        else:
-            self._experiment = found.experiment_id
-            if found.lifecycle_stage == "deleted":
-                log.warning(
-                    "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT
-                )
-                client.restore_experiment(self._experiment)
-            if _KIND[0] not in found.tags:  # made by an earlier version; a user's own choice stays
-                client.set_experiment_tag(self._experiment, *_KIND)
-            if database and mlflow_address.mend_artifacts(self.uri, self.store.root, EXPERIMENT):
-                log.info("the results folder was moved: MLflow's runs now point to the artifacts in it")
-        self._client = client
-        return client
+        if self._client is None:
+            self._client, self._experiment = open_experiment(self.uri, self.store.root)
+        return self._client
 
 
 def is_refusal(error: Exception) -> bool:
@@ -328,51 +293,3 @@ def is_refusal(error: Exception) -> bool:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def catch_up(
-    tracker: Tracker,
-    records: Iterable[Record],
-    claims: FitLocks,
-    stop: Callable[[], bool] = lambda: False,
-    note: Callable[[str], None] = lambda text: None,
-) -> bool:
-    """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
-
-    A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
-    or refused a fit, or `stop` said so.
-    """
-    left, deadline, whole = deque(tracker.missing(records)), time.monotonic() + _MOMENT, True
-    if len(left) > _FEW:
-        note(f"sending {len(left)} fits to MLflow")
-    while left and not stop():
-        record = left.popleft()
-        try:
-            ours = claims.take(record.fit_id)
-        except OSError:  # the disk is full: the next run sends it
-            return False
-        if ours:
-            try:
-                if not tracker.send(record):
-                    if tracker.paused:
-                        return False
-                    whole = False  # refused: the others are sent all the same
-            finally:
-                claims.release(record.fit_id)
-        elif not tracker.is_sent(record) and time.monotonic() < deadline:
-            left.append(record)
-            time.sleep(0.1)
-    return whole and not left
-
-
-def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
-    """Send every record that the tracker, asked itself, lacks. Returns (sent now or before, not sent)."""
-    if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
-        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
-    records = [*store.records()]
-    with FitLocks(store.root) as claims:
-        catch_up(tracker, tracker.missing(records, ask=True), claims)
-    missing = [record for record in records if not tracker.is_sent(record)]
-    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
-        tracker.close_sweep(sweep, ask=True)
-    return len(records) - len(missing), len(missing)

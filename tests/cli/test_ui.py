@@ -24,7 +24,8 @@ from tests.store.test_tracking_server import LEAN, free_port
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from benchmark.store.mlflow import Tracker, sync
+    from benchmark.store.mlflow import Tracker
+    from benchmark.store.mlflow_sync import sync
 
     root = tmp_path_factory.mktemp("my results")
     _, _, store = execute(root, methods=("lsh",), bits=(8,))

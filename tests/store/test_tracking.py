@@ -15,10 +15,12 @@ import sqlalchemy
 
 from benchmark.errors import InputError
 from benchmark.fit.runtime import Runtime
-from benchmark.store import mlflow, mlflow_address, mlflow_fields
+from benchmark.store import mlflow, mlflow_address, mlflow_fields, mlflow_sync
 from benchmark.store.locks import FitLocks
-from benchmark.store.mlflow import Tracker, sync
+from benchmark.store.mlflow import Tracker
 from benchmark.store.mlflow_address import default_uri
+from benchmark.store.mlflow_experiment import EXPERIMENT
+from benchmark.store.mlflow_sync import sync
 from benchmark.store.record import Score
 from benchmark.store.store import Store
 from benchmark.sweep import collect, driver
@@ -45,7 +47,7 @@ def runs(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(mlflow.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id]))
 
 
@@ -89,7 +91,7 @@ def test_a_run_says_when_on_what_and_how_well(store: Store) -> None:
         assert (given.dataset.name, given.dataset.digest) == ("digits", record.spec.fingerprint)
         assert run.data.tags["method"] == record.spec.method
         assert (run.data.tags["bits"], run.data.tags["seed"]) == ("8", "0")
-    experiment = MlflowClient(uri).get_experiment_by_name(mlflow.EXPERIMENT)
+    experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
@@ -264,7 +266,7 @@ def test_a_later_run_sends_what_a_dead_driver_had_not(
     record = next(store.records())
     other = FitLocks(store.root)
     assert other.take(record.fit_id)  # another driver is about to send this one
-    monkeypatch.setattr(mlflow, "_MOMENT", 0.0)
+    monkeypatch.setattr(mlflow_sync, "_MOMENT", 0.0)
     assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 1
     assert {one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"} == {
         one.fit_id for one in store.records() if one.fit_id != record.fit_id
@@ -418,7 +420,7 @@ def test_a_deleted_experiment_is_restored(
         with engine.begin() as database:
             database.execute(sqlalchemy.text("DELETE FROM experiment_tags"))
         engine.dispose()
-    client.delete_experiment(client.get_experiment_by_name(mlflow.EXPERIMENT).experiment_id)
+    client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
     assert run(store, Tracker(uri, store), bits=(8, 16)).untracked == 0
     assert "is restored" in caplog.text
     assert Counter(one.data.tags["kind"] for one in runs(uri)) == {"fit": 2, "sweep": 2}

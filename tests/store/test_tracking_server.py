@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from benchmark.fit.runtime import Runtime
-from benchmark.store import mlflow
-from benchmark.store.mlflow import Tracker, sync
+from benchmark.store.mlflow import Tracker
+from benchmark.store.mlflow_experiment import EXPERIMENT
+from benchmark.store.mlflow_sync import sync
 from benchmark.store.store import Store
 from benchmark.sweep import driver
 from benchmark.sweep import plan as planning
@@ -161,7 +162,7 @@ def runs(uri: str) -> list[Any]:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(mlflow.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     return list(client.search_runs([experiment.experiment_id]))
 
 
