@@ -23,11 +23,11 @@ _MOMENT = 10.0
 def catch_up(
     tracker: Tracker,
     records: Iterable[Record],
-    claims: FitLocks,
+    locks: FitLocks,
     stop: Callable[[], bool] = lambda: False,
     note: Callable[[str], None] = lambda text: None,
 ) -> bool:
-    """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
+    """Send the records that the tracker lacks, each under its fit's lock: two drivers make no second run of it.
 
     A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
     or refused a fit, or `stop` said so.
@@ -38,7 +38,7 @@ def catch_up(
     while left and not stop():
         record = left.popleft()
         try:
-            ours = claims.take(record.fit_id)
+            ours = locks.take(record.fit_id)
         except OSError:  # the disk is full: the next run sends it
             return False
         if ours:
@@ -48,7 +48,7 @@ def catch_up(
                         return False
                     whole = False  # refused: the others are sent all the same
             finally:
-                claims.release(record.fit_id)
+                locks.release(record.fit_id)
         elif not tracker.is_sent(record) and time.monotonic() < deadline:
             left.append(record)
             time.sleep(0.1)
@@ -60,8 +60,8 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
     if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT) == TIMEOUT:  # the user's own value stays
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
     records = [*store.records()]
-    with FitLocks(store.root) as claims:
-        catch_up(tracker, tracker.missing(records, ask=True), claims)
+    with FitLocks(store.root) as locks:
+        catch_up(tracker, tracker.missing(records, ask=True), locks)
     missing = [record for record in records if not tracker.is_sent(record)]
     for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
         tracker.close_sweep(sweep, ask=True)
