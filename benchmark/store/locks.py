@@ -44,7 +44,7 @@ class _Seen:
 
 
 class FitLocks:
-    """The fits of one results folder that one driver holds. A context manager: a thread renews the locks inside it."""
+    """The fits of a results folder that one driver holds. A context manager: a thread renews its locks inside."""
 
     def __init__(self, root: Path, *, beat: float = BEAT, stale: float = STALE) -> None:
         self._folder = (root / "claims").absolute()  # a method may change the working folder meanwhile
