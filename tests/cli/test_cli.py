@@ -214,11 +214,16 @@ def test_every_suite_is_valid(run_cli: Cli) -> None:
 
 
 def test_help_names_every_flag(run_cli: Cli) -> None:
+    from benchmark.spec.suites import RunConfig
+
     code, out, _ = run_cli("run", "--help")
     assert code == 0
-    flags = "methods datasets bits label-fractions seeds protocol backbone epochs selection device precision"
-    for flag in (*flags.split(), "results", "tracking-uri", "plan", "retry", "set", "suite"):
+    keys = {name.replace("_", "-") for name in RunConfig.model_fields} - {"title", "params"}
+    assert len(keys) > 30
+    for flag in (*keys, "plan", "retry", "set", "suite", "protocol-file", "input-size"):
         assert f"--{flag} " in out
+    assert "--selection last|val|peek" in out  # a choice names its words, a switch takes none
+    assert "--frozen  " in out
 
 
 def test_no_command_prints_the_help(run_cli: Cli) -> None:

@@ -71,6 +71,16 @@ def test_rows_can_be_told_apart(width: int) -> None:
     assert len({re.sub(r"0\.5000|0\.2500", "", row) for row in rows}) == 2, text
 
 
+def test_only_seeds_and_class_splits_are_averaged_over() -> None:
+    """A fit that differs in anything else, an axis that is new included, has a row of its own."""
+    same = [made("hashnet", 0.25), made("hashnet", 0.75, seed=1), made("hashnet", 0.5, seed=2)]
+    others = [made("hashnet", 0.125, batch_size=7), made("hashnet", 0.625, head="mlp:3")]
+    text = printed([*same, *others], 120)
+    assert all(number in text for number in ("0.5000", "0.1250", "0.6250")), text
+    unseen = [made("hashnet", None, class_split=number) for number in range(3)]
+    assert "0/3" in printed(unseen, 120)
+
+
 def test_what_had_no_room_is_named() -> None:
     few = RECORDS[:2]
     assert "no room" not in printed(few, 120)
