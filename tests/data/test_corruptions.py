@@ -12,9 +12,8 @@ from sklearn.datasets import load_digits, load_sample_images
 from benchmark.data.corruptions import corrupt, table_of
 from benchmark.data.corruptions.draws import Draws
 from benchmark.data.corruptions.fields import clouds, gaussian_matrix, pixelate_matrix, zoom_matrix
-from benchmark.data.corruptions.tables import strength
 from benchmark.errors import InputError
-from benchmark.spec.views import COMMON, CORRUPTIONS
+from benchmark.spec.corruptions import COMMON, CORRUPTIONS, strength
 
 pytestmark = pytest.mark.processor
 

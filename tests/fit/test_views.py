@@ -26,7 +26,8 @@ from benchmark.report.statistics.robustness import (
     corruption_error_ratio,
     mean_corruption_drop,
 )
-from benchmark.spec.views import COMMON, expand_views, parse_view
+from benchmark.spec.corruptions import COMMON
+from benchmark.spec.views import expand_views, parse_view
 from benchmark.store import views as viewstore
 from benchmark.store.store import Store
 from benchmark.sweep import plan as planning

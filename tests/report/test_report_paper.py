@@ -27,7 +27,7 @@ from benchmark.report.tables.paper import (
     stable_labels,
     text_width,
 )
-from benchmark.spec.views import COMMON
+from benchmark.spec.corruptions import COMMON
 from benchmark.store.record import Artifacts, Record, Score
 from benchmark.store.store import Store
 from tests.report.test_report import HOSTILE, made, sheet

@@ -1,4 +1,4 @@
-"""How strong each severity is: the published tables for 32 px (CIFAR-10-C) and 224 px (ImageNet-C).
+"""The corruptions, and how strong each severity is: published tables for 32 px (CIFAR-10-C), 224 px (ImageNet-C).
 
 Numbers of Hendrycks and Dietterich (ICLR 2019), read in `make_cifar_c.py` (32 px) and `make_imagenet_c.py` (224 px)
 of their repository hendrycks/robustness. Where those do not distort more with each severity, they are reordered
@@ -8,6 +8,20 @@ or changed: `docs/views.md` lists every such place with the published values.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+#: Families of Hendrycks and Dietterich (2019); the last of each is one of their four extra corruptions.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
+    "weather": ("snow", "frost", "fog", "brightness", "spatter"),
+    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression", "saturate"),
+}
+EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
+CORRUPTIONS: dict[str, str] = {name: family for family, names in FAMILIES.items() for name in names}
+#: The fifteen that mean corruption scores are taken over.
+COMMON = tuple(name for name in CORRUPTIONS if name not in EXTRA)
 
 #: The longest shorter side, in pixels, that the 32 px table is used for.
 SMALL_UP_TO = 64
