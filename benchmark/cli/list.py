@@ -181,7 +181,7 @@ def _views() -> list[dict[str, Any]]:
 def _extra(name: str) -> str:
     from benchmark.spec.corruptions import EXTRA
 
-    return ", one of the four extra ones" if name in EXTRA else ""
+    return ", one of the extra ones" if name in EXTRA else ""
 
 
 _ROWS = {

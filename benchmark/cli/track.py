@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from benchmark.cli._options import results_option
+
 
 @click.command(name="track")
 @click.option("--sync", is_flag=True, help="Send every record that the tracker lacks.")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
 def command(sync: bool, results: str, tracking_uri: str | None) -> int:
     """Send finished fits to MLflow again (after a tracker failed)."""

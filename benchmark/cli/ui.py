@@ -12,14 +12,14 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli._options import results_option
+
 #: Seconds that MLflow is given to end by itself.
 _GRACE = 10.0
 
 
 @click.command(name="ui")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port.")
