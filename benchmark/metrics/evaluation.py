@@ -175,9 +175,10 @@ def evaluate_stored(codes: Mapping[str, NDArray[Any]], bits: int, rules: Rules, 
     InputError
         As `evaluate`.
     """
-    sides = [codes[f"{side}_{what}"] for what in ("codes", "labels") for side in ("query", "database")]
+    packed, labels = ((codes[f"query_{what}"], codes[f"database_{what}"]) for what in ("codes", "labels"))
     options |= {name: codes.get(name) for name in ("query_ids", "database_ids")}
-    return evaluate(*sides[:2], bits, *sides[2:], rules=rules, neighbours=neighbours_of(codes), **options)
+    options |= {"rules": rules, "neighbours": neighbours_of(codes)}
+    return evaluate(*packed, bits, *labels, **options)
 
 
 def _wanted(metrics: Iterable[str] | None, problem: Problem, rules: Rules) -> set[str]:
