@@ -16,16 +16,12 @@ from benchmark.store.mlflow_address import check_uri, public
 from benchmark.store.mlflow_experiment import open_experiment
 from benchmark.store.mlflow_fields import (
     MAX_METRICS,
-    MAX_PARAMS,
-    dataset_of,
+    fill,
     identity_tags,
-    metrics_of,
-    params_of,
     stamp_of,
-    tags_of,
     times_of,
 )
-from benchmark.store.record import SAMPLES, Record
+from benchmark.store.record import Record
 from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -38,7 +34,6 @@ TIMEOUT = "10"
 LIVE_SECONDS = 30.0
 _WHOLE = ("FINISHED", "FAILED")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED")
-_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
 
 
 @dataclass
@@ -221,38 +216,13 @@ class Tracker:
         )
         run_id = made.info.run_id
         try:
-            self._fill(client, run_id, record)
+            fill(client, run_id, record, self.store)
         except Exception as error:
             if is_refusal(error):
                 with contextlib.suppress(Exception):
                     client.delete_run(run_id)
             raise
         self.store.note_sent(record.spec, self.key, stamp_of(record))
-
-    def _fill(self, client: Any, run_id: str, record: Record) -> None:
-        """Give a run all that is known of a record, and end it."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-
-        times = times_of(record)
-        now = times[1] if times else int(time.time() * 1000)
-        context = [InputTag("mlflow.data.context", "training and retrieval")]
-        client.log_inputs(run_id, [DatasetInput(Dataset(**dataset_of(record)), context)])
-        metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
-        params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
-        tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
-        client.log_batch(run_id, metrics[:MAX_METRICS], params[:MAX_PARAMS], tags)
-        for first in range(MAX_METRICS, len(metrics), MAX_METRICS):
-            client.log_batch(run_id, metrics[first : first + MAX_METRICS])
-        for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
-            client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
-        folder = self.store.folder(record.spec)
-        for name in _ARTIFACTS:
-            if (folder / name).is_file():
-                client.log_artifact(run_id, str(folder / name))
-        for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
-            client.log_artifact(run_id, str(path), SAMPLES)
-        client.set_tag(run_id, "stamp", stamp_of(record))
-        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED", times and times[1])
 
     def _parent(self, client: Any, sweep: str) -> str:
         """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""

@@ -325,7 +325,7 @@ class TestNames:
     def test_more_parameters_than_one_call_takes(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(mlflow, "params_of", lambda record: {f"p{i}": i for i in range(230)})
+        monkeypatch.setattr(mlflow_fields, "params_of", lambda record: {f"p{i}": i for i in range(230)})
         uri = f"sqlite:///{tmp_path / 'many.db'}"
         assert Tracker(uri, store).send(next(store.records()))
         (found,) = (one for one in runs(uri) if one.data.tags["kind"] == "fit")
@@ -342,7 +342,7 @@ def test_a_refused_fit_costs_no_other(
     def tags(record: Any) -> dict[str, Any]:
         return real(record) | ({"no % name": 1} if record.fit_id == refused.fit_id else {})
 
-    monkeypatch.setattr(mlflow, "tags_of", tags)
+    monkeypatch.setattr(mlflow_fields, "tags_of", tags)
     tracker = Tracker(uri, store)
     assert not tracker.send(refused)
     assert not tracker.paused
@@ -351,7 +351,7 @@ def test_a_refused_fit_costs_no_other(
     assert sync(store, Tracker(uri, store)) == (1, 1)
     kinds = [one.data.tags["fit_id"] for one in runs(uri) if one.data.tags["kind"] == "fit"]
     assert kinds == [taken.fit_id], "nothing half sent stays"
-    monkeypatch.setattr(mlflow, "tags_of", real)
+    monkeypatch.setattr(mlflow_fields, "tags_of", real)
     assert sync(store, Tracker(uri, store)) == (2, 0)
 
 
