@@ -18,7 +18,7 @@ from benchmark.report.statistics.robustness import (
     relative_drop,
 )
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell, together
-from benchmark.spec.views import COMMON, FAMILIES
+from benchmark.spec.corruptions import COMMON, FAMILIES
 from benchmark.store.record import Record
 
 _SHORT = {"elastic_transform": "elastic", "jpeg_compression": "jpeg"}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate, neighbours_of
+from benchmark.metrics import Rules, evaluate_stored
 from benchmark.metrics.engines import choose_engine
 from benchmark.report.statistics.effect import LEVEL, Comparison, pooled_effect
 from benchmark.store.record import Record
@@ -49,23 +49,11 @@ class Queries:
             known = {name: record.protocol.rules[name] for name in Rules.__dataclass_fields__}
             rules = Rules(**known)
             ids = np.asarray(codes["query_ids"], dtype=np.int64)
-            pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
             # One record alone may not be worth loading the compiled engine; hundreds of them are.
             pairs = len(codes["query_codes"]) * len(codes["database_codes"])
             self._pairs = max(self._pairs + pairs, pairs * self._many)
-            scored = evaluate(
-                codes["query_codes"],
-                codes["database_codes"],
-                int(codes["bits"]),
-                codes["query_labels"],
-                codes["database_labels"],
-                rules=rules,
-                metrics=["map"],
-                engine=choose_engine("auto", self._pairs),
-                query_ids=pair[0],
-                database_ids=pair[1],
-                neighbours=neighbours_of(codes),
-            )
+            engine = choose_engine("auto", self._pairs)
+            scored = evaluate_stored(codes, int(codes["bits"]), rules, metrics=["map"], engine=engine)
         except (InputError, KeyError, TypeError, ValueError):
             return None
         return ids, scored.per_query["map"].astype(np.float32).astype(np.float64)  # as thin codes hold them

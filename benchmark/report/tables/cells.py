@@ -219,7 +219,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came of an artifact."""
+    """What an artifact gives: tables, figures, and gaps."""
 
     sheets: tuple[Sheet, ...] = ()
     figures: tuple[Figure, ...] = ()
