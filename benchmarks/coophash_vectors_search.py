@@ -25,7 +25,7 @@ from benchmark.data.load import fingerprint_of
 from benchmark.files import places
 from benchmark.fit.devices import numerics
 from benchmark.fit.evaluator import Evaluator
-from benchmark.fit.randomness import isolated_generators, seed_everything
+from benchmark.fit.randomness import isolated_generators, root_seed, seed_everything
 from benchmark.methods._generated import density_and_coverage, diversity
 from benchmark.spec import parse
 from benchmark.spec.suites import normalise
@@ -87,7 +87,7 @@ def tried(bench: tune.TuningData, name: str, params: dict[str, Any]) -> dict[str
         torch.device("cpu"),
         batch_size=64,
         updates=78 * epochs,
-        root_seed=tune._root_seed(bench.data, setting),
+        root_seed=root_seed(bench.data.info, setting.seed),
     )
     evaluator = Evaluator(bench.data, split, metrics.Rules(k=bench.rule.k), 32, ctx.device)
     method = registry.method_class(name)(registry.method_params(name, params))
