@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.contracts import FitContext, HashData, Task
-from benchmark.methods._backbones import Backbone, build_backbone
+from benchmark.methods._backbones import Backbone, build_backbone, features_text
 from benchmark.methods._networks import CHUNK
 from benchmark.methods._pairs import cosine
 from benchmark.methods._stepwise import StepwiseMethod, StepwiseParams
@@ -26,6 +26,11 @@ class UnsupervisedMethod(StepwiseMethod):
             len(images), data.task.classes, dtype=data.labels.dtype, device=data.labels.device
         )
         super().fit(dataclasses.replace(data, images=images, labels=blank, unlabelled=images[:0]), ctx)
+
+    def facts(self) -> dict[str, str | int | float]:
+        """As every method's; a backbone that the recipe does not train is called frozen."""
+        how = "trained" if self.recipe().backbone_factor else "frozen"
+        return super().facts() | {"features": features_text(self.ctx.task, how)}
 
 
 class ReferenceParams(StepwiseParams):
@@ -74,6 +79,7 @@ class Reference(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.body = backbone.requires_grad_(False)
+        self.eval()  # `centre` comes before the first update, which would say so
         self.register_buffer("mean", torch.zeros(backbone.features))
         self.mean: Tensor
 

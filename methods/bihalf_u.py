@@ -32,7 +32,7 @@ class BiHalfU(ReferenceMethod):
         paper="Deep Unsupervised Image Hashing by Maximizing Bit Entropy",
         year=2021,
         venue="AAAI",
-        version=2,
+        version=3,
         labels=("single", "multi"),
         supervision="unsupervised",
         look=("blue", "p", "dotted"),

@@ -32,7 +32,7 @@ class GreedyHashU(ReferenceMethod):
         paper="Greedy Hash: Towards Fast Optimization for Accurate Hash Coding in CNN",
         year=2018,
         venue="NeurIPS",
-        version=2,
+        version=3,
         labels=("single", "multi"),
         supervision="unsupervised",
         look=("green", "o", "densely dashed"),

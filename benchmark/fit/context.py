@@ -213,7 +213,7 @@ class RunningContext(FitContext):
 
     @property
     def made(self) -> int:
-        """One a batch, unless the method counted others."""
+        """Updates that were made: one a batch, unless the method counted its own."""
         return self.batches if self._made is None else self._made
 
     # ---- checkpoints -------------------------------------------------------------------------

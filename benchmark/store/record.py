@@ -1,4 +1,4 @@
-"""What is said of one fit: scores, curve, protocol, environment, failure, and the bulky parts beside them."""
+"""The record of one fit: scores, curve, protocol, environment, failure, and the files beside it."""
 
 from __future__ import annotations
 

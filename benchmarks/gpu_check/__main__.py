@@ -89,7 +89,8 @@ class Check:
 
     def tests(self, rows: dict[str, Any]) -> None:
         """The tests that want a GPU."""
-        words = [sys.executable, "-m", "pytest", "tests/test_gpu.py", "tests/test_metrics_engines.py", "-q"]
+        files = ["tests/fit/test_gpu.py", "tests/metrics/test_metrics_engines.py"]
+        words = [sys.executable, "-m", "pytest", *files, "-q"]
         chosen = ["-k", "gpu", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [*words, *chosen], capture_output=True, text=True, check=False, cwd=HERE.parent.parent
