@@ -98,8 +98,7 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
         basis = f"{row.measured} of them by records here" if row.measured else table
         if row.elsewhere:
             basis += f", {row.elsewhere} by records of other data sets' vectors"
-        if row.as_images:
-            basis += f", {row.as_images} of them on vectors, untimed there, as if of small images"
+        basis += _as_images(row.as_images)
         absent = row.dataset in known.absent
         decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(
@@ -114,13 +113,19 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
             + ("; its files are missing" if absent else "")
         )
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
-    there = seconds if gpu else sum(row.seconds for row in expected(gpu=True))
+    there = [] if gpu else expected(gpu=True)
+    on_gpu, basis = sum(row.seconds for row in there), _as_images(sum(row.as_images for row in there))
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
         f"{sum(row.to_run for row in rows)} to run; "
         f"{hours(seconds)} of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
-        + ("" if gpu else f"; on {GPU} {hours(there)}, one fit at a time, by what was measured there")
+        + ("" if gpu else f"; on {GPU} {hours(on_gpu)}, one fit at a time, by what was measured there{basis}")
     )
+
+
+def _as_images(count: int) -> str:
+    """What is said of fits on vectors, which no GPU has been timed on."""
+    return f", {count} of them on vectors, untimed there, as if of small images" if count else ""
 
 
 def print_plan(plan: Any) -> None:

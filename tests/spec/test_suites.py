@@ -268,6 +268,13 @@ def test_a_forecast_of_fits_on_vectors_rests_on_such_fits(tmp_path: Path) -> Non
     assert row.seconds == pytest.approx(times.total + 29 * times.train)
 
 
+def test_a_plan_says_that_no_gpu_was_timed_on_vectors(tmp_path: Path, run_cli: Cli) -> None:
+    words = ("run", "--bits", "8", "--epochs", "1", "--plan", "--results", tmp_path, "--device", "cpu")
+    words = (*words, "--frozen", "--backbone", "compact", "--methods")
+    assert "2 of them on vectors, untimed there, as if of small images" in run_cli(*words, "hashnet,csq")[1]
+    assert "on vectors" not in run_cli(*words, "itq")[1], "a closed form takes no updates"
+
+
 def test_what_a_suite_sets_follows_its_methods(tmp_path: Path) -> None:
     """A method that a grid lacks, or that the flags left out, takes its parameters along; a stranger's stay."""
     file = tmp_path / "mine.toml"
