@@ -39,7 +39,7 @@ class MIHash(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pairwise",
-        look=("black", "o", "dashed"),
+        look=("black", "*", "dashed"),
     )
     Params = MIHashParams
     params: MIHashParams

@@ -42,7 +42,7 @@ class SDHC(StepwiseMethod):
         version=1,
         labels=("single", "multi"),
         supervision="pointwise",
-        look=("green", "p", "solid"),
+        look=("green", "p", "dashed"),
     )
     Params = SDHCParams
     params: SDHCParams

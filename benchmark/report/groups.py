@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmark.report.declared_methods import known
 from benchmark.report.run_summary import captions
@@ -79,7 +79,20 @@ def group_records(records: Iterable[Record], vary: Iterable[str] = ()) -> list[G
         for budget in real:
             members = [r for (own, its), r in keyed if own == base and its in ((), budget)]
             groups.append(_group(members, base, budget, free, alone=len(real) == 1))
-    return groups
+    return [replace(one, title=f"{one.title}{_apart(one, groups)}") for one in groups]
+
+
+def _apart(group: Group, groups: list[Group]) -> str:
+    """What tells a group from those that would have its title: the conditions in which they differ."""
+    others = [one for one in groups if one.title == group.title]
+    if len(others) == 1:
+        return ""
+    values = {name: {value(one.spec) for one in others} for name, value in CONDITIONS.items()}
+    told = [f", {name} {CONDITIONS[name](group.spec)}" for name, found in values.items() if len(found) > 1]
+    rules = {"; ".join(sorted({r.protocol.rules_text for r in one.records if r.protocol})) for one in others}
+    own = sorted({record.protocol.rules_text for record in group.records if record.protocol})
+    told += [f", {'; '.join(own)}"] if len(rules) > 1 else []
+    return "".join(told) or f", {group.slug[-6:]}"
 
 
 def _key(record: Record, free: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -22,7 +22,7 @@ from benchmark.report.figures.style import Width
 from benchmark.report.gaps import FILE as MISSING
 from benchmark.report.gaps import one_suite
 from benchmark.report.page import page_html, unrecorded
-from benchmark.report.page.headline import headlines
+from benchmark.report.page.headline import first_words, headlines
 from benchmark.report.tables.cells import Drawn, Figure, Sheet
 from benchmark.report.tables.document import paper_document
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
@@ -169,22 +169,16 @@ def _write_all(
     written: list[Path],
 ) -> list[Path]:
     first = headlines(ctx)
-    words = [
-        " ".join(filter(None, (one.compared and f"Compared: {one.compared}", one.winner, one.sure)))
-        for one in first
-    ]
     labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)
+    words = first_words(ctx, first)
     page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
         if section.empty:
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            tex = (
-                to_latex(sheet, labels[sheet.name])
-                if width is None
-                else paper_latex(sheet, width, labels[sheet.name])
-            )
+            label = labels[sheet.name]
+            tex = to_latex(sheet, label) if width is None else paper_latex(sheet, width, label)
             for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]

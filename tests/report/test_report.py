@@ -134,12 +134,19 @@ def test_numbers_under_other_conditions_never_share_a_table(change: dict[str, ob
     assert len(groups) == 2
     assert all(len(group.records) == 1 for group in groups)
     assert len({group.slug for group in groups}) == 2
+    assert len({group.title for group in groups}) == 2
 
 
 def test_numbers_under_other_rules_never_share_a_table() -> None:
     facts = FACTS.model_copy(update={"rules": {"ties": "optimistic"}})
     other = made(0.6, seed=1).model_copy(update={"protocol": facts})
-    assert len(group_records([made(0.5), other])) == 2
+    groups = group_records([made(0.5), other])
+    assert len({group.title for group in groups}) == 2
+    facts = facts.model_copy(update={"rules_text": "mAP@all, the best order of ties"})
+    groups = group_records([made(0.5), other.model_copy(update={"protocol": facts})])
+    assert [group.title.endswith(", mAP@all, the best order of ties") for group in groups].count(True) == 1
+    (apart, _) = sorted(group.title for group in group_records([made(0.5), made(0.5, precision="bf16")]))
+    assert apart == "digits, digits-20-50, precision auto"
 
 
 def test_methods_without_a_budget_join_every_budget() -> None:

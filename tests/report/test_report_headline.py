@@ -12,9 +12,12 @@ from benchmark.report.artifacts import main_table
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import reach
 from benchmark.report.figures.style import drawing
-from benchmark.report.page.headline import Headline, headlines
+from benchmark.report.page.headline import Headline, headlines, unfinished
+from benchmark.spec import Sweep
 from benchmark.store.record import Artifacts, Record
 from benchmark.store.store import Store
+from benchmark.sweep import plan as planning
+from benchmark.sweep.saved import save_sweep
 from tests.report.test_report import made
 from tests.report.test_report_claims import coded
 
@@ -171,3 +174,22 @@ def test_a_score_chosen_on_the_test_queries_is_called_that_and_no_group_is_lost(
     assert len(found) == 5
     assert all("chosen on the test queries" in one.compared for one in found[:4])
     assert found[4] == Headline("", "", "2 more comparisons in the tables.")
+
+
+def test_a_sweep_that_was_interrupted_is_not_shown_as_whole(tmp_path: Path) -> None:
+    from benchmark.report.write import render
+
+    store, sweep = Store(tmp_path), Sweep(methods=("itq", "lsh"), bits=(16, 32))
+    wanted = planning.plan(sweep, store, None)
+    save_sweep(wanted, store)
+    first, *left = [cell.fit for cell in wanted.cells if cell.fit is not None]
+    record = made(0.5).model_copy(update={"spec": first, "fit_id": first.fit_id})
+    store.save(record, Artifacts())
+    said = "Not whole: 3 planned fits without a record (ITQ, LSH); the command status lists them."
+    assert unfinished(Context(store, [record], set())) == said
+    render(tmp_path, tmp_path / "report", "table1", formats=("png",))
+    for name in ("report.md", "report.html"):
+        assert said in (tmp_path / "report" / name).read_text()
+    for spec in left:
+        store.save(record.model_copy(update={"spec": spec, "fit_id": spec.fit_id}), Artifacts())
+    assert unfinished(Context(store, store.records(), set())) == ""

@@ -78,9 +78,9 @@ def style(row: str) -> dict[str, Any]:
     if not rest:
         return look
     by = int(digest(rest, 6), 16)
-    marker = MARKERS[(MARKERS.index(look["marker"]) + by) % len(MARKERS)]
-    line = LINES[(LINES.index(look["linestyle"]) + by) % len(LINES)]
-    return look | {"marker": marker, "linestyle": line, "fillstyle": "none"}
+    look["marker"] = MARKERS[(MARKERS.index(look["marker"]) + by) % len(MARKERS)]
+    look["linestyle"] = LINES[(LINES.index(look["linestyle"]) + by) % len(LINES)]
+    return look | {"fillstyle": "none"}
 
 
 def _by_name(name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmark.report.context import Context, rows_of
@@ -10,6 +11,7 @@ from benchmark.report.declared_methods import titled
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, p_text, pooled_effect
 from benchmark.store.record import Record
+from benchmark.store.sweeps import planned_fits
 
 #: Groups beyond so many have their tables alone; of methods that are left out so many are named.
 _MOST = 4
@@ -33,6 +35,26 @@ def headlines(ctx: Context) -> list[Headline]:
     return said[:_MOST] + (
         [Headline("", "", f"{_count(rest, 'more comparison')} in the tables.")] if rest > 0 else []
     )
+
+
+def first_words(ctx: Context, found: Iterable[Headline]) -> list[str]:
+    """The headlines as paragraphs, after what is not whole."""
+    parts = ((one.compared and f"Compared: {one.compared}", one.winner, one.sure) for one in found)
+    return [*filter(None, [unfinished(ctx)]), *(" ".join(filter(None, one)) for one in parts)]
+
+
+def unfinished(ctx: Context) -> str:
+    """What the saved sweeps plan and no record answers, in words; empty where everything ran."""
+    left = planned_fits(ctx.store, {record.fit_id for record in ctx.records})
+    if not left:
+        return ""
+    methods = _some([titled(name) for name in sorted({label.partition(" ")[0] for label in left.values()})])
+    many = _count(len(left), "planned fit")
+    return f"Not whole: {many} without a record ({methods}); the command status lists them."
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
 
 
 def _headline(ctx: Context, group: Group) -> Headline | None:
@@ -105,8 +127,9 @@ def _what(rows: dict[str, list[Record]]) -> str:
 def _left_out(methods: dict[str, list[Record]], whole: dict[str, list[Record]]) -> str:
     """Methods that were run and are not ranked, and that a ranking is over some code lengths alone."""
     names = [titled(name) for name in sorted(methods) if name not in whole]
-    shown = ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
-    text = f" Not ranked, for want of a score at every code length: {shown}." if whole and names else ""
+    text = (
+        f" Not ranked, for want of a score at every code length: {_some(names)}." if whole and names else ""
+    )
     ranked = set[int]().union(*map(_lengths, whole.values()))
     some = ranked and ranked != {
         r.spec.bits for found in methods.values() for r in found if r.score() is not None
@@ -158,7 +181,8 @@ def _sure(found: Comparison | None, rivals: int, lengths: int) -> str:
     p = min(1.0, found.p * rivals)
     told = "more than chance among seeds explains" if found.difference > 0 else "on these it is behind"
     verdict = told if p < LEVEL else "the two are not told apart"
-    whole = f", over all {lengths} code lengths; bold in the table tests each alone" if lengths > 1 else ""
+    over = f"all {lengths}" if lengths > 2 else "both"
+    whole = f", over {over} code lengths; bold in the table tests each alone" if lengths > 1 else ""
     return f"{text}{verdict} ({p_text(p)}, adjusted for {_count(rivals, 'rival')}{whole})."
 
 

@@ -16,7 +16,7 @@ from benchmark import __version__
 from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS
 from benchmark.report.page.embed import cell_json, copies, points_json, records_json, script_json
-from benchmark.report.page.headline import Headline
+from benchmark.report.page.headline import Headline, unfinished
 from benchmark.report.page.picture import Picture
 from benchmark.report.page.view import colour_class, overview, section_views, unrecorded
 from benchmark.report.tables.cells import Drawn
@@ -61,6 +61,7 @@ def page_html(
         .get_template("page.html")
         .render(
             overview=overview(ctx),
+            unfinished=unfinished(ctx),
             headlines=first,
             unrecorded=unrecorded(view.title for view in everything if view.empty),
             sections=views,
