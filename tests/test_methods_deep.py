@@ -402,6 +402,16 @@ def test_the_slices_of_dnnh_learn_with_either_optimiser(recipe: str) -> None:
     assert float((after - before).norm() / before.norm()) > 1e-3
 
 
+@pytest.mark.parametrize(("recipe", "whole"), [("paper", True), ("scratch", False), ("auto", False)])
+def test_the_base_of_hswd_follows_its_recipe(recipe: str, whole: bool) -> None:
+    """What a base leaves to the recipe: the pairs of DPSH, the head of CSQ."""
+    pairs, data = assembled(hswd.HSWD(hswd.HSWDParams(base="dpsh", recipe=recipe)), 16)
+    pairs.begin(data)
+    assert ("outputs" in pairs.buffers) == whole
+    centres, _ = assembled(hswd.HSWD(hswd.HSWDParams(base="csq", recipe=recipe)), 16)
+    assert hasattr(centres.networks["hash"], "hidden") == whole
+
+
 # ---- unsupervised ------------------------------------------------------------------------------
 
 
