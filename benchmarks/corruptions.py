@@ -14,7 +14,7 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from benchmark.data.corruptions import corrupt
-from benchmark.spec.views import COMMON, CORRUPTIONS, SEVERITIES
+from benchmark.spec.corruptions import COMMON, CORRUPTIONS, SEVERITIES
 
 IMAGES = 500
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.store.mlflow import EXPERIMENT
 from benchmark.store.mlflow_address import default_uri
+from benchmark.store.mlflow_experiment import EXPERIMENT
 from benchmark.store.store import Store
 from benchmark.sweep.status import collect
 

@@ -6,6 +6,7 @@ and no path enters a result: what is measured is identified by pixels, labels an
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,27 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFiles
+from benchmark.contracts import DatasetInfo, HashDataset, ImageDataset, ImageFiles, Origins, PathsBelow, Shelf
 from benchmark.datasets._declaration import Declaration, read_keys
 from benchmark.datasets._files import (
     IMAGE_SUFFIXES,
-    class_folder_files,
+    class_folder_names,
     class_folders,
     describe_unused,
-    no_labels,
     one_hot,
 )
+from benchmark.datasets._kept import Facts, Kept
 from benchmark.datasets._lists import ListFile, Resolver, listed_files, read_list, renumbered
 from benchmark.datasets._paths import unlike_a_path
-from benchmark.datasets._tables import (
-    Columns,
-    Table,
-    class_names,
-    columns_of,
-    label_sets,
-    part_rows,
-    read_table,
-)
+from benchmark.datasets._table_labels import class_names, label_sets, part_rows
+from benchmark.datasets._tables import Columns, Table, columns_of, read_table
 from benchmark.datasets._vectors import VectorDataset
 from benchmark.errors import InputError
 from benchmark.spec import parse
@@ -42,21 +36,37 @@ from benchmark.spec import parse
 class DeclaredDataset(ImageDataset):
     """A data set that a TOML file declares; `info` belongs to the instance."""
 
-    def __init__(self, file: Path, keys: Mapping[str, Any]) -> None:
-        """Raises InputError naming the file and what is wrong with it."""
+    def __init__(self, file: Path, keys: Mapping[str, Any], shelf: Shelf | None = None) -> None:
+        """shelf: where a long list or table is kept. Raises InputError naming the file and what is wrong."""
         self.file = file
-        self.declared = parse(Declaration, keys, f"key of {file.name}")
+        self.declared = told = parse(Declaration, keys, f"key of {file.name}")
         self.base = file.parent
+        facts = not told.classes or told.multi_label is None or (told.kind == "table" and not told.protocol)
+        asked = {**told.model_dump(), "facts": facts}
+        self._kept = shelf and Kept(shelf, asked, self._documents(), self.base / told.folder)
+        self._key = self._kept.key() if self._kept else ""  # before anything is read
+        if (kept := self._kept and self._kept.read()) is not None:
+            self._facts = kept[0]
+        else:
+            facts_of = {"folder": self._folder_facts, "lists": self._list_facts, "table": self._table_facts}
+            self._facts = Facts(*facts_of[told.kind]()) if facts else Facts(parts=frozenset(told.parts))
         self.info = self._info()  # type: ignore[misc]
         self.fit = self.declared.fit  # type: ignore[misc]
         self.zoom = self.declared.zoom  # type: ignore[misc]
 
     def sources(self, root: Path | None) -> list[Path]:
         """The declaration, the lists or the table, and every image."""
-        return [self.file, *self._documents(), *self.files(root).paths]
+        return [*self.documents(root), *self.files(root).paths]
+
+    def documents(self, root: Path | None) -> list[Path]:
+        """The declaration, and the lists or the table."""
+        return [self.file, *self._documents()]
 
     def files(self, root: Path | None) -> ImageFiles:
         """The image files as declared. Raises InputError with file and line for what is malformed."""
+        if (kept := self._kept and self._kept.read()) is not None:
+            return kept[1]()
+        begun = time.time_ns()
         reader = {"folder": self._from_folders, "lists": self._from_lists, "table": self._from_table}
         found = reader[self.declared.kind]()
         if not self.info.multi_label and (found.labels.sum(axis=1) != 1).any():
@@ -66,18 +76,16 @@ class DeclaredDataset(ImageDataset):
                 f"data set {self.info.name!r}: {where} has {int(found.labels[row].sum())} labels; "
                 "a set with one a image was declared (multi_label = false)"
             )
+        if self._kept and self._key and not self._resolver.missing:
+            self._kept.write(self._key, begun, self._facts, found, self._resolver.looked)
         return found
 
     # ---- facts -----------------------------------------------------------------------------------
 
     def _info(self) -> DatasetInfo:
-        told, name = self.declared, self.file.stem
-        facts_of = {"folder": self._folder_facts, "lists": self._list_facts, "table": self._table_facts}
-        found, several, parts = (), False, set(told.parts)
-        if not told.classes or told.multi_label is None or (told.kind == "table" and not told.protocol):
-            found, several, parts = facts_of[told.kind]()
-        classes = told.classes or found
-        multi = told.multi_label if told.multi_label is not None else several
+        told, name, found = self.declared, self.file.stem, self._facts
+        classes = told.classes or found.classes
+        multi = told.multi_label if told.multi_label is not None else found.several
         height, width = told.pixels
         facts = {
             "name": name,
@@ -89,7 +97,7 @@ class DeclaredDataset(ImageDataset):
             "height": height,
             "width": width,
             "default_protocol": told.protocol
-            or ("lists" if parts >= {"query", "train"} else "multi-100-400"),
+            or ("lists" if found.parts >= {"query", "train"} else "multi-100-400"),
             "epochs": told.epochs,
             "crop_padding": told.crop_padding,
             "flip": told.flip,
@@ -97,22 +105,22 @@ class DeclaredDataset(ImageDataset):
         }
         return parse(DatasetInfo, facts, f"data set declared in {str(self.file)!r}")
 
-    def _folder_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+    def _folder_facts(self) -> tuple[tuple[str, ...], bool, frozenset[str]]:
         """The names of the classes, whether an image may have several, and the parts."""
         names = () if self.declared.classes else self._folder_classes()
-        return names, False, set(self.declared.parts)
+        return names, False, frozenset(self.declared.parts)
 
-    def _list_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+    def _list_facts(self) -> tuple[tuple[str, ...], bool, frozenset[str]]:
         lists = self._lists()
-        several = any(one.columns > 1 and (one.fields.sum(axis=1) != 1).any() for one in lists.values())
+        several = any(one.columns > 1 and bool((one.fields.sum(axis=1) != 1).any()) for one in lists.values())
         names = () if self.declared.classes else renumbered(lists)[1]
-        return names, several, set(self.declared.parts)
+        return names, several, frozenset(self.declared.parts)
 
-    def _table_facts(self) -> tuple[tuple[str, ...], bool, set[str]]:
+    def _table_facts(self) -> tuple[tuple[str, ...], bool, frozenset[str]]:
         table, columns = self._table()
-        sets = label_sets(table, columns, self.declared.separator)
-        several = any(len(one) != 1 for one in sets)
-        return class_names(columns, sets), several, set(part_rows(table, columns, range(len(table.rows))))
+        labels = label_sets(table, columns, self.declared.separator)
+        parts = part_rows(table, columns, np.arange(len(table.lines)))
+        return class_names(columns, labels), labels.several, frozenset(parts)
 
     # ---- folders ---------------------------------------------------------------------------------
 
@@ -130,19 +138,20 @@ class DeclaredDataset(ImageDataset):
         return tuple(sorted({name for place in places for name in class_folders(place)}))
 
     def _from_folders(self) -> ImageFiles:
-        paths: list[Path] = []
+        names: list[str] = []
         labels: list[int] = []
         parts: dict[str, np.ndarray] = {}
         unused: Counter[str] = Counter()
         for part, sub in (self.declared.parts or {"": ""}).items():
-            found = class_folder_files(self._folder / sub, self.info.classes, IMAGE_SUFFIXES, unused)
-            parts[part] = np.arange(len(paths), len(paths) + len(found))
-            paths += [path for path, _ in found]
+            inside = (self._folder / sub).relative_to(self._folder).as_posix()
+            found = class_folder_names(self._folder / sub, self.info.classes, IMAGE_SUFFIXES, unused)
+            parts[part] = np.arange(len(names), len(names) + len(found))
+            names += [name if inside == "." else f"{inside}/{name}" for name, _ in found]
             labels += [label for _, label in found]
-        names = np.array([path.relative_to(self._folder).as_posix() for path in paths])
         hot = one_hot(np.array(labels), len(self.info.classes), self._folder)
         facts = {"unused": describe_unused(unused)} if unused else {}
-        return ImageFiles(paths, hot, names, parts if "" not in parts else None, facts)
+        paths = PathsBelow(self._folder, names)
+        return ImageFiles(paths, hot, np.array(names), parts if "" not in parts else None, facts)
 
     # ---- lists -----------------------------------------------------------------------------------
 
@@ -165,7 +174,8 @@ class DeclaredDataset(ImageDataset):
         lists = self._lists()
         if not self.declared.classes:  # else an index is a place among them
             lists = renumbered(lists)[0]
-        return listed_files(lists, len(self.info.classes), Resolver(self._folder), self.declared.duplicates)
+        self._resolver = Resolver(self._folder)
+        return listed_files(lists, len(self.info.classes), self._resolver, self.declared.duplicates)
 
     # ---- tables ----------------------------------------------------------------------------------
 
@@ -176,45 +186,43 @@ class DeclaredDataset(ImageDataset):
 
     def _from_table(self) -> ImageFiles:
         table, columns = self._table()
-        number = {name: index for index, name in enumerate(self.info.classes)}
-        row_of: dict[str, int] = {}
-        lines: list[int] = []
-        paths: list[Path] = []
-        rows: list[int] = []
         cells = table.column(columns.path)
         for line, cell in enumerate(cells):
-            if wrong := unlike_a_path(cell) if cell else "has no path":
-                raise InputError(f"{table.where(line)} {wrong}")
-        found = Resolver(self._folder).find(cells)
-        for line, (file, name) in enumerate(zip(found.files, found.names, strict=True)):
-            if name in row_of and self.declared.duplicates == "refuse":
-                raise InputError(
-                    f"{table.where(line)} repeats image {name!r} of {table.where(lines[row_of[name]])}"
-                )
-            row = row_of.setdefault(name, len(paths))
-            rows.append(row)
-            if row == len(paths):
-                paths.append(file)
-                lines.append(line)
-        sets = label_sets(table, columns, self.declared.separator)
-        labels = no_labels(len(paths), len(number), table.file)
-        for row, line in enumerate(lines):
-            for name in sets[line]:
-                if name not in number:
-                    known = ", ".join(self.info.classes)
-                    raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
-                labels[row, number[name]] = 1
-        parts = part_rows(table, columns, rows)
-        origins = [table.where(line) for line in lines]
-        note = found.note(self.declared.table)
-        facts = {"paths": note} if note else {}
-        return ImageFiles(paths, labels, np.array(list(row_of)), parts or None, origins=origins, facts=facts)
+            if not cell or (wrong := unlike_a_path(cell)):
+                raise InputError(f"{table.where(line)} {wrong if cell else 'has no path'}")
+        self._resolver = Resolver(self._folder)
+        found = self._resolver.find(cells)
+        row_of = {name: row for row, name in enumerate(dict.fromkeys(found.names))}
+        rows = np.fromiter(map(row_of.__getitem__, found.names), np.int64, len(cells))
+        lines = np.unique(rows, return_index=True)[1]  # the first of each image
+        if len(lines) < len(rows) and self.declared.duplicates == "refuse":
+            again = int(np.setdiff1d(np.arange(len(rows)), lines)[0])
+            first = table.where(int(lines[rows[again]]))
+            raise InputError(f"{table.where(again)} repeats image {found.names[again]!r} of {first}")
+        labels = label_sets(table, columns, self.declared.separator)
+        number = {name: index for index, name in enumerate(self.info.classes)}
+        if (row := labels.first(lambda names: not number.keys() >= set(names), lines)) is not None:
+            line, known = int(lines[row]), ", ".join(self.info.classes)
+            name = next(name for name in labels.sets[labels.codes[line]] if name not in number)
+            raise InputError(f"{table.where(line)} has the class {name[:40]!r}; declared: {known}")
+        names, note = list(row_of), found.note(self.declared.table)
+        return ImageFiles(
+            PathsBelow(found.files.folder, names),
+            labels.hot(number, lines, table.file),
+            np.array(names),
+            part_rows(table, columns, rows) or None,
+            origins=Origins((table.file.name, np.asarray(table.lines)[lines].tolist())),
+            facts={"paths": note} if note else {},
+        )
 
 
-def open_declaration(file: Path, keys: Mapping[str, Any] | None = None) -> HashDataset:
+def open_declaration(
+    file: Path, keys: Mapping[str, Any] | None = None, shelf: Shelf | None = None
+) -> HashDataset:
     """The data set that a file declares; `keys` stand for the content of a file that is not written yet.
 
-    Raises InputError naming the file and what is wrong with it.
+    shelf: where a long list or table is kept for the next process. Raises InputError naming the file and what is
+    wrong with it.
     """
     told = read_keys(file) if keys is None else keys
-    return VectorDataset(file, told) if told.get("kind") == "vectors" else DeclaredDataset(file, told)
+    return VectorDataset(file, told) if told.get("kind") == "vectors" else DeclaredDataset(file, told, shelf)

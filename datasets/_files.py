@@ -192,21 +192,27 @@ def class_folders(folder: Path) -> list[str]:
 def class_folder_files(
     folder: Path, classes: Collection[str], suffixes: tuple[str, ...], unused: Counter[str] | None = None
 ) -> list[tuple[Path, int]]:
-    """(file, class index) for `folder/<class>/<file>`, sorted inside a class.
+    """(file, class index) for `folder/<class>/<file>`, as `class_folder_names` finds them."""
+    return [(folder / name, index) for name, index in class_folder_names(folder, classes, suffixes, unused)]
+
+
+def class_folder_names(
+    folder: Path, classes: Collection[str], suffixes: tuple[str, ...], unused: Counter[str] | None = None
+) -> list[tuple[str, int]]:
+    """(`<class>/<file>`, class index) for the images of class folders, sorted inside a class.
 
     unused: counts, by the reason, what else is in the folder and in the class folders. Raises InputError naming a
     class folder that is missing, cannot be read or holds no image.
     """
     unused = Counter() if unused is None else unused
     unused.update(_stray(entry) for entry in _entries(folder) if entry.name not in set(classes))
-    found: list[tuple[Path, int]] = []
+    found: list[tuple[str, int]] = []
     for index, name in enumerate(classes):
         inside = folder / name
         if not os.path.isdir(inside):
             raise InputError(f"missing class folder {str(inside)!r}")
         reasons = {entry.name: _why_not(entry, suffixes) for entry in _entries(inside)}
-        # By name: comparing tens of thousands of paths takes seconds.
-        files = sorted(name for name, reason in reasons.items() if not reason)
+        files = sorted(file for file, reason in reasons.items() if not reason)
         if not files:
             held = describe_unused(Counter(reasons.values()))
             raise InputError(
@@ -214,7 +220,8 @@ def class_folder_files(
                 f"file{f'; it holds {held}' if held else ''}"
             )
         unused.update(reason for reason in reasons.values() if reason)
-        found += [(inside / name, index) for name in files]
+        start = Path(name).as_posix()
+        found += [(f"{start}/{file}", index) for file in files]
     return found
 
 

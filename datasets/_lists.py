@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.contracts import ImageFiles
+from benchmark.contracts import ImageFiles, Origins, PathsBelow
 from benchmark.datasets._files import IMAGE_SUFFIXES, one_hot
-from benchmark.datasets._paths import Resolver, short, unlike_a_path
+from benchmark.datasets._paths import LONGEST, Resolver, short, unlike_a_path
 from benchmark.datasets._text import read_text
 from benchmark.errors import InputError
 
@@ -38,6 +38,9 @@ Duplicates = Literal["refuse", "drop"]
 _LARGEST = 2**63 - 1
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf)", re.IGNORECASE)
 _BITS = frozenset("01")
+_INDEX = re.compile("[0-9]{1,18}")
+#: Lines that are taken apart together.
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _checked(line: Line, low: int) -> Line:
 
 @dataclass(frozen=True)
 class ListFile:
-    """One list: the paths as written, the label fields (n, columns) as int64, and the line numbers."""
+    """One list: the paths as written, the label fields (n, columns) as integers, and the line numbers."""
 
     file: Path
     paths: Sequence[str]
@@ -143,6 +146,8 @@ def read_list(file: Path, columns: int | None = None) -> ListFile:
     Raises InputError with file and line for a line without labels, with another number of them, or with a field
     that is neither 0 nor 1 (several fields) or no class index (one field).
     """
+    if (plain := _read_plain(file)) and columns in (None, plain.columns):
+        return plain
     lines = scan_list(file)
     for line in lines:
         where = f"{str(file)!r} line {line.number}"
@@ -155,6 +160,31 @@ def read_list(file: Path, columns: int | None = None) -> ListFile:
             raise InputError(f"{where} has {len(line.labels)} label fields; the lines before have {columns}")
     fields = np.array([line.labels for line in lines], dtype=np.int64)
     return ListFile(file, [line.path for line in lines], fields, [line.number for line in lines])
+
+
+def _read_plain(file: Path) -> ListFile | None:
+    """A list whose every line is a path without spaces and a class index, or as many 0/1; None for any other."""
+    texts = read_text(file, "list file").split("\n")
+    paths, lines = list[str](), list[int]()
+    fields: list[np.ndarray] = []
+    width = len(next((text.split() for text in texts if text and not text.isspace()), ""))
+    for start in range(0, len(texts), _BLOCK):
+        words = [text.split() for text in texts[start : start + _BLOCK]]
+        lines += [line for line, one in enumerate(words, start=start + 1) if one]
+        if not any(words):
+            continue
+        named, *columns = zip(*filter(None, words), strict=False)
+        if len(columns) != width - 1 or {*map(len, words)} - {0, width} or max(map(len, named)) > LONGEST:
+            return None
+        paths += named
+        if width == 2 and all(map(_INDEX.fullmatch, columns[0])):
+            fields.append(np.array([*map(int, columns[0])], dtype=np.int64)[:, None])
+        elif width > 2 and all(map(_BITS.issuperset, columns)):
+            bits = [np.frombuffer("".join(one).encode(), np.uint8) - ord("0") for one in columns]
+            fields.append(np.stack(bits, axis=1))
+        else:
+            return None
+    return ListFile(file, paths, np.concatenate(fields), lines) if fields else None
 
 
 def renumbered(lists: Mapping[str, ListFile]) -> tuple[dict[str, ListFile], tuple[str, ...]]:
@@ -178,7 +208,7 @@ class Merged:
     paths: list[str]
     labels: np.ndarray
     parts: dict[str, np.ndarray]
-    origins: list[str]
+    origins: Origins
 
 
 def merge(
@@ -190,30 +220,31 @@ def merge(
     or has other labels in another list.
     """
     row_of: dict[str, int] = {}
-    labels: list[np.ndarray] = []
+    labels = np.empty((0, classes), dtype=np.uint8)
     paths: list[str] = []
-    origins: list[str] = []
+    begun: list[tuple[str, list[int]]] = []
     parts: dict[str, np.ndarray] = {}
     for part, listed in lists.items():
-        rows: dict[int, str] = {}
-        hot = _hot(listed, classes)
-        for line, name in enumerate(names[part]):
-            where = listed.where(line)
-            row = row_of.setdefault(name, len(labels))
-            if row == len(labels):
-                labels.append(hot[line])
-                paths.append(listed.paths[line])
-                origins.append(where)
-            elif (labels[row] != hot[line]).any():
-                raise InputError(f"{where} gives image {name!r} other labels than {origins[row]}")
-            if row in rows and duplicates == "refuse":
-                raise InputError(
-                    f"{where} repeats image {name!r} of {rows[row]}; remove it, or drop repeats with "
-                    '`duplicates = "drop"`'
-                )
-            rows.setdefault(row, where)
-        parts[part] = np.array(list(rows), dtype=np.int64)
-    return Merged(list(row_of), paths, np.stack(labels), parts, origins)
+        before, hot, called = len(row_of), _hot(listed, classes), names[part]
+        rows = np.fromiter((row_of.setdefault(name, len(row_of)) for name in called), np.int64, len(called))
+        held, first = np.unique(rows, return_index=True)
+        fresh = first[held >= before]  # in the order of their rows
+        labels = np.concatenate([labels, hot[fresh]])
+        paths += [listed.paths[line] for line in fresh]
+        begun.append((listed.file.name, [listed.lines[line] for line in fresh]))
+        other, again = (labels[rows] != hot).any(axis=1), np.ones(len(rows), dtype=bool)
+        again[first] = False
+        if (bad := np.flatnonzero(other | (again & (duplicates == "refuse")))).size:
+            line = int(bad[0])
+            where, name, row = listed.where(line), called[line], int(rows[line])
+            if other[line]:
+                raise InputError(f"{where} gives image {name!r} other labels than {Origins(*begun)[row]}")
+            raise InputError(
+                f"{where} repeats image {name!r} of {listed.where(int(first[held == row][0]))}; remove it, "
+                'or drop repeats with `duplicates = "drop"`'
+            )
+        parts[part] = held[np.argsort(first)]
+    return Merged(list(row_of), paths, labels, parts, Origins(*begun))
 
 
 def _hot(listed: ListFile, classes: int) -> np.ndarray:
@@ -239,19 +270,16 @@ def listed_files(
 
     Raises InputError as `merge` does; images that are not there are left to decoding, which names their lines.
     """
-    found: dict[str, Path] = {}
     names: dict[str, list[str]] = {}
     notes = list[str]()
     for part, listed in lists.items():
         images = resolver.find(listed.paths)
         names[part] = images.names
-        for name, file in zip(images.names, images.files, strict=True):
-            found.setdefault(name, file)
         notes += filter(None, [images.note(listed.file.name)])
     merged = merge(lists, classes, names, duplicates)
     parts = {part: rows for part, rows in merged.parts.items() if part != "all"}
     return ImageFiles(
-        paths=[found[name] for name in merged.names],
+        paths=PathsBelow(resolver.folder, merged.names),
         labels=merged.labels,
         names=np.array(merged.names),
         parts=parts or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import math
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,24 +20,19 @@ _PATHS = ("path", "image", "file", "filename", "image_path", "filepath", "name")
 _PARTS = ("part", "split", "subset")
 _LONGEST = 1000  # characters of a column's name
 _END = "\x04"  # stands after the last row, unless an open quote swallows it
-#: What a part may be called in a table.
-PART_NAMES = {
-    "query": "query",
-    "test": "query",
-    "train": "train",
-    "database": "database",
-    "gallery": "database",
-}
+#: Lines that are taken apart together, and what may stand around a cell of ASCII.
+_BLOCK = 2**16
+_SPACES = " \t\v\f\x1c\x1d\x1e\x1f"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as text: column names, rows of cells, and the line of each row."""
+    """A table as text: column names, the cells of each column, and the line of each row."""
 
     file: Path
     columns: list[str]
-    rows: list[list[str]]
-    lines: list[int]
+    cells: list[list[str]]
+    lines: Sequence[int]
 
     def where(self, row: int) -> str:
         """`labels.csv line 3`."""
@@ -53,8 +48,7 @@ class Table:
                 f"table {str(self.file)!r} line 1 has {count} columns {name!r} (number {', '.join(places)}); "
                 "rename all but one, or name the columns to read: path, labels, part"
             )
-        place = self.columns.index(name)
-        return [row[place] for row in self.rows]
+        return self.cells[self.columns.index(name)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def read_table(file: Path) -> Table:
     if not file.is_file():
         raise InputError(f"missing table {str(file)!r}")
     table = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_csv(file)
-    if not table.rows or not table.columns:
+    if not len(table.lines) or not table.columns:
         raise InputError(f"table {str(file)!r} has no rows below its header")
     if longest := next((name for name in table.columns if len(name) > _LONGEST), ""):
         raise InputError(f"table {str(file)!r} line 1 has a column name of {len(longest):,} characters")
@@ -84,11 +78,52 @@ def read_table(file: Path) -> Table:
 
 
 def _read_csv(file: Path) -> Table:
-    rows: list[list[str]] = []
-    lines: list[int] = []
     text = read_text(file, "table")
     header = text.lstrip("\n").partition("\n")[0]
     delimiter = max("\t,;", key=header.count) if file.suffix.lower() != ".tsv" else "\t"
+    odd = '"' in text or _END in text
+    table = None if odd else _read_plain(file, text.split("\n"), delimiter)
+    return table or _read_any(file, text, delimiter)
+
+
+def _read_plain(file: Path, lines: list[str], delimiter: str) -> Table | None:
+    """A table without quotes, by blocks of lines; None for one with anything that only the csv module may judge."""
+    first = next((row for row, line in enumerate(lines) if line.replace(delimiter, " ").strip()), len(lines))
+    columns = [cell.strip() for cell in lines[first].split(delimiter)] if first < len(lines) else []
+    cells: list[list[str]] = [[] for _ in columns]
+    kept: list[np.ndarray] = []
+    for start in range(first + 1, len(lines), _BLOCK):
+        block = lines[start : start + _BLOCK]
+        numbers = np.arange(start + 1, start + 1 + len(block))
+        if not all(block):
+            filled = [bool(line) for line in block]
+            block, numbers = list(itertools.compress(block, filled)), numbers[filled]
+        text = delimiter.join(block)
+        if max(map(len, block), default=0) > csv.field_size_limit():
+            return None
+        flat = text.split(delimiter) if block else []
+        if any(line.count(delimiter) != len(columns) - 1 for line in block):
+            return None
+        if (
+            not text.isascii()
+            or any(space in text for space in _SPACES if space != delimiter)
+            or delimiter == "\t"
+        ):
+            flat = [cell.strip() for cell in flat]
+        fresh = [flat[place :: len(columns)] for place in range(len(columns))]
+        if "" in fresh[0]:
+            filled = [any(row) for row in zip(*fresh, strict=True)]
+            fresh = [list(itertools.compress(column, filled)) for column in fresh]
+            numbers = numbers[filled]
+        for column, more in zip(cells, fresh, strict=True):
+            column += more
+        kept.append(numbers)
+    return Table(file, columns, cells, np.concatenate(kept) if kept else ())
+
+
+def _read_any(file: Path, text: str, delimiter: str) -> Table:
+    rows: list[list[str]] = []
+    lines: list[int] = []
     reader = csv.reader(io.StringIO(f"{text}\n{_END}"), delimiter=delimiter)
     columns: list[str] = []
     begun = 1
@@ -108,7 +143,7 @@ def _read_csv(file: Path) -> Table:
             lines.append(reader.line_num)
     except csv.Error as error:
         raise InputError(f"table {str(file)!r} line {reader.line_num} cannot be read: {error}") from None
-    return Table(file, columns, rows[1:], lines[1:])
+    return Table(file, columns, [list(column) for column in zip(*rows[1:], strict=True)], lines[1:])
 
 
 def _read_parquet(file: Path) -> Table:
@@ -121,8 +156,8 @@ def _read_parquet(file: Path) -> Table:
         raise InputError(f"table {str(file)!r} cannot be read: {reason}") from None
     columns = [str(name) for name in frame.columns]
     cells = [frame.iloc[:, place].tolist() for place in range(len(columns))]
-    rows = [[_cell(value) for value in row] for row in zip(*cells, strict=True)]
-    return Table(file, columns, rows, list(range(1, len(rows) + 1)))
+    texts = [[_cell(value) for value in column] for column in cells]
+    return Table(file, columns, texts, range(1, len(frame) + 1))
 
 
 def _cell(value: object) -> str:
@@ -151,78 +186,3 @@ def columns_of(table: Table, path: str = "", labels: Sequence[str] = (), part: s
     if not chosen:
         raise InputError(f"table {str(table.file)!r} has no label column beside {path!r}")
     return Columns(path, chosen, part)
-
-
-def label_sets(table: Table, columns: Columns, separator: str) -> list[tuple[str, ...]]:
-    """The class names of each row: one cell (a class, or several with `separator`), or several 0/1 columns.
-
-    Raises InputError with the line for an empty cell where one class is meant, or a cell that is neither 0 nor 1.
-    """
-    if len(columns.labels) > 1:
-        cells = list(zip(*(table.column(name) for name in columns.labels), strict=True))
-        for row, values in enumerate(cells):
-            wrong = [value for value in values if value not in ("0", "1")]
-            if wrong:
-                raise InputError(
-                    f"{table.where(row)} has {wrong[0][:40]!r} in a label column; allowed: 0 and 1"
-                )
-        return [
-            tuple(name for name, value in zip(columns.labels, values, strict=True) if value == "1")
-            for values in cells
-        ]
-    cells = table.column(columns.labels[0])
-    several = any(separator in cell for cell in cells)
-    sets = [
-        tuple(dict.fromkeys(name.strip() for name in cell.split(separator) if name.strip())) for cell in cells
-    ]
-    for row, found in enumerate(sets):
-        if not found and not several:
-            raise InputError(f"{table.where(row)} has no label")
-    _check_numbers(table, sets)
-    return sets
-
-
-def _check_numbers(table: Table, sets: Sequence[tuple[str, ...]]) -> None:
-    """Raise InputError with the line of a NaN where all other classes are numbers: it stands for a missing label.
-
-    Among names, `nan` is a class like any other.
-    """
-    values = {name: _number(name) for name in {name for found in sets for name in found}}
-    odd = {name for name, value in values.items() if value is not None and math.isnan(value)}
-    if not odd or odd == values.keys() or None in values.values():
-        return
-    row = next(row for row, found in enumerate(sets) if odd.intersection(found))
-    name = next(name for name in sets[row] if name in odd)
-    raise InputError(
-        f"{table.where(row)} has the label {name[:40]!r} among class numbers; give its class, or remove the line"
-    )
-
-
-def _number(name: str) -> float | None:
-    try:
-        return float(name)
-    except ValueError:
-        return None
-
-
-def class_names(columns: Columns, sets: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """The classes of a table: its label columns, or all names that occur, numbers in their own order."""
-    if len(columns.labels) > 1:
-        return columns.labels
-    names = {name for found in sets for name in found}
-    if all(name.isdecimal() for name in names):  # by value: as text of equal length, without leading zeros
-        return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
-    return tuple(sorted(names))
-
-
-def part_rows(table: Table, columns: Columns, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    """Rows of each part that a table names; `rows` maps its lines to images. Cells may name several with `;`."""
-    found: dict[str, list[int]] = {}
-    for line, cell in enumerate(table.column(columns.part) if columns.part else []):
-        for word in filter(None, (word.strip().lower() for word in cell.split(";"))):
-            if word not in PART_NAMES:
-                raise InputError(
-                    f"{table.where(line)} has the part {word[:40]!r}; allowed: {', '.join(PART_NAMES)}"
-                )
-            found.setdefault(PART_NAMES[word], []).append(rows[line])
-    return {part: np.array(list(dict.fromkeys(rows)), dtype=np.int64) for part, rows in found.items()}

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from benchmark.contracts import DatasetInfo, Decoded, HashDataset
 from benchmark.datasets._files import no_labels
-from benchmark.datasets._tables import PART_NAMES
+from benchmark.datasets._table_labels import PART_NAMES
 from benchmark.datasets._text import read_text
 from benchmark.datasets._vector_files import (
     LABELS,

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CHECK = runpy.run_path(str(ROOT / "benchmarks" / "gpu_check" / "__main__.py"), run_name="gpu_check")
 
 
-def test_a_dry_run(tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]) -> None:
+def test_a_dry_run(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.fit.compiled.BACKEND", "aot_eager")  # the compiler proper takes a minute
     assert CHECK["main"](["--out", str(tmp_path), "--tiny", "--device", "cpu"], run_cli) == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert {*found} == {*CHECK["STAGES"]} - {"tests"}
@@ -21,6 +24,8 @@ def test_a_dry_run(tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]])
     timed = found["speed"]
     assert timed["hashnet compact fp32"]["update"]["updates_per_s"] > 0
     assert timed["coophash compact fp32"]["update"]["updates_per_s"] > 0
+    assert timed["hashnet compact fp32 compiled"]["compiled"] == "aot_eager: hash"
+    assert timed["hashnet compact fp32 compiled"]["update"]["ms"] > 0
     assert {"stage 1", "stage 2"} <= {*timed["hashgan compact fp32"]}
     assert all(row["ms"] > 0 for row in timed["hashgan compact fp32"].values() if isinstance(row, dict))
     assert found["share"]["hashnet x 1"]["together"] > 0
@@ -29,6 +34,14 @@ def test_a_dry_run(tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]])
     assert found["train"]["fits"][0]["state"] == "done"
     assert "## scoring" in (tmp_path / "summary.md").read_text()
     assert (tmp_path / "results.tar.gz").is_file()
+
+
+def test_a_stage_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        CHECK["main"](["--out", str(tmp_path / "new"), "--only", "machine,sped"])
+    assert left.value.code == 2
+    assert "--only sped: no such stage; allowed: machine, tests, speed" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_stage_that_fails_lets_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,14 @@ def test_every_module_has_a_room() -> None:
     }
 
 
+def test_tests_lie_in_the_folder_of_their_room() -> None:
+    tests = Path(__file__).parent
+    assert {path.parent.name for path in tests.glob("*/test_*.py")} <= {*ROOMS, "docs"}
+    assert all((path.parent / "__init__.py").is_file() for path in tests.glob("*/test_*.py"))
+    whole = {"layers", "size", "budget", "plain_processor", "gpu_check"}  # of the checkout as a whole
+    assert {path.stem.removeprefix("test_") for path in tests.glob("test_*.py")} <= whole
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_address)
 def test_imports_point_down(path: Path) -> None:
     room = _address(path).split(".")[0]

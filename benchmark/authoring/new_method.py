@@ -22,9 +22,9 @@ _LONGEST = 64
 def create(name: str, directory: Path | None = None) -> list[Path]:
     """Write a method that runs and conforms as it is, and its test; returns the files, method first.
 
-    Without `directory`, into the checkout's `methods/` and `tests/`; with it, a package there that registers
-    through its entry point once installed. Raises InputError for a name that is taken or no valid one, and for
-    a file that is already there; nothing is overwritten.
+    Without `directory`, into the checkout's `methods/` and `tests/methods/`; with it, a package there that
+    registers through its entry point once installed. Raises InputError for a name that is taken or no valid
+    one, and for a file that is already there; nothing is overwritten.
     """
     stem = check_name(name)
     files = _package(stem, directory) if directory is not None else _checkout(stem)
@@ -69,9 +69,11 @@ def check_name(name: str) -> str:
 
 def _checkout(stem: str) -> dict[Path, str]:
     methods = package_folder("methods")
-    tests = methods.parent / "tests"
+    tests = methods.parent / "tests" / "methods"
     if not tests.is_dir():
-        raise InputError(f"{str(methods.parent)!r} is no checkout (it has no tests/); give --directory")
+        raise InputError(
+            f"{str(methods.parent)!r} is no checkout (it has no tests/methods/); give --directory"
+        )
     return {methods / f"{stem}.py": "method.py.txt", tests / f"test_{stem}.py": "test_method.py.txt"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli._fit_options import encode_shown
+from benchmark.cli._options import encode_shown
 
 if TYPE_CHECKING:
     from benchmark.use.gallery import Gallery

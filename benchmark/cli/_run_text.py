@@ -96,6 +96,10 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
     table = f"by what was measured on {GPU}" if gpu else "by a table of one CPU core"
     for row in rows:
         basis = f"{row.measured} of them by records here" if row.measured else table
+        if row.elsewhere:
+            basis += f", {row.elsewhere} by records of other data sets' vectors"
+        if row.as_images:
+            basis += f", {row.as_images} of them on vectors, untimed there, as if of small images"
         absent = row.dataset in known.absent
         decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(

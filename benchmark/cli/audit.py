@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import data_root_option, skip_option
 from benchmark.errors import InputError, unknown
 
 
@@ -17,9 +18,9 @@ from benchmark.errors import InputError, unknown
 @click.option("--seed", metavar="S", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--images", metavar="DIR", help="Where the images of list files lie.  [beside the lists]")
 @click.option("--near/--no-near", default=True, help="Look for near duplicates too.  [yes]")
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@data_root_option
 @click.option("--format", "form", metavar="text|json", default="text", show_default=True)
-@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+@skip_option
 def command(targets: tuple[str, ...], form: str, skip_bad_images: bool, **flags: Any) -> int:
     """Report what query, database and training part share, by id and by pixels, and their labels.
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import results_option
+
 DEFAULT_OUT = "claims-plan.toml"
 
 
 @click.command(name="claims")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option(
     "--smallest-effect",
     type=click.FloatRange(min=0, max=1),

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli._options import results_option
+
 
 @click.command(name="compact")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option(
     "--out",
     metavar="DIR",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmark.cli._fit_options import encode_shown, fit_options, open_fit
+from benchmark.cli._options import encode_shown, fit_options, open_fit
 
 
 @click.command(name="encode")
@@ -17,17 +18,12 @@ from benchmark.cli._fit_options import encode_shown, fit_options, open_fit
 @click.option("--dataset", metavar="NAME", help="Encode a whole data set.")
 @click.option("--out", required=True, metavar="FILE", help="The .npz file to write.")
 def command(
-    fit_id: str,
-    results: str,
-    data_root: str | None,
-    device: str,
-    weights_file: str,
-    skip_bad_images: bool,
     images: str | None,
     features: str | None,
     key: str,
     dataset: str | None,
     out: str,
+    **where: Any,
 ) -> None:
     """Encode with the finished fit whose id begins with FIT, and write codes, outputs and names to a file."""
     from benchmark.data.load import skipping_bad_images
@@ -40,15 +36,15 @@ def command(
         raise InputError("give one of --images DIR, --features FILE, --dataset NAME")
     if not out.endswith(".npz"):
         raise InputError(f"--out {out!r} must end in .npz")
-    encoder = open_fit(fit_id, results, data_root, device, weights_file)
-    with skipping_bad_images(skip_bad_images):
+    encoder = open_fit(where)
+    with skipping_bad_images(where["skip_bad_images"]):
         if images is not None:
             folder = Path(images)
-            source = sources.of_images(encoder, folder, sources.image_paths(folder), skip_bad_images)
+            source = sources.of_images(encoder, folder, sources.image_paths(folder), where["skip_bad_images"])
         elif features is not None:
             source = sources.of_vectors(encoder, Path(features), key)
         else:
-            source = sources.of_dataset(encoder, str(dataset), places.data_root(data_root))
+            source = sources.of_dataset(encoder, str(dataset), places.data_root(where["data_root"]))
         found = encode_shown(encoder, source)
     write_codes(Path(out), found)
     rate = len(found.ids) / max(found.seconds, 1e-9)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from benchmark.cli._database import open_database
-from benchmark.cli._fit_options import fit_options, open_fit
+from benchmark.cli._options import fit_options, open_fit
 
 
 @click.command(name="export")
@@ -19,25 +20,20 @@ from benchmark.cli._fit_options import fit_options, open_fit
     help="Images, or codes that `encode` wrote.  [the database that the fit was scored on]",
 )
 def command(
-    fit_id: str,
-    results: str,
-    data_root: str | None,
-    device: str,
-    weights_file: str,
-    skip_bad_images: bool,
     to: str,
     database: str | None,
+    **where: Any,
 ) -> None:
     """Write weights, network, preprocessing, codes and an index of the finished fit whose id begins with FIT."""
     from benchmark.errors import InputError
     from benchmark.use.export import export, stored_codes
 
-    if device not in ("auto", "cpu"):
-        raise InputError(f"export writes a program for the CPU: leave --device {device} out")
-    encoder = open_fit(fit_id, results, data_root, "cpu", weights_file)
+    if where["device"] not in ("auto", "cpu"):
+        raise InputError(f"export writes a program for the CPU: leave --device {where['device']} out")
+    encoder = open_fit({**where, "device": "cpu"})
     if database is None:
-        codes = stored_codes(encoder, Path(results))
+        codes = stored_codes(encoder, Path(where["results"]))
     else:
-        codes = open_database(encoder, database, None, skip_bad_images).codes
+        codes = open_database(encoder, database, None, where["skip_bad_images"]).codes
     files = export(encoder, codes, Path(to))
     click.echo(f"{encoder.record.spec.label} ({encoder.record.fit_id}) in {to}: {', '.join(files)}")

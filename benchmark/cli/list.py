@@ -167,7 +167,8 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _views() -> list[dict[str, Any]]:
-    from benchmark.spec.views import FAMILIES, LISTING
+    from benchmark.spec.corruptions import FAMILIES
+    from benchmark.spec.views import LISTING
 
     rows: list[dict[str, Any]] = [{"name": name, "summary": text} for name, text in LISTING.items()]
     return rows + [
@@ -178,9 +179,9 @@ def _views() -> list[dict[str, Any]]:
 
 
 def _extra(name: str) -> str:
-    from benchmark.spec.views import EXTRA
+    from benchmark.spec.corruptions import EXTRA
 
-    return ", one of the four extra ones" if name in EXTRA else ""
+    return ", one of the extra ones" if name in EXTRA else ""
 
 
 _ROWS = {

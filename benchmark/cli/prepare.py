@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import data_root_option
+
 
 @click.command(name="prepare")
 @click.argument("names", metavar="DATASETS")
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@data_root_option
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, and say which.")
 def command(names: str, data_root: str | None, skip_bad_images: bool) -> int:
     """Download DATASETS (comma-separated) where that is possible, decode them, and say what they hold.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli._options import results_option
+
 if TYPE_CHECKING:
     from benchmark.report.figures.style import Width
 
 
 @click.command(name="report")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option(
     "--out", metavar="DIR", help="Where to write.  [<results>/report; with --width W <results>/report-W]"
 )

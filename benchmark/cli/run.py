@@ -5,79 +5,34 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from benchmark.cli._run_text import grid, print_plans, print_summary, print_tracebacks
+from benchmark.spec.suites import RunConfig
+
+
+def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for every key of a suite that has one; see `flag` of `benchmark.spec.values`."""
+    for name, field in reversed(RunConfig.model_fields.items()):
+        if isinstance(extra := field.json_schema_extra, dict):
+            metavar = extra["metavar"] or "|".join(filter(None, get_args(field.annotation)))
+            kind: dict[str, Any] = {"is_flag": True} if field.annotation is bool else {"metavar": metavar}
+            option = click.option(f"--{name.replace('_', '-')}", default=None, help=field.description, **kind)
+            command = option(command)
+    return command
 
 
 @click.command(name="run")
 @click.option(
     "--suite", metavar="NAME|FILE", help="A named suite or a TOML file with the same keys; flags win."
 )
-@click.option("--methods", metavar="A,B", help="Methods, comma-separated.  [coophash,hashnet]")
-@click.option("--datasets", metavar="A,B", help="Data sets.  [digits]")
-@click.option("--bits", metavar="N,M", help="Code lengths.  [16,32]")
-@click.option("--label-fractions", metavar="F,G", help="Shares of the training labels to show.  [1]")
-@click.option("--labels-per-class", metavar="N,M", help="Labelled images a class, instead of a share.")
-@click.option("--label-noise", metavar="P,Q", help="Shares of the shown labels to make wrong.  [0]")
-@click.option("--noise-kind", metavar="symmetric|class-conditional", help="Which wrong label.  [symmetric]")
-@click.option(
-    "--hidden-images", metavar="unlabelled|dropped", help="Images without a label.  [handed over unlabelled]"
-)
-@click.option("--views", metavar="A,B", help="What to evaluate each fit under; see `list views`.  [clean]")
-@click.option("--class-splits", metavar="I,J", help="Class choices of the view unseen-classes.  [0,1,2]")
-@click.option("--seeds", metavar="S,T", help="Seeds.  [0]")
-@click.option("--protocol", metavar="NAME", help="Split, database and mAP@k; see `list protocols`.")
+@_config_options
 @click.option("--protocol-file", metavar="FILE", help="A custom protocol: a TOML file of its sizes.")
-@click.option("--backbone", metavar="NAME", help="Feature network: compact, resnet18, any of timm, ...")
-@click.option(
-    "--weights", metavar="none|imagenet|FILE", help="The backbone's weights; see docs/features.md.  [none]"
-)
-@click.option(
-    "--frozen", is_flag=True, default=None, help="Learn from the backbone's features, computed once."
-)
 @click.option("--input-size", metavar="N", help="Pixels of a side that the backbone is given.  [its own]")
-@click.option("--preprocessing", metavar="KEY=VALUE,...", help="size, interpolation, crop, mean, std.")
-@click.option("--head", metavar="linear|mlp:N", help="What stands between features and bits.  [the method's]")
-@click.option("--epochs", metavar="N", help="Passes over the training images.  [the data set's]")
-@click.option("--batch-size", metavar="N", help="Images per update.  [64]")
-@click.option("--selection", metavar="last|val|peek", help="Which model is scored.  [last]")
-@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to train.  [auto]")
-@click.option(
-    "--precision",
-    metavar="auto|fp32|tf32|bf16",
-    help="auto: bf16 for large backbones on CUDA, else fp32.  [auto]",
-)
-@click.option(
-    "--deterministic", is_flag=True, default=None, help="On a GPU, only algorithms that repeat bit for bit."
-)
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
-@click.option("--results", metavar="DIR", help="Where results go.  [results/runs]")
-@click.option("--tracking-uri", metavar="URI", help="MLflow tracker, or `none`.  [SQLite inside --results]")
-@click.option("--curve-points", metavar="N", help="Scorings along the training, for the curve.  [5]")
-@click.option("--curve-steps", metavar="N,M", help="Score after these updates instead, and after the last.")
-@click.option(
-    "--curve-metrics",
-    metavar="A,B",
-    help="What a scoring looks at: map, accuracy, fd (Fréchet distances), samples.  [map,accuracy]",
-)
-@click.option("--curve-samples", metavar="N", help="Generated images per Fréchet distance.  [1000]")
-@click.option("--inception-weights", metavar="FILE", help="Inception's weights: `fd` is then FID.")
-@click.option("--checkpoint-seconds", metavar="S", help="Save the training state this often.  [60]")
-@click.option(
-    "--executor", metavar="serial|processes|ray", help="Where fits run; see docs/sweeps.md.  [serial]"
-)
-@click.option("--workers", metavar="N", help="Fits at a time (processes, ray).  [one a GPU, else one a core]")
-@click.option("--gpus", metavar="0,1", help="GPUs that the worker processes share.")
-@click.option("--gpu-memory", metavar="MIB", help="What a fit needs on its GPU.  [learnt from records]")
-@click.option("--gpus-per-fit", metavar="SHARE", help="Share of a GPU for a fit (ray): 0.5 puts two on one.")
-@click.option(
-    "--ray-address", metavar="ADDRESS", help="A Ray cluster: `auto`, HOST:PORT.  [one started here]"
-)
-@click.option("--time-limit", metavar="SECONDS", help="End a fit that takes longer (processes, ray).")
 @click.option("--retry", "retries", metavar="failed|stale|all", multiple=True, help="Run these again.")
 @click.option(
     "--set",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmark.cli._database import open_database
-from benchmark.cli._fit_options import encode_shown, fit_options, open_fit
+from benchmark.cli._options import encode_shown, fit_options, open_fit
 from benchmark.cli._text import plain
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 @click.option("--rerank", is_flag=True, help="Order the nearest again by the cosine of outputs.")
 @click.option("--html", metavar="FILE", help="Write a page with the pictures.")
 def command(
-    fit_id: str,
-    results: str,
-    data_root: str | None,
-    device: str,
-    weights_file: str,
-    skip_bad_images: bool,
     database: str,
     images: str | None,
     query: str,
@@ -42,6 +36,7 @@ def command(
     index: str,
     rerank: bool,
     html: str | None,
+    **where: Any,
 ) -> None:
     """Search with the finished fit whose id begins with FIT: rank, Hamming distance and name of the nearest."""
     from benchmark.errors import InputError
@@ -54,9 +49,9 @@ def command(
     folder, names = (asked, image_paths(asked)) if asked.is_dir() else (asked.parent, [asked.name])
     if not asked.exists():
         raise InputError(f"--query {query!r}: no such image or folder")
-    encoder = open_fit(fit_id, results, data_root, device, weights_file)
-    gallery = open_database(encoder, database, images, skip_bad_images)
-    queries = encode_shown(encoder, of_images(encoder, folder, names, skip_bad_images))
+    encoder = open_fit(where)
+    gallery = open_database(encoder, database, images, where["skip_bad_images"])
+    queries = encode_shown(encoder, of_images(encoder, folder, names, where["skip_bad_images"]))
     hits = Index(gallery.codes, index).search(queries, top, rerank=rerank)
     for number, name in enumerate(queries.ids):
         click.echo(f"{plain(str(name))}:")

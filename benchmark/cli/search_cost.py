@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import data_root_option, results_option, weights_option
+
 
 @click.command(name="search-cost")
 @click.argument("fit_id", metavar="[FIT]", required=False)
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
-@click.option("--weights", "weights_file", metavar="FILE", default="", help="The weights file that it used.")
+@results_option
+@data_root_option
+@weights_option
 @click.option(
     "--items", type=click.IntRange(1000, 10**8), metavar="N", help="Without FIT: so many drawn items."
 )

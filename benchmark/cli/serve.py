@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from benchmark.cli._database import open_database
-from benchmark.cli._fit_options import fit_options, open_fit
+from benchmark.cli._options import fit_options, open_fit
 
 
 @click.command(name="serve")
@@ -16,22 +18,17 @@ from benchmark.cli._fit_options import fit_options, open_fit
     "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one."
 )
 def command(
-    fit_id: str,
-    results: str,
-    data_root: str | None,
-    device: str,
-    weights_file: str,
-    skip_bad_images: bool,
     database: str,
     images: str | None,
     port: int,
+    **where: Any,
 ) -> None:
     """Open a page on 127.0.0.1 that searches a database with the finished fit whose id begins with FIT."""
     from benchmark.errors import InputError
     from benchmark.use.server import SearchServer
 
-    encoder = open_fit(fit_id, results, data_root, device, weights_file)
-    gallery = open_database(encoder, database, images, skip_bad_images)
+    encoder = open_fit(where)
+    gallery = open_database(encoder, database, images, where["skip_bad_images"])
     try:
         server = SearchServer(encoder, gallery, port)
     except OSError as error:

@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import results_option
 from benchmark.cli._text import plain, trace_lines
 
 
 @click.command(name="show")
 @click.argument("fit_id", metavar="ID")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it is stored.")
 @click.option("--traceback", is_flag=True, help="Of a failed fit, the whole traceback.")
 def command(fit_id: str, results: str, as_json: bool, traceback: bool) -> None:
@@ -64,6 +63,7 @@ def _facts(record: Any, store: Any) -> list[tuple[str, str]]:
             ("versions", versions),
             ("hardware", f"{env.device}, {env.precision}, {env.threads} threads, {env.cpu}, {env.platform}"),
         ]
+        facts.append(("compiled", env.compiled))
         if env.commit not in ("", "unknown"):
             facts.append(("check out", f"git checkout {env.commit}"))
     facts.append(("make again", commands.command_of(spec)))

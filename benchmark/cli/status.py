@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import results_option
 from benchmark.cli._text import hours, plain
 
 #: Finished fits are named up to so many.
@@ -14,9 +15,7 @@ _NAMED = 20
 
 
 @click.command(name="status")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(results: str, as_json: bool) -> None:
     """Count what a results folder holds, with the failures' reasons."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from benchmark.cli._options import data_root_option, device_option, skip_option
+
 
 @click.command(name="tune")
 @click.argument("methods", metavar="METHODS")
@@ -26,11 +28,11 @@ import click
 @click.option("--epochs", metavar="N", type=int, help="Passes over the training images.  [the data set's]")
 @click.option("--batch-size", metavar="N", type=int, default=64, show_default=True, help="As in `run`.")
 @click.option("--seed", metavar="S", type=int, default=0, show_default=True, help="Seed of split and fits.")
-@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True)
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+@device_option
+@data_root_option
 @click.option("--results", metavar="DIR", default="results/runs", show_default=True, help="Where results go.")
 @click.option("--again", is_flag=True, help="Repeat searches that are recorded already.")
-@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+@skip_option
 def command(methods: str, skip_bad_images: bool, **flags: Any) -> int:
     """Search METHODS (comma-separated) with an equal number of trials each, on a tuning split.
 

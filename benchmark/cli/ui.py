@@ -12,14 +12,14 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli._options import results_option
+
 #: Seconds that MLflow is given to end by itself.
 _GRACE = 10.0
 
 
 @click.command(name="ui")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
+@results_option
 @click.option("--tracking-uri", metavar="URI", help="MLflow tracker.  [SQLite inside --results]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="Port.")
@@ -38,6 +38,7 @@ def command(results: str, tracking_uri: str | None, host: str, port: int) -> int
         return 0
     _check_port(host, port)
     _mend_artifacts(uri, Path(results))
+    _end_dead(uri, Path(results))
     click.echo(f"http://{host}:{port}{_runs_page(uri)}  (Ctrl-C ends it)")
     with mlflow_address.no_strays(uri):
         return _serve(["--backend-store-uri", uri, "--host", host, "--port", str(port)])
@@ -61,7 +62,7 @@ def _check_port(host: str, port: int) -> None:
 def _mend_artifacts(uri: str, results: Path) -> None:
     """After a move the pictures and records of each run are looked for beside the results; see `mend_artifacts`."""
     from benchmark.store import mlflow_address
-    from benchmark.store.mlflow import EXPERIMENT
+    from benchmark.store.mlflow_experiment import EXPERIMENT
 
     if mlflow_address.scheme(uri) in mlflow_address.DATABASES and results.is_dir():
         with contextlib.suppress(
@@ -70,10 +71,21 @@ def _mend_artifacts(uri: str, results: Path) -> None:
             mlflow_address.mend_artifacts(uri, results, EXPERIMENT)
 
 
+def _end_dead(uri: str, results: Path) -> None:
+    """A killed driver's fits are not shown as running; see `Tracker.end_dead`."""
+    from benchmark.store.locks import FitLocks
+    from benchmark.store.mlflow import Tracker
+    from benchmark.store.store import Store
+
+    if any((results / "claims").glob("*.live")):
+        with FitLocks(results) as locks:
+            Tracker(uri, Store(results)).end_dead(locks)
+
+
 def _runs_page(uri: str) -> str:
     """Where the runs are; nothing for a database that cannot be asked, or holds none."""
     from benchmark.store import mlflow_address
-    from benchmark.store.mlflow import EXPERIMENT
+    from benchmark.store.mlflow_experiment import EXPERIMENT
 
     file = mlflow_address.database_file(uri)
     if mlflow_address.scheme(uri) in mlflow_address.DATABASES and (file is None or file.exists()):

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli._options import (
+    data_root_option,
+    device_option,
+    results_option,
+    skip_option,
+    weights_option,
+)
+
 
 @click.command(name="verify")
 @click.argument("fit_id", metavar="ID")
-@click.option(
-    "--results", default="results/runs", metavar="DIR", show_default=True, help="The results folder."
-)
-@click.option("--data-root", metavar="DIR", help="Folder of data sets.  [$BENCHMARK_DATA or ./data]")
-@click.option("--device", metavar="auto|cpu|cuda|cuda:N|mps", default="auto", show_default=True)
-@click.option("--weights", "weights_file", metavar="FILE", default="", help="The weights file that it used.")
-@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be read, as in `run`.")
+@results_option
+@data_root_option
+@device_option
+@weights_option
+@skip_option
 def command(
     fit_id: str, results: str, data_root: str | None, device: str, weights_file: str, skip_bad_images: bool
 ) -> int:

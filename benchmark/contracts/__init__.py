@@ -11,6 +11,7 @@ from benchmark.contracts.dataset import (
     ImageFiles,
     Task,
 )
+from benchmark.contracts.listing import Origins, PathsBelow, Shelf, absolute
 from benchmark.contracts.method import (
     Ability,
     FitContext,
@@ -40,8 +41,12 @@ __all__ = [
     "LabelKind",
     "Look",
     "MethodInfo",
+    "Origins",
     "Params",
+    "PathsBelow",
+    "Shelf",
     "Supervision",
     "Task",
     "Variant",
+    "absolute",
 ]

@@ -310,6 +310,28 @@ class ImageDataset(HashDataset):
             Missing folders or malformed lists.
         """
 
+    def documents(self, root: Path | None) -> list[Path] | None:
+        """The sources without the images, for a set whose sources are these and every image that `files` lists.
+
+        `files` is then quick, and a million images need not be listed twice.
+
+        Parameters
+        ----------
+        root : Path or None
+            The data folder; None when none was given.
+
+        Returns
+        -------
+        list of Path or None
+            Lists, tables, label files; None: `sources` tells all, which is the default.
+
+        Raises
+        ------
+        InputError
+            As `sources`.
+        """
+        return None
+
     def decode(self, root: Path | None) -> Decoded:
         """Not used: the harness decodes `files`.
 

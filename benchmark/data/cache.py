@@ -40,7 +40,7 @@ class Meta:
 
 
 def read_meta(folder: Path) -> Meta | None:
-    """The folder's own words, or None when there are none that can be read."""
+    """The folder's `meta.json`; None where it is missing or unreadable."""
     try:
         raw: dict[str, Any] = json.loads((folder / "meta.json").read_text())
         return Meta(

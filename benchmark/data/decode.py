@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles
+from benchmark.contracts import DatasetInfo, ImageDataset, ImageFiles, absolute
 from benchmark.data import pictures
 from benchmark.errors import InputError
 
@@ -33,6 +33,7 @@ _NAMED = 5
 #: Size, times and number of a file in its file system; whoever changes the file changes one of them.
 Stamp = tuple[int, int, int, int]
 MISSING: Stamp = (-1, 0, 0, 0)
+_INT64 = 2**63 - 1
 #: A file's stamp and the digest of its bytes, empty where they could not be read.
 Seen = tuple[Stamp, str]
 
@@ -67,7 +68,7 @@ def missing(files: ImageFiles) -> list[Bad]:
     """The listed images that are not there."""
     return [
         Bad(row, str(files.names[row]), f"{_where(files, row)} is missing")
-        for row, path in enumerate(files.paths)
+        for row, path in enumerate(absolute(files.paths))
         if not os.path.isfile(path)
     ]
 
@@ -87,10 +88,15 @@ def stamp(path: Path | str) -> Stamp:
         found = os.stat(path)
     except (OSError, ValueError):  # a name with a zero byte
         return MISSING
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return (
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_ino & _INT64,
+    )  # Windows counts further
 
 
-def new_hash(content: bytes = b"") -> hashlib.blake2b:
+def new_hash(content: bytes | memoryview = b"") -> hashlib.blake2b:
     """BLAKE2b of 128 bits."""
     return hashlib.blake2b(content, digest_size=16)
 

@@ -45,6 +45,7 @@ def read_checkpoint(folder: Path, fit_id: str, device: torch.device) -> dict[str
             "best": tuple(content["best"]) if content["best"] else None,
             "training": dict(content["training"]),
             "seconds": float(content["seconds"]),
+            "compiled": str(content.get("compiled", "")),
         }
     except Exception as error:  # noqa: BLE001 - any damage: train again from the start
         log.warning("checkpoint cannot be used (%s); starting again", error)

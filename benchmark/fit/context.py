@@ -6,18 +6,16 @@ import contextlib
 import functools
 import logging
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
 
-from benchmark.contracts import FitContext, HashMethod
+from benchmark.contracts import FitContext
 from benchmark.files.write import write_file
 from benchmark.fit.checkpoint import read_checkpoint, write_checkpoint
-from benchmark.fit.curves.probes import Probes
-from benchmark.fit.evaluator import Evaluator
+from benchmark.fit.harness import Harness, harness_of
 from benchmark.fit.looks import Looks
 from benchmark.fit.randomness import seed_everything, undisturbed
 from benchmark.fit.runtime import Progress, Runtime
@@ -29,45 +27,6 @@ log = logging.getLogger(__name__)
 
 #: What updates leave on a GPU is read after so many of them, or so many seconds, at the latest.
 READ_EVERY, READ_SECONDS = 50, 1.0
-
-
-@dataclass(frozen=True)
-class Harness:
-    """The harness's own side of a running fit, which `attach` keeps apart from the context that a method is handed:
-    queries, database and hidden labels are reached from the evaluator.
-    """
-
-    method: HashMethod
-    evaluator: Evaluator
-    runtime: Runtime
-    progress: Callable[[Progress], None] = lambda event: None
-    stop: Callable[[], bool] = lambda: False
-
-    @functools.cached_property
-    def probes(self) -> Probes:
-        """What measures generated images and the class head."""
-        how = self.runtime
-        return Probes(self.evaluator, frozenset(how.curve_metrics), how.curve_samples, how.inception_weights)
-
-
-_HARNESS_OF: weakref.WeakKeyDictionary[RunningContext, Harness] = weakref.WeakKeyDictionary()
-
-
-def attach(
-    ctx: RunningContext,
-    method: HashMethod,
-    evaluator: Evaluator,
-    progress: Callable[[Progress], None],
-    stop: Callable[[], bool],
-) -> Harness:
-    """Give a context what it evaluates with, before training begins."""
-    _HARNESS_OF[ctx] = Harness(method, evaluator, ctx.runtime, progress, stop)
-    return _HARNESS_OF[ctx]
-
-
-def detach(ctx: RunningContext) -> None:
-    """Take it away after training: a method that keeps its context must not keep the data set in memory."""
-    _HARNESS_OF.pop(ctx, None)
 
 
 @dataclass(eq=False)
@@ -117,6 +76,9 @@ class RunningContext(FitContext):
     def begin_step(self, step: int) -> None:
         """Reseed every global generator from (seed, step)."""
         self._reached = step + 1
+        harness = harness_of(self)
+        if harness is not None:
+            harness.compiled.begin_step()
         seed_everything(self.seed("step", step))
 
     def count(self, made: int) -> None:
@@ -176,7 +138,7 @@ class RunningContext(FitContext):
 
         What is not there yet is left for the end.
         """
-        state, harness = None, _HARNESS_OF.get(self)
+        state, harness = None, harness_of(self)
         with contextlib.suppress(Exception):
             state = harness.method.state() if harness is not None else None
         if state is not None:
@@ -186,11 +148,11 @@ class RunningContext(FitContext):
         """Score the model when a point of the curve is due; keep the best one when `selection` asks for it."""
         if step not in self.looks.due():
             return
-        harness = _HARNESS_OF.get(self)
+        harness = harness_of(self)
         if harness is None:
             raise TypeError("a RunningContext needs a method and an evaluator before it evaluates")
         seconds, begun = self.train_seconds(), time.monotonic()
-        with undisturbed(harness.method, self.device):
+        with undisturbed(harness.method, self.device), harness.compiled.paused():
             self._look(harness, step, seconds)
         self._evaluating += time.monotonic() - begun
 
@@ -235,7 +197,7 @@ class RunningContext(FitContext):
 
     def interrupted(self) -> bool:
         """Whether the driver was asked to stop."""
-        harness = _HARNESS_OF.get(self)
+        harness = harness_of(self)
         return harness is not None and harness.stop()
 
     @property
@@ -251,7 +213,7 @@ class RunningContext(FitContext):
 
     @property
     def made(self) -> int:
-        """One a batch, unless the method counted others."""
+        """Updates that were made: one a batch, unless the method counted its own."""
         return self.batches if self._made is None else self._made
 
     # ---- checkpoints -------------------------------------------------------------------------
@@ -267,6 +229,7 @@ class RunningContext(FitContext):
             "scalars": self.scalars,
             "curve": [point.model_dump() for point in self.curve],
             "best": self.best,
+            "compiled": "" if (harness := harness_of(self)) is None else harness.compiled.text,
         }
         self._last_save = time.monotonic()
         write_checkpoint(self.workdir, content)
@@ -281,6 +244,8 @@ class RunningContext(FitContext):
             return None
         self.scalars, self.curve, self.best = found["scalars"], found["curve"], found["best"]
         self._before = found["seconds"]
+        if (harness := harness_of(self)) is not None:
+            harness.compiled.earlier = found["compiled"]
         for point in self.curve:
             grid = self.workdir / SAMPLES / f"step-{point.step:06d}.png"
             if grid.is_file():
@@ -291,7 +256,7 @@ class RunningContext(FitContext):
 
 
 def _tell(ctx: RunningContext, event: Progress) -> None:
-    harness = _HARNESS_OF.get(ctx)
+    harness = harness_of(ctx)
     if harness is not None:
         begun = time.monotonic()
         harness.progress(event)

@@ -19,10 +19,12 @@ from benchmark.store.record import Environment
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-learn", "timm", "mlflow", "coophash-benchmark")
 
 
-def describe(device: str, precision: str, threads: int, deterministic: bool = False) -> Environment:
+def describe(
+    device: str, precision: str, threads: int, deterministic: bool = False, compiled: str = ""
+) -> Environment:
     """The environment of this process for a fit on `device` with `precision` and `threads` CPU threads.
 
-    deterministic: asked of a GPU's libraries; on other devices it is nothing to record.
+    deterministic: asked of a GPU's libraries; on other devices it is nothing to record. compiled: as recorded.
     """
     commit, dirty, dirty_digest = _commit()
     return Environment(
@@ -37,6 +39,7 @@ def describe(device: str, precision: str, threads: int, deterministic: bool = Fa
         device=device,
         precision=precision,
         deterministic=deterministic and device.startswith("cuda"),
+        compiled=compiled,
         memory_gib=_memory_gib(),
     )
 

@@ -206,24 +206,17 @@ def score(
 
     device: the fit's, which alone may be used to count.
     """
-    result = metrics.evaluate(
-        codes["query_codes"],
-        codes["database_codes"],
-        bits,
-        codes["query_labels"],
-        codes["database_labels"],
-        rules=rules,
-        query_ids=codes.get("query_ids"),
-        database_ids=codes.get("database_ids"),
-        neighbours=metrics.neighbours_of(codes),
-        device=device,
-    )
+    return scores_of(metrics.evaluate_stored(codes, bits, rules, device=device), view)
+
+
+def scores_of(result: metrics.Evaluation, view: str) -> tuple[Score, ...]:
+    """The values of an evaluation as a record has them; those that are not finite are left out."""
     scores = []
     for key, value in result.values.items():  # `precision@100` carries its own cut-off
         name, _, cutoff = key.partition("@")
-        k = int(cutoff) if cutoff else (rules.k if name == "map" else None)
+        k = int(cutoff) if cutoff else (result.rules.k if name == "map" else None)
         if math.isfinite(value):
-            scores.append(Score(view=view, metric=name, k=k, value=value))
+            scores.append(Score(view=view, metric=name, k=k, value=float(value)))
     return tuple(scores)
 
 

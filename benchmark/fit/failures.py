@@ -16,8 +16,15 @@ from benchmark.fit.result import Interrupted
 from benchmark.store.record import Failure, FailureKind
 
 #: What torch says, mostly in a plain RuntimeError, when memory is short: on the CPU, of CUDA and its libraries
-#: (CUDNN_STATUS_ALLOC_FAILED, CUBLAS_STATUS_ALLOC_FAILED ...), of MPS.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "status_alloc_failed")
+#: (CUDNN_STATUS_ALLOC_FAILED, CUFFT_ALLOC_FAILED ...), of MPS ("Invalid buffer size").
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "_alloc_failed",
+    "invalid buffer size",
+)
 
 
 def is_ours(error: BaseException, stop: Callable[[], bool]) -> bool:
@@ -36,7 +43,7 @@ def describe_failure(error: BaseException) -> Failure:
     if isinstance(error, FloatingPointError):
         kind = "not-finite"
     elif isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in words(error).lower() for text in _NO_MEMORY)
+        isinstance(error, RuntimeError | OSError) and any(text in words(error).lower() for text in _NO_MEMORY)
     ):
         kind = "out-of-memory"
     message = one_line(error, 1000)

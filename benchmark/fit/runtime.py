@@ -27,6 +27,7 @@ class Runtime:
     curve_steps: numbers of updates to look after, in place of `curve_points` evenly spaced ones; the last
     update is always looked after. curve_samples: generated images per Fréchet distance. inception_weights:
     a file, with which the distance is FID. deterministic: on a GPU, only algorithms that repeat bit for bit.
+    compile: have torch compile the networks for training.
     """
 
     device: str = "cpu"
@@ -38,5 +39,6 @@ class Runtime:
     inception_weights: str = ""
     checkpoint_seconds: float = 60.0
     deterministic: bool = False
+    compile: bool = False
     command: str = ""
     sweep: str = ""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark import metrics, registry
-from benchmark.contracts import DatasetInfo, HashMethod
+from benchmark.contracts import VECTORS, DatasetInfo, HashMethod
 from benchmark.data import protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Protocol, Split
@@ -117,8 +117,8 @@ def check_stopping(spec: FitSpec, held_out: np.ndarray) -> None:
 
 
 def precision_of(spec: FitSpec, runtime: Runtime) -> str:
-    """What a fit computes in on the runtime's device."""
-    return resolve_precision(spec.precision, runtime.device, spec.backbone)
+    """What a fit computes in on the runtime's device. What learns from a frozen backbone's features is small."""
+    return resolve_precision(spec.precision, runtime.device, VECTORS if spec.frozen else spec.backbone)
 
 
 def make_method(spec: FitSpec) -> HashMethod:

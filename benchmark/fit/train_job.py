@@ -20,12 +20,13 @@ from benchmark.contracts import HashData, HashMethod
 from benchmark.data import audit, protocol
 from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol import Split
-from benchmark.errors import InputError, printable, words
+from benchmark.errors import InputError, one_line, printable, words
 from benchmark.fit import environment
-from benchmark.fit.context import RunningContext, attach, detach
-from benchmark.fit.devices import device_title, numerics
+from benchmark.fit.context import RunningContext
+from benchmark.fit.devices import device_title, is_broken, numerics
 from benchmark.fit.evaluator import health_flags, score
 from benchmark.fit.failures import captured_log, describe_failure, is_ours
+from benchmark.fit.harness import Harness, attach, detach
 from benchmark.fit.randomness import isolated_generators, seed_everything
 from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Progress, Runtime
@@ -90,7 +91,11 @@ def run_job(
         "started": started,
         "finished": _now(),
         "environment": environment.describe(
-            device_title(runtime.device), precision, torch.get_num_threads(), runtime.deterministic
+            device_title(runtime.device),
+            precision,
+            torch.get_num_threads(),
+            runtime.deterministic,
+            measured.pop("compiled", ""),
         ),
         "peak_memory_mib": environment.peak_memory_mib(),
     }
@@ -110,27 +115,34 @@ def _guarded(
     progress: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> tuple[dict[str, Any], Artifacts]:
+    """What was measured and its artifacts. What fails while its networks are compiled trains again uncompiled."""
     try:
         return _measure(spec, data, runtime, workdir, progress, stop)
     except _Broken as broken:
-        return _failed(spec, broken.error, broken.curve), broken.artifacts
+        if not broken.compiled.begun or is_broken(runtime.device, describe_failure(broken.error)):
+            failed = _failed(spec, broken.error, broken.curve)
+            return failed | {"compiled": broken.compiled.text}, broken.artifacts
+        reason = one_line(broken.error).partition(" Set TORCHDYNAMO_VERBOSE")[0]
     except BaseException as error:
         if is_ours(error, stop):
             raise
         return _failed(spec, error), Artifacts()
+    log.warning("%s trains uncompiled: with its networks compiled it failed (%s)", spec.label, reason)
+    measured, artifacts = _guarded(spec, data, replace(runtime, compile=False), workdir, progress, stop)
+    return measured | {"compiled": f"{measured.get('compiled') or 'no'}: {reason}"}, artifacts
 
 
 class _Broken(Exception):
     """Training ended in `error`; its curve so far and, when every value is finite, its state are kept."""
 
-    def __init__(self, error: BaseException, method: HashMethod, ctx: RunningContext) -> None:
+    def __init__(self, error: BaseException, harness: Harness, ctx: RunningContext) -> None:
         super().__init__(words(error))
-        self.error, self.curve = error, tuple(ctx.curve)
+        self.error, self.curve, self.compiled = error, tuple(ctx.curve), harness.compiled
         rows: list[dict[str, float]] = []
         with contextlib.suppress(Exception):  # the method may have left anything there
             rows = _curve(ctx)
         samples = {name: content for name, content in ctx.samples.items() if isinstance(content, bytes)}
-        self.artifacts = Artifacts(weights=_last_good(method), curve=rows, samples=samples)
+        self.artifacts = Artifacts(weights=_last_good(harness.method), curve=rows, samples=samples)
 
 
 def _curve(ctx: RunningContext) -> list[dict[str, float]]:
@@ -173,7 +185,7 @@ def _measure(
     clock = _Clock()
     opened = open_fit(spec, data, runtime, workdir, progress, stop)
     method, ctx, evaluator = opened.method, opened.ctx, opened.evaluator
-    harness = attach(ctx, method, evaluator, progress, stop)
+    harness = attach(ctx, method, evaluator, runtime, progress, stop)
     training = evaluator.training_data(ctx.task, host=type(method).takes_host_images)
     clock.lap("load")
     try:
@@ -181,8 +193,10 @@ def _measure(
     except BaseException as error:
         if is_ours(error, stop):
             raise
-        raise _Broken(error, method, ctx) from error
+        raise _Broken(error, harness, ctx) from error
     clock.lap("train")
+    if runtime.compile and not harness.compiled.used:
+        log.warning("%s trains uncompiled: its updates call no network of its own", spec.label)
     progress(Progress("encode"))
     codes, encode_seconds = evaluator.codes(method)
     clock.lap("encode")
@@ -202,6 +216,7 @@ def _measure(
         "selected_step": ctx.best[1] if ctx.best else None,
         "timings": _timings(clock, ctx, opened.split, encode_seconds),
         "peak_gpu_memory_mib": _gpu_peak(ctx.device),
+        "compiled": harness.compiled.text,
     }
     curve = _curve(ctx)
     return measured, Artifacts(

@@ -15,7 +15,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.data.view_images import Images, corrupted, foreign
 from benchmark.errors import InputError
-from benchmark.fit.evaluator import ENCODE_BATCH, checked, plain_outputs
+from benchmark.fit.evaluator import ENCODE_BATCH, checked, plain_outputs, scores_of
 from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
@@ -231,25 +231,11 @@ def _scores(stored: StoredFit, view: View, arrays: Arrays, engine: str) -> list[
         return [Score(view=str(view), metric="auroc", value=auroc(own, theirs))]
     if view.kind == "cross":  # rows of different sets are never the same image
         rules = replace(rules, exclude_self=rules.exclude_self and view.target == "both")
-    full = complete(arrays, codes)
-    result = metrics.evaluate(
-        full["query_codes"],
-        full["database_codes"],
-        bits,
-        full["query_labels"],
-        full["database_labels"],
-        rules=rules,
-        metrics=METRICS,
-        at=(100,),
-        query_ids=full["query_ids"] if rules.exclude_self else None,
-        database_ids=full["database_ids"] if rules.exclude_self else None,
-        engine=engine,
-        device=str(stored.opened.evaluator.device),
-    )
-    scores = []
-    for key, value in result.values.items():
-        name, _, cutoff = key.partition("@")
-        if np.isfinite(value):
-            k = int(cutoff) if cutoff else (rules.k if name == "map" else None)
-            scores.append(Score(view=str(view), metric=name, k=k, value=float(value)))
-    return scores
+    counted = {
+        "metrics": METRICS,
+        "at": (100,),
+        "engine": engine,
+        "device": str(stored.opened.evaluator.device),
+    }
+    result = metrics.evaluate_stored(complete(arrays, codes), bits, rules, **counted)
+    return [*scores_of(result, str(view))]

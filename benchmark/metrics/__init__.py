@@ -9,7 +9,7 @@ from benchmark.metrics.ball import (
     recall_within_radius,
 )
 from benchmark.metrics.codes import code_health, pack_codes, unpack_codes
-from benchmark.metrics.evaluation import Evaluation, evaluate
+from benchmark.metrics.evaluation import Evaluation, evaluate, evaluate_stored
 from benchmark.metrics.functions import curves, hit_rate_at, mean_average_precision, precision_at, recall_at
 from benchmark.metrics.graded import acg, ndcg, wap
 from benchmark.metrics.junk import junk_aware_map
@@ -27,6 +27,7 @@ __all__ = [
     "code_health",
     "curves",
     "evaluate",
+    "evaluate_stored",
     "hit_rate_at",
     "junk_aware_map",
     "mean_average_precision",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from benchmark.errors import InputError, unknown
 from benchmark.metrics.blocks import Block, Plan, score_counts, score_order
 from benchmark.metrics.engines import choose_engine, count, thread_count
 from benchmark.metrics.pooled import MACRO, MICRO, macro, micro, query_classes
-from benchmark.metrics.problem import Hist, Neighbours, Problem, build_problem
+from benchmark.metrics.problem import Hist, Neighbours, Problem, build_problem, neighbours_of
 from benchmark.metrics.rules import Rules, checked_cutoff
 from benchmark.metrics.table import METRICS, names_of
 from benchmark.metrics.ties import Floats
@@ -147,6 +147,38 @@ def evaluate(
     engine = choose_engine(engine, problem.queries * problem.items, device)
     per_query, curves, values = _run(problem, plan, engine, thread_count(threads), device)
     return Evaluation(rules, int(bits), problem.queries, problem.items, engine, values, per_query, curves)
+
+
+def evaluate_stored(codes: Mapping[str, NDArray[Any]], bits: int, rules: Rules, **options: Any) -> Evaluation:
+    """As `evaluate`, from the arrays of a fit's `codes.npz`, its ids and true neighbours among them.
+
+    Parameters
+    ----------
+    codes : mapping
+        Name to array: `query_codes`, `query_labels`, the same of the database, and what `rules` ask for.
+    bits : int
+        Bits of a code.
+    rules : Rules
+        As for `evaluate`.
+    **options
+        What else `evaluate` takes.
+
+    Returns
+    -------
+    Evaluation
+        Values, per-query values and curves.
+
+    Raises
+    ------
+    KeyError
+        An array is missing.
+    InputError
+        As `evaluate`.
+    """
+    packed, labels = ((codes[f"query_{what}"], codes[f"database_{what}"]) for what in ("codes", "labels"))
+    options |= {name: codes.get(name) for name in ("query_ids", "database_ids")}
+    options |= {"rules": rules, "neighbours": neighbours_of(codes)}
+    return evaluate(*packed, bits, *labels, **options)
 
 
 def _wanted(metrics: Iterable[str] | None, problem: Problem, rules: Rules) -> set[str]:

@@ -144,8 +144,8 @@ def found_at(groups: Groups, cutoffs: NDArray[np.int64]) -> tuple[Floats, Floats
     drawn = taken - (ends.ravel()[flat] - n)
     found = h0 + np.divide(h * drawn, n, out=np.zeros_like(h), where=n > 0)
     chance = (h0 > 0).astype(np.float64)
-    open_ = np.nonzero((h0 == 0) & (h > 0))
-    chance[open_] = 1 - miss_probability(n[open_], h[open_], drawn[open_])
+    unsure = np.nonzero((h0 == 0) & (h > 0))
+    chance[unsure] = 1 - miss_probability(n[unsure], h[unsure], drawn[unsure])
     return taken, found, chance
 
 

@@ -16,6 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+#: Environment variables that torch sets for itself when its compiler is imported or used, by no plug-in's doing.
+_SET_BY_TORCH = {
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "KMP_DUPLICATE_LIB_OK",
+    "_TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR",
+}
+
 
 class _Part(NamedTuple):
     """One thing that belongs to the whole process. `get` gives its value, `put` sets one."""
@@ -53,7 +61,7 @@ def contained(*, importing: bool = False, leaving: Collection[str] = ()) -> Iter
 def _parts() -> list[_Part]:
     return [
         _Part("working folder", _folder, os.chdir),
-        _Part("environment variables", lambda: dict(os.environ), _put_environment),
+        _Part("environment variables", _environment, _put_environment),
         _Part("umask", _umask, os.umask),
         _Part("import path", lambda: list(sys.path), lambda value: sys.path.__setitem__(slice(None), value)),
         _Part("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
@@ -160,8 +168,12 @@ def _umask() -> int:
     return value
 
 
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _SET_BY_TORCH}
+
+
 def _put_environment(value: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name not in value]:
+    for name in [name for name in _environment() if name not in value]:
         del os.environ[name]
     os.environ.update(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,10 +14,12 @@ from typing import Any
 
 from benchmark.contracts import HashDataset
 from benchmark.data.decode import Stamp, stamp
+from benchmark.data.shelf import FileShelf
 from benchmark.errors import InputError
-from benchmark.files.places import data_root
+from benchmark.files.places import cache_root, data_root
+from benchmark.registry.digests import plugin_digest
 from benchmark.registry.entry import Entry
-from benchmark.spec import NAME_PATTERN, read_toml
+from benchmark.spec import NAME_PATTERN, digest, read_toml
 
 #: What reads a declaration; a module of `datasets`, like any other data set's.
 _MODULE, _OPEN = "benchmark.datasets._declared", "open_declaration"
@@ -52,14 +55,20 @@ def open_declared(entry: Entry) -> HashDataset:
 
 def from_declaration(file: Path, keys: Mapping[str, Any]) -> HashDataset:
     """The data set that a file with these keys would declare. Raises InputError for what is wrong with them."""
-    found: HashDataset = _reader()(file, keys)
+    found: HashDataset = _reader()(file, keys, _shelf(file))
     return found
 
 
 @functools.lru_cache(maxsize=256)
 def _opened(file: Path, stamps: tuple[tuple[str, Stamp], ...]) -> HashDataset:  # stamps only key the cache
-    found: HashDataset = _reader()(file)
+    found: HashDataset = _reader()(file, None, _shelf(file))
     return found
+
+
+def _shelf(file: Path) -> FileShelf:
+    """Where a declaration's list or table is kept as it was read; what other code read is not believed."""
+    name = f"{file.stem}-{digest(os.path.abspath(file))}.listing"
+    return FileShelf(cache_root() / "sources" / name, lambda: plugin_digest(_MODULE))
 
 
 @functools.lru_cache(maxsize=256)

@@ -129,7 +129,7 @@ def _thinned(curve: bytes) -> bytes:
 
 
 def _repacked(grid: bytes) -> bytes:
-    """The same picture in fewer bytes; anything that is none as it is."""
+    """The same picture in fewer bytes; a file that is no picture comes back unchanged."""
     from PIL import Image
 
     try:

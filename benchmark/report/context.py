@@ -32,7 +32,7 @@ class Context:
         self.records = tuple(records)
         self.stale = stale
         self.published = published
-        self.queries = Queries(store)
+        self.queries = Queries(store, len(self.records))
         #: The main table of each main group by its slug: several artifacts show it.
         self.main_tables: dict[str, Sheet] = {}
 

@@ -10,15 +10,17 @@ from typing import Any
 
 from benchmark.metrics import METRICS
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import titled
 from benchmark.report.groups import Group
-from benchmark.report.statistics.effect import Comparison
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Comparison
 from benchmark.report.tables.cells import Cell, Sheet, cell_of, rank, text_cell
 from benchmark.store.record import Record
 
 BOLD = (
-    "bold: best of its column, with the p-value of its lead over the runner-up (Student's t over seeds and queries "
-    "times the number of rivals); underlined: second, or best without a test (no stored codes, or fewer than 2 "
-    "common seeds)"
+    "bold: best of its column, its lead over the runner-up more than chance among seeds "
+    f"(p < {LEVEL:g} from at least {MIN_SEEDS} common seeds); in brackets the p-value of that lead, in this column "
+    "alone (Student's t over seeds and queries, times the number of rivals; the 95 % interval below is adjusted "
+    "alike); underlined: second, or best by a lead that may be chance or could not be tested"
 )
 BREAKS = "†: fewer seeds than planned"
 OLD = "‡: the method's source has changed since this was measured"
@@ -89,14 +91,15 @@ def _with_test(
     if not best or not second:
         return cells, ""
     if len(best) > 1:
-        return {**cells, **{row: replace(cells[row], p=1.0) for row in best}}, f"{', '.join(best)} are equal"
+        return cells, f"{', '.join(map(titled, best))} are equal"
     rivals = sum(cell.mean is not None for cell in cells.values()) - 1
     found: Comparison | None = ctx.queries.compare(parts[best[0]], parts[second[0]], rivals)
     if found is None:
         return cells, ""
-    p = None if math.isnan(found.p) else found.p  # one seed: no test
+    # One seed: no test. Not ahead on the common seeds: no lead that a p-value could be of.
+    p = None if math.isnan(found.p) or found.difference <= 0 else found.p
     tested = replace(cells[best[0]], p=p, common=len(found.seeds))
-    return {**cells, best[0]: tested}, f"{best[0]} over {second[0]}: {found.text}"
+    return {**cells, best[0]: tested}, f"{titled(best[0])} over {titled(second[0])}: {found.text}"
 
 
 def _marks(cells: Sequence[Cell], *, test: bool) -> Iterable[str]:
@@ -111,7 +114,8 @@ def _marks(cells: Sequence[Cell], *, test: bool) -> Iterable[str]:
 def common_notes(captions: Iterable[str], records: Sequence[Record]) -> Iterable[str]:
     """What stands below every table: seeds, protocol, flags, failures, commits and commands."""
     seeds = sorted({record.spec.seed for record in records})
-    yield f"mean ± standard deviation (n - 1) over seeds {', '.join(map(str, seeds))}"
+    shown = ", ".join(map(str, seeds))
+    yield f"mean ± standard deviation (n - 1) over seeds {shown}" if len(seeds) > 1 else f"one seed: {shown}"
     yield from captions
     flags = sorted({(r.spec.label, flag) for r in records if r.state == "done" for flag in r.flags})
     for label, flag in flags:

@@ -62,14 +62,16 @@ def _notes(rows: list[dict[str, str]], below: list[str]) -> list[Table | Text]:
 
 def _rows(records: Iterable[Record]) -> list[dict[str, str]]:
     """One dictionary of cells, by column, for each method, data set, code length and label share."""
-    groups: dict[tuple[str, str, int, str, bool], list[Record]] = {}
+    groups: dict[tuple[str, str, int, str, bool, str], list[Record]] = {}
     for record in records:
         spec = record.spec
         unseen = spec.class_split is not None
-        key = (spec.dataset, spec.method, spec.bits, spec.label_rule.slug, unseen)
+        # What else the fit is, but for its seed and classes: only these two are averaged over.
+        rest = spec.model_copy(update={"seed": 0, "class_split": None}).fit_id
+        key = (spec.dataset, spec.method, spec.bits, spec.label_rule.slug, unseen, rest)
         groups.setdefault(key, []).append(record)
     rows = []
-    for (dataset, method, bits, _, unseen), group in sorted(groups.items()):
+    for (dataset, method, bits, _, unseen, _), group in sorted(groups.items()):
         share = group[0].spec.label_rule.share + (", unseen classes" if unseen else "")
         cells = [dataset, method, str(bits), share, *_cells(group, "unseen-classes" if unseen else "clean")]
         rows.append(dict(zip(_SHOWN, cells, strict=True)))
@@ -117,6 +119,8 @@ def captions(records: Iterable[Record]) -> list[str]:
             size = f"{together} batches of" if together != 1 else "batch"
             made = f"{record.spec.dataset}: {record.updates} updates of {size} {record.spec.batch_size}"
             lines[f"budget {made} ({record.spec.epochs} epochs)"] = None
+        if env.compiled:
+            lines[f"{record.spec.method}, compiled for training: {env.compiled}"] = None
         backbone = f"backbone {record.spec.network}, weights {record.spec.weights}"
         lines[f"{backbone}; {env.device}, {env.precision}, {env.threads} threads, {env.cpu}"] = None
     return list(lines)

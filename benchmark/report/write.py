@@ -165,7 +165,10 @@ def _write_all(
     written: list[Path],
 ) -> list[Path]:
     first = headlines(ctx)
-    words = [" ".join(filter(None, (one.winner, one.sure, f"Compared: {one.compared}"))) for one in first]
+    words = [
+        " ".join(filter(None, (one.compared and f"Compared: {one.compared}", one.winner, one.sure)))
+        for one in first
+    ]
     labels = stable_labels(sheet.name for one in sections for sheet in one.drawn.sheets)
     page = ["# Report", "", *(line for text in words for line in (markdown(text), "")), *_contents(sections)]
     for section in sections:
@@ -173,7 +176,11 @@ def _write_all(
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            tex = to_latex(sheet) if width is None else paper_latex(sheet, width, labels[sheet.name])
+            tex = (
+                to_latex(sheet, labels[sheet.name])
+                if width is None
+                else paper_latex(sheet, width, labels[sheet.name])
+            )
             for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
                 written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]

@@ -77,7 +77,7 @@ class Convention:
 def _further(
     name: str, source: str, sign: str, sort: str, no_hit: str, note: str, **more: object
 ) -> Convention:
-    """One that `score` alone has: the report's table is older, and rows would change it."""
+    """A convention of `score` alone: in the report's older table it would change committed reports."""
     return Convention(name, source, sign, sort, no_hit, note, reported=False, **more)  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@ with the processor. The number that such a repository prints is one of many; the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from benchmark.metrics.groups import average_precision, found_at, tie_groups
 from benchmark.metrics.ties import Floats, reciprocal_sum
 from benchmark.scoring.codeset import CodeSet
 from benchmark.scoring.convention_table import Convention
-from benchmark.scoring.dense import ranked_lists, signed_pair
+from benchmark.scoring.dense import has_zeros, ranked_lists, signed_pair
 
 
 class TieOrders(NamedTuple):
@@ -36,15 +37,20 @@ def tie_orders(
 ) -> dict[str, TieOrders]:
     """name -> `TieOrders` of those of the conventions whose sort is unstable and meets ties."""
     found: dict[str, TieOrders] = {}
-    for sign in sorted({one.sign for one in conventions if one.open_ties}):
-        alike = [one for one in conventions if one.open_ties and one.sign == sign]
+    open_ones = [one for one in conventions if one.open_ties]
+    signs = {one.sign: one.sign for one in open_ones}
+    if not has_zeros(codes):  # no value on the threshold: it is one whatever becomes of sign(0)
+        signs |= dict.fromkeys(signs.keys() & {"zero", "random"}, "zero")
+    for sign in sorted({*signs.values()}):
+        alike = [one for one in open_ones if signs[one.sign] == sign]
         queries, items = signed_pair(codes, sign, seed)
         values = {one.name: np.full((3, len(queries)), np.nan) for one in alike}
         for query, products, relevant, limit in ranked_lists((queries, items), codes, rules):
             cells = _cells(products, relevant, codes.bits)
+            three = functools.cache(functools.partial(_three, cells))  # most conventions ask for the same
             for one in alike:
                 kept = limit - 1 if one.drop_last and rules.k is None else limit
-                values[one.name][:, query] = _three(cells, kept, one.no_hit == "zero")
+                values[one.name][:, query] = three(kept, one.no_hit == "zero")
         for one in alike:
             if one.no_label == "skip":
                 values[one.name][:, codes.unlabelled] = np.nan

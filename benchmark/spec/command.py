@@ -9,12 +9,12 @@ from typing import Any
 import tomli_w
 
 from benchmark.spec.fit import FitSpec
-from benchmark.spec.sweep import Sweep
+from benchmark.spec.sweep import AXES, Sweep
 from benchmark.spec.values import parse
 from benchmark.spec.weights import is_published
 
 #: What a sweep says of all its fits alike, under the same name in both.
-SHARED = tuple(name for name in Sweep.model_fields if name in FitSpec.model_fields)
+SHARED = tuple(name for name in Sweep.model_fields if name in FitSpec.model_fields and name not in AXES)
 
 #: Stands for a weights file, which a fit knows by its digest only.
 WEIGHTS_FILE = "WEIGHTS_FILE"
@@ -25,16 +25,12 @@ def sweep_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> Sweep:
 
     weights_file: where its weights lie, when they are a file. Raises InputError for a fit that no sweep gives.
     """
-    values = {
-        "methods": (spec.method,),
-        "datasets": (spec.dataset,),
-        "bits": (spec.bits,),
+    values = {field: (getattr(spec, name),) for name, field in AXES.items()} | {
         "label_fractions": () if spec.labels_per_class else (spec.label_fraction,),
         "labels_per_class": (spec.labels_per_class,) if spec.labels_per_class else (),
         "label_noise": (spec.label_noise,),
         "views": ("clean",) if spec.class_split is None else ("unseen-classes",),
         "class_splits": Sweep().class_splits if spec.class_split is None else (spec.class_split,),
-        "seeds": (spec.seed,),
         "weights": spec.weights if is_published(spec.weights) else weights_file,
         "batch_size": spec.batch_size or Sweep().batch_size,
         "params": {spec.method: spec.params},
@@ -56,19 +52,9 @@ def command(sweep: Sweep, extra: Sequence[str] = (), always: Sequence[str] = ())
 
 def command_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> str:
     """The command line that makes exactly this fit, with every flag that could be another."""
-    always = (
-        "methods",
-        "datasets",
-        "bits",
-        "seeds",
-        "protocol",
-        "backbone",
-        "weights",
-        "selection",
-        "precision",
-    )
+    always = (*AXES.values(), "protocol", "backbone", "weights", "selection", "precision", "label_fractions")
     budget = ("batch_size",) if spec.batch_size else ()
-    return command(sweep_of(spec, weights_file), always=(*always, "label_fractions", *budget))
+    return command(sweep_of(spec, weights_file), always=(*always, *budget))
 
 
 def assignments(params: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -27,7 +27,7 @@ _ALWAYS = ("methods", "datasets", "bits", "seeds")
 
 
 def join_grids(sweeps: Iterable[Sweep]) -> list[Sweep]:
-    """Fewer grids with the same cells and no others. A method stands in one grid with one set of parameters."""
+    """Fewer grids with the same points and no others. A method stands in one grid with one set of parameters."""
     found = list(sweeps)
     for axis in _AXES:
         free = {axis, "params"} if axis == "methods" else {axis}

@@ -1,11 +1,11 @@
-"""A sweep and the cells of its grid."""
+"""A sweep and the points of its grid."""
 
 from __future__ import annotations
 
 import itertools
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +14,12 @@ from pydantic import Field, field_validator, model_validator
 from benchmark.errors import InputError
 from benchmark.spec.fit import BackboneName, Head, HiddenImages, LabelRule, NoiseKind, Precision, Selection
 from benchmark.spec.preprocessing import PLAIN, Preprocessing
-from benchmark.spec.values import Name, Value
+from benchmark.spec.values import Name, Value, flag
 
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One cell of a sweep's grid."""
+    """One point of a sweep's grid; what varies fastest comes last."""
 
     dataset: str
     method: str
@@ -29,6 +29,10 @@ class GridPoint:
     seed: int
 
 
+#: A field of a fit that is one of several values of a sweep -> the sweep's field.
+AXES = {"dataset": "datasets", "method": "methods", "bits": "bits", "seed": "seeds"}
+
+
 class Sweep(Value):
     """The grid that a `run` covers, as flags or a suite file give it.
 
@@ -36,27 +40,41 @@ class Sweep(Value):
     `class_splits` are the seeded class choices of the view `unseen-classes`.
     """
 
-    methods: tuple[Name, ...] = ("coophash", "hashnet")
-    datasets: tuple[Name, ...] = ("digits",)
-    bits: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = (16, 32)
-    label_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (1.0,)
-    labels_per_class: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    label_noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.0,)
-    noise_kind: NoiseKind = "symmetric"
-    hidden_images: HiddenImages = "unlabelled"
-    views: tuple[str, ...] = ("clean",)
-    class_splits: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = (0, 1, 2)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = (0,)
-    protocol: Name = "default"
-    backbone: BackboneName = "compact"
-    weights: str = "none"
-    frozen: bool = False
-    preprocessing: Preprocessing = PLAIN
-    head: Head = ""
-    epochs: int | None = Field(default=None, ge=1, le=1_000_000)
-    batch_size: int = Field(default=64, ge=2, le=1_000_000)
-    selection: Selection = "last"
-    precision: Precision = "auto"
+    methods: tuple[Name, ...] = flag(
+        ("coophash", "hashnet"), "A,B", "Methods, comma-separated.  [coophash,hashnet]"
+    )
+    datasets: tuple[Name, ...] = flag(("digits",), "A,B", "Data sets.  [digits]")
+    bits: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = flag((16, 32), "N,M", "Code lengths.  [16,32]")
+    label_fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = flag(
+        (1.0,), "F,G", "Shares of the training labels to show.  [1]"
+    )
+    labels_per_class: tuple[Annotated[int, Field(ge=1)], ...] = flag(
+        (), "N,M", "Labelled images a class, instead of a share."
+    )
+    label_noise: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = flag(
+        (0.0,), "P,Q", "Shares of the shown labels to make wrong.  [0]"
+    )
+    noise_kind: NoiseKind = flag("symmetric", "", "Which wrong label.  [symmetric]")
+    hidden_images: HiddenImages = flag("unlabelled", "", "Images without a label.  [handed over unlabelled]")
+    views: tuple[str, ...] = flag(
+        ("clean",), "A,B", "What to evaluate each fit under; see `list views`.  [clean]"
+    )
+    class_splits: tuple[Annotated[int, Field(ge=0, lt=1000)], ...] = flag(
+        (0, 1, 2), "I,J", "Class choices of the view unseen-classes.  [0,1,2]"
+    )
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = flag((0,), "S,T", "Seeds.  [0]")
+    protocol: Name = flag("default", "NAME", "Split, database and mAP@k; see `list protocols`.")
+    backbone: BackboneName = flag("compact", "NAME", "Feature network: compact, resnet18, any of timm, ...")
+    weights: str = flag("none", "none|imagenet|FILE", "The backbone's weights; see docs/features.md.  [none]")
+    frozen: bool = flag(False, "", "Learn from the backbone's features, computed once.")
+    preprocessing: Preprocessing = flag(PLAIN, "KEY=VALUE,...", "size, interpolation, crop, mean, std.")
+    head: Head = flag("", "linear|mlp:N", "What stands between features and bits.  [the method's]")
+    epochs: int | None = flag(
+        None, "N", "Passes over the training images.  [the data set's]", ge=1, le=1_000_000
+    )
+    batch_size: int = flag(64, "N", "Images per update.  [64]", ge=2, le=1_000_000)
+    selection: Selection = flag("last", "", "Which model is scored.  [last]")
+    precision: Precision = flag("auto", "", "auto: bf16 for large backbones on CUDA, else fp32.  [auto]")
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -66,7 +84,7 @@ class Sweep(Value):
             return {**values, "label_fractions": ()}
         return values
 
-    @field_validator("methods", "datasets", "bits", "label_noise", "views", "class_splits", "seeds")
+    @field_validator(*AXES.values(), "label_noise", "views", "class_splits")
     @classmethod
     def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         if not value:
@@ -104,7 +122,9 @@ class Sweep(Value):
         iterator of GridPoint
             In the order in which they run.
         """
-        grid = (self.datasets, self.methods, self.bits, self.label_rules(), class_splits, self.seeds)
+        others = {"labels": self.label_rules(), "class_split": class_splits}
+        names = [field.name for field in fields(GridPoint)]
+        grid = (others[name] if name in others else getattr(self, AXES[name]) for name in names)
         for values in itertools.product(*grid):
             yield GridPoint(*values)
 

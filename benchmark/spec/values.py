@@ -26,6 +26,29 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def flag(default: Any, metavar: str, text: str, **limits: Any) -> Any:
+    """A field that `run` has an option for, under its name.
+
+    Parameters
+    ----------
+    default : value
+        What the field is when neither a suite nor an option sets it.
+    metavar : str
+        What help shows for the option's value; empty for what is on or off, and for a choice of words, which
+        name themselves.
+    text : str
+        The option's help.
+    **limits
+        As `pydantic.Field` takes them, such as `ge`.
+
+    Returns
+    -------
+    FieldInfo
+        The field.
+    """
+    return Field(default=default, description=text, json_schema_extra={"metavar": metavar}, **limits)
+
+
 def parse(model: type[M], values: Mapping[str, Any], what: str) -> M:
     """Validate values as a model, with pydantic's findings in one line.
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from benchmark.errors import InputError, unknown
+from benchmark.spec.corruptions import COMMON, CORRUPTIONS, EXTRA, FAMILIES, SEVERITIES
 from benchmark.spec.values import NAME_PATTERN
 
 Kind = Literal["clean", "corruption", "unseen-classes", "cross", "novelty"]
@@ -23,19 +24,7 @@ Target = Literal["queries", "database", "both"]
 
 KINDS: tuple[Kind, ...] = ("clean", "corruption", "unseen-classes", "cross", "novelty")
 TARGETS: tuple[Target, ...] = ("queries", "database", "both")
-SEVERITIES = (1, 2, 3, 4, 5)
 
-#: Families of Hendrycks and Dietterich (2019); the last of each is one of their four extra corruptions.
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "noise": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
-    "blur": ("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
-    "weather": ("snow", "frost", "fog", "brightness", "spatter"),
-    "digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression", "saturate"),
-}
-EXTRA = ("speckle_noise", "gaussian_blur", "spatter", "saturate")
-CORRUPTIONS: dict[str, str] = {name: family for family, names in FAMILIES.items() for name in names}
-#: The fifteen that mean corruption scores are taken over.
-COMMON = tuple(name for name in CORRUPTIONS if name not in EXTRA)
 _GROUPS: dict[str, tuple[str, ...]] = {
     **FAMILIES,
     "common": COMMON,
@@ -54,7 +43,8 @@ _FORM = re.compile(
 #: Name and meaning of every form, for `list views`.
 LISTING: dict[str, str] = {
     "clean": "the protocol's queries against its database, as they are",
-    "corruption:all": "all 19 corruptions at severities 1 to 5 (also: common, the 15; extra, the other 4)",
+    "corruption:all": f"all {len(CORRUPTIONS)} corruptions at severities 1 to 5 (also: common, the {len(COMMON)}; "
+    f"extra, the other {len(EXTRA)})",
     **{f"corruption:{family}": f"corruptions {', '.join(names)}" for family, names in FAMILIES.items()},
     "corruption:NAME@3": "one corruption, or a family, at one severity (@1-3: at several)",
     "corruption:NAME@3/database": "the database is corrupted, not the queries; /both: both are",

@@ -1,9 +1,9 @@
 """Who is working on which fit: one small file per running fit, kept fresh by a heartbeat.
 
-Several drivers may share a results folder. A claim is created with O_EXCL, so that one driver wins; its file's
-time is renewed every `BEAT` seconds; a claim that was not renewed for `STALE` seconds, or whose process is gone
+Several drivers may share a results folder. A fit's lock is created with O_EXCL, so that one driver wins; its file's
+time is renewed every `BEAT` seconds; a lock that was not renewed for `STALE` seconds, or whose process is gone
 from this very machine, is taken over. Staleness is judged by watching the file, never by comparing clocks of
-two machines. Taking over is serialised by a lock file; docs/sweeps.md says what holds without working locks.
+two machines. Taking over is serialised by `flock` on one file; docs/sweeps.md says what holds where there is none.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ try:
 except ImportError:  # Windows: creation stays exclusive, taking over is not serialised
     fcntl = None  # type: ignore[assignment]
 
-#: Seconds between two renewals of a claim.
+#: Seconds between two renewals of a lock.
 BEAT = 10.0
-#: Seconds without a renewal after which a claim is taken over.
+#: Seconds without a renewal after which a lock is taken over.
 STALE = 60.0
-#: Seconds to wait, where there are no locks, before a taken-over claim is believed.
+#: Seconds to wait, where `flock` does not work, before a lock that was taken over is believed.
 SETTLE = 1.0
-#: Seconds between two words of how far a fit is; they lie beside the claim in files with this ending.
+#: Seconds between two words of how far a fit is; they lie beside the lock in files with this ending.
 TELL, _WORD = 5.0, ".progress"
 
 
 @dataclass
 class _Seen:
-    """A foreign claim as it was last found changed, by this process's own clock."""
+    """Another driver's lock as it was last found changed, by this process's own clock."""
 
     stamp: tuple[int, bytes]
     since: float
 
 
 class FitLocks:
-    """The claims of one driver on one results folder. A context manager: a thread renews them inside it."""
+    """The fits of a results folder that one driver holds. A context manager: a thread renews its locks inside."""
 
     def __init__(self, root: Path, *, beat: float = BEAT, stale: float = STALE) -> None:
         self._folder = (root / "claims").absolute()  # a method may change the working folder meanwhile
@@ -70,7 +70,7 @@ class FitLocks:
             self.release(fit_id)
 
     def take(self, fit_id: str) -> bool:
-        """Claim a fit: True when it is ours now. Raises OSError when the folder cannot be written."""
+        """Lock a fit: True when it is ours now. Raises OSError when the folder cannot be written."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(fit_id)
         if self._create(path):
@@ -88,7 +88,7 @@ class FitLocks:
         return self._won(fit_id) if self._is_ours(path) else False
 
     def holder(self, fit_id: str) -> str:
-        """Who holds a claim, for people; empty when nobody does."""
+        """Who holds a fit, for people; empty when nobody does."""
         content = _read(self._path(fit_id))
         if content is None:
             return ""
@@ -100,7 +100,7 @@ class FitLocks:
         return fit_id in self._held and self._is_ours(self._path(fit_id))
 
     def release(self, fit_id: str) -> None:
-        """Give a claim up, if it is still ours."""
+        """Give a fit up, if it is still ours."""
         with self._guard:
             self._held.discard(fit_id)
         with contextlib.suppress(OSError), self._locked():
@@ -121,7 +121,7 @@ class FitLocks:
             scratch.replace(word)
 
     def tidy(self, fit_ids: Iterable[str]) -> None:
-        """Remove what dead drivers left of finished fits: they died between a record and giving its claim up."""
+        """Remove what dead drivers left of finished fits: they died between a record and giving its lock up."""
         with contextlib.suppress(OSError):
             for fit_id in fit_ids:
                 path = self._path(fit_id)
@@ -151,7 +151,7 @@ class FitLocks:
             return False
         try:
             os.write(handle, self._content())
-        except OSError:  # a full disk: an empty claim would hold the fit up
+        except OSError:  # a full disk: an empty lock would hold the fit up
             path.unlink(missing_ok=True)
             raise
         finally:
@@ -199,7 +199,7 @@ class FitLocks:
             with self._guard:
                 held = [*self._held]
             for fit_id in held:
-                with contextlib.suppress(OSError):  # a claim that was lost is noticed by `owns`
+                with contextlib.suppress(OSError):  # a lock that was lost is noticed by `owns`
                     if self._is_ours(self._path(fit_id)):
                         os.utime(self._path(fit_id))
 
@@ -207,7 +207,7 @@ class FitLocks:
 def running(root: Path) -> dict[str, dict[str, Any]]:
     """The fits that somebody works on now, with what their driver said last: fit_id -> host, pid, step, steps, ...
 
-    A driver on this machine counts while it lives; one on another while its claim is younger than `STALE` seconds
+    A driver on this machine counts while it lives; one on another while its lock is younger than `STALE` seconds
     by this machine's clock.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -240,7 +240,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    """The owner that a claim names; empty for one that is being written, or is no claim."""
+    """The owner that a lock names; empty for one that is being written, or is no lock."""
     try:
         owner: Any = json.loads(content)
     except (ValueError, RecursionError):

@@ -7,47 +7,36 @@ import logging
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmark.spec import FitSpec, digest
-from benchmark.store import mlflow_address
 from benchmark.store.locks import FitLocks
 from benchmark.store.mlflow_address import check_uri, public
+from benchmark.store.mlflow_experiment import open_experiment
 from benchmark.store.mlflow_fields import (
     MAX_METRICS,
-    MAX_PARAMS,
-    dataset_of,
+    fill,
     identity_tags,
-    metrics_of,
-    params_of,
     stamp_of,
-    tags_of,
     times_of,
 )
-from benchmark.store.record import SAMPLES, Record
+from benchmark.store.record import Record
 from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "coophash-benchmark"
-#: What the experiment is, for interfaces that ask; MLflow's own (3.17) goes by the address that `ui` prints.
-_KIND = ("mlflow.experimentKind", "custom_model_development")
 #: Seconds for which a tracker that failed is left alone.
 PAUSE = 60.0
-#: Seconds for one request: training waits for it, a `sync` has time.
-_TIMEOUT, _SYNC_TIMEOUT = "10", "60"
-#: Fits that are sent without a word; each takes about a tenth of a second.
-_FEW = 20
-#: Seconds that another driver is given to send what it holds.
-_MOMENT = 10.0
+#: Seconds for one request: training waits for it.
+TIMEOUT = "10"
 #: Seconds between two batches of a fit that trains.
 LIVE_SECONDS = 30.0
 _WHOLE = ("FINISHED", "FAILED")
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "RESOURCE_LIMIT_EXCEEDED")
-_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
 
 
 @dataclass
@@ -70,11 +59,12 @@ class Tracker:
         self._parents: dict[str, str] = {}
         self._paused_until = 0.0
         self._live: dict[str, _Live] = {}
+        self._notes = (store.root / "claims").absolute()  # a method may change the working folder meanwhile
         # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
         # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT)
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
 
     def send(self, record: Record) -> bool:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
@@ -114,24 +104,63 @@ class Tracker:
         from mlflow.entities import Metric
 
         client = self._connect()
+        note = self._note(spec.fit_id)
         if not live.run_id:
-            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", **identity_tags(spec)}
+            mark = uuid.uuid4().hex
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(mark)  # before the run is made: one that a kill leaves is found by it
+            tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", "live": mark}
+            tags |= identity_tags(spec)
             if sweep:
                 tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
             run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
             live.run_id = str(run.info.run_id)
         moment = int(time.time() * 1000)
         client.log_batch(live.run_id, [Metric(name, value, moment, step) for name, value, step in rows])
+        note.touch()  # its last sign of life
 
     def let_go(self) -> None:
         """End the runs of fits that were followed and have no record: they were stopped. Never raises."""
-        for live in self._live.values():
+        for fit_id, live in self._live.items():
             if live.run_id and not self.paused:
                 with contextlib.suppress(Exception):  # gone since the record came: the usual case
                     if self._connect().get_run(live.run_id).info.lifecycle_stage == "active":
-                        self._client.set_tag(live.run_id, "state", "stopped")
-                        self._client.set_terminated(live.run_id, "KILLED")
+                        self._stopped(live.run_id)
+                    self._note(fit_id).unlink(missing_ok=True)
         self._live.clear()
+
+    def _stopped(self, run_id: str, when: int | None = None) -> None:
+        self._client.set_tag(run_id, "state", "stopped")
+        self._client.set_terminated(run_id, "KILLED", when)
+
+    def _note(self, fit_id: str) -> Path:
+        """The store's note that a fit is followed in this tracker: the `live` tag of its run."""
+        return self._notes / f"{fit_id}.{self.key}.live"
+
+    def end_dead(self, locks: FitLocks) -> None:
+        """End the runs of fits that were followed by drivers of this folder that were killed, at their last sign of
+        life. A fit that somebody holds is left alone. Never raises.
+        """
+        for note in sorted(self._notes.glob(f"*.{self.key}.live")):
+            fit_id, begun = note.name.partition(".")[0], time.monotonic()
+            try:
+                if self.paused or not locks.take(fit_id):
+                    continue
+            except OSError:  # the disk is full: the next run ends it
+                return
+            try:
+                mark, when = note.read_text(), int(1000 * note.stat().st_mtime)
+                client = self._connect()
+                for run in client.search_runs([self._experiment], f"tags.live = '{uuid.UUID(mark).hex}'"):
+                    if run.info.status == "RUNNING":
+                        self._stopped(run.info.run_id, when)
+                note.unlink()
+            except (FileNotFoundError, ValueError):  # ended meanwhile, or half written: no run was made yet
+                note.unlink(missing_ok=True)
+            except Exception as error:  # noqa: BLE001 - as in `send`
+                self._failed(error, begun)
+            finally:
+                locks.release(fit_id)
 
     @property
     def paused(self) -> bool:
@@ -218,6 +247,7 @@ class Tracker:
         for run in runs:
             if run not in whole[:1]:  # half sent, or the record of an earlier run of this fit
                 client.delete_run(run.info.run_id)
+        self._note(record.fit_id).unlink(missing_ok=True)
         if whole:
             self.store.note_sent(record.spec, self.key, stamp_of(record))
             return
@@ -230,38 +260,13 @@ class Tracker:
         )
         run_id = made.info.run_id
         try:
-            self._fill(client, run_id, record)
+            fill(client, run_id, record, self.store)
         except Exception as error:
             if is_refusal(error):
                 with contextlib.suppress(Exception):
                     client.delete_run(run_id)
             raise
         self.store.note_sent(record.spec, self.key, stamp_of(record))
-
-    def _fill(self, client: Any, run_id: str, record: Record) -> None:
-        """Give a run all that is known of a record, and end it."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-
-        times = times_of(record)
-        now = times[1] if times else int(time.time() * 1000)
-        context = [InputTag("mlflow.data.context", "training and retrieval")]
-        client.log_inputs(run_id, [DatasetInput(Dataset(**dataset_of(record)), context)])
-        metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, self.store)]
-        params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
-        tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
-        client.log_batch(run_id, metrics[:MAX_METRICS], params[:MAX_PARAMS], tags)
-        for first in range(MAX_METRICS, len(metrics), MAX_METRICS):
-            client.log_batch(run_id, metrics[first : first + MAX_METRICS])
-        for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
-            client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
-        folder = self.store.folder(record.spec)
-        for name in _ARTIFACTS:
-            if (folder / name).is_file():
-                client.log_artifact(run_id, str(folder / name))
-        for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
-            client.log_artifact(run_id, str(path), SAMPLES)
-        client.set_tag(run_id, "stamp", stamp_of(record))
-        client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED", times and times[1])
 
     def _parent(self, client: Any, sweep: str) -> str:
         """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
@@ -289,35 +294,9 @@ class Tracker:
         return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
     def _connect(self) -> Any:
-        if self._client is not None:
-            return self._client
-        from mlflow import MlflowClient
-
-        for name in ("mlflow", "alembic"):  # after the import, which sets the level itself
-            logging.getLogger(name).setLevel(logging.WARNING)
-        mlflow_address.reach(self.uri)
-        with mlflow_address.no_strays(self.uri):
-            mlflow_address.make_database(self.uri)
-            client = MlflowClient(self.uri)
-            found = client.get_experiment_by_name(EXPERIMENT)
-        # A server and a folder know where artifacts go; a database would put them under the working folder.
-        database = mlflow_address.scheme(self.uri) in mlflow_address.DATABASES
-        if found is None:
-            location = mlflow_address.artifacts_of(self.store.root) if database else None
-            self._experiment = client.create_experiment(EXPERIMENT, location, dict([_KIND]))
-        else:
-            self._experiment = found.experiment_id
-            if found.lifecycle_stage == "deleted":
-                log.warning(
-                    "MLflow's experiment %s had been deleted; it is restored, with its runs", EXPERIMENT
-                )
-                client.restore_experiment(self._experiment)
-            if _KIND[0] not in found.tags:  # made by an earlier version; a user's own choice stays
-                client.set_experiment_tag(self._experiment, *_KIND)
-            if database and mlflow_address.mend_artifacts(self.uri, self.store.root, EXPERIMENT):
-                log.info("the results folder was moved: MLflow's runs now point to the artifacts in it")
-        self._client = client
-        return client
+        if self._client is None:
+            self._client, self._experiment = open_experiment(self.uri, self.store.root)
+        return self._client
 
 
 def is_refusal(error: Exception) -> bool:
@@ -328,51 +307,3 @@ def is_refusal(error: Exception) -> bool:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def catch_up(
-    tracker: Tracker,
-    records: Iterable[Record],
-    claims: FitLocks,
-    stop: Callable[[], bool] = lambda: False,
-    note: Callable[[str], None] = lambda text: None,
-) -> bool:
-    """Send the records that the tracker lacks, each under its fit's claim: two drivers make no second run of it.
-
-    A fit that another driver holds is left to that driver, whom we give a moment. False when the tracker failed
-    or refused a fit, or `stop` said so.
-    """
-    left, deadline, whole = deque(tracker.missing(records)), time.monotonic() + _MOMENT, True
-    if len(left) > _FEW:
-        note(f"sending {len(left)} fits to MLflow")
-    while left and not stop():
-        record = left.popleft()
-        try:
-            ours = claims.take(record.fit_id)
-        except OSError:  # the disk is full: the next run sends it
-            return False
-        if ours:
-            try:
-                if not tracker.send(record):
-                    if tracker.paused:
-                        return False
-                    whole = False  # refused: the others are sent all the same
-            finally:
-                claims.release(record.fit_id)
-        elif not tracker.is_sent(record) and time.monotonic() < deadline:
-            left.append(record)
-            time.sleep(0.1)
-    return whole and not left
-
-
-def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
-    """Send every record that the tracker, asked itself, lacks. Returns (sent now or before, not sent)."""
-    if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _TIMEOUT) == _TIMEOUT:  # the user's own value stays
-        os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = _SYNC_TIMEOUT
-    records = [*store.records()]
-    with FitLocks(store.root) as claims:
-        catch_up(tracker, tracker.missing(records, ask=True), claims)
-    missing = [record for record in records if not tracker.is_sent(record)]
-    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
-        tracker.close_sweep(sweep, ask=True)
-    return len(records) - len(missing), len(missing)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from benchmark.spec import FitSpec, digest
-from benchmark.store.record import Record, Score
+from benchmark.store.record import SAMPLES, Record, Score
 from benchmark.store.store import Store
 
 #: Raised when runs get other names or fields: records sent before are then sent once more, and no run mixes two.
@@ -18,8 +19,36 @@ SCHEME = 3
 MAX_METRICS, _POINTS = 1000, 50
 #: Parameters in one call.
 MAX_PARAMS = 100
+#: Files of a fit that its run holds.
+_ARTIFACTS = ("record.json", "curve.csv", "codes.npz", "views.npz", "log.txt")
 #: Characters that MLflow takes in a name on every system, and how many.
 _OTHER, _LONGEST = re.compile(r"[^/\w.\- ]"), 200
+
+
+def fill(client: Any, run_id: str, record: Record, store: Store) -> None:
+    """Give a run all that is known of a record, and end it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+    times = times_of(record)
+    now = times[1] if times else int(time.time() * 1000)
+    context = [InputTag("mlflow.data.context", "training and retrieval")]
+    client.log_inputs(run_id, [DatasetInput(Dataset(**dataset_of(record)), context)])
+    metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(record, store)]
+    params = [Param(name, str(value)[:500]) for name, value in params_of(record).items()]
+    tags = [RunTag(name, str(value)[:5000]) for name, value in tags_of(record).items()]
+    client.log_batch(run_id, metrics[:MAX_METRICS], params[:MAX_PARAMS], tags)
+    for first in range(MAX_METRICS, len(metrics), MAX_METRICS):
+        client.log_batch(run_id, metrics[first : first + MAX_METRICS])
+    for first in range(MAX_PARAMS, len(params), MAX_PARAMS):
+        client.log_batch(run_id, params=params[first : first + MAX_PARAMS])
+    folder = store.folder(record.spec)
+    for name in _ARTIFACTS:
+        if (folder / name).is_file():
+            client.log_artifact(run_id, str(folder / name))
+    for path in sorted(folder.glob(f"{SAMPLES}/*.png")):
+        client.log_artifact(run_id, str(path), SAMPLES)
+    client.set_tag(run_id, "stamp", stamp_of(record))
+    client.set_terminated(run_id, "FINISHED" if record.state == "done" else "FAILED", times and times[1])
 
 
 def stamp_of(record: Record) -> str:

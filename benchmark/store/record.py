@@ -1,4 +1,4 @@
-"""What is said of one fit: scores, curve, protocol, environment, failure, and the bulky parts beside them."""
+"""The record of one fit: scores, curve, protocol, environment, failure, and the files beside it."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ class Environment(Value):
     versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
     differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
     could use; threads: those that the fit used. device, precision: what it ran on and in; deterministic: whether a
-    GPU's libraries were held to algorithms that repeat bit for bit. memory_gib: main memory.
+    GPU's libraries were held to algorithms that repeat bit for bit. compiled: which networks torch compiled for the
+    training and how, or `no: ...` where that was asked for and could not be. memory_gib: main memory.
     """
 
     versions: dict[str, str]
@@ -158,12 +159,13 @@ class Environment(Value):
     precision: str
     memory_gib: float
     deterministic: bool = False
+    compiled: str = ""
 
     @model_serializer(mode="wrap")
     def _told(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `deterministic` where it was not asked for, as records before it."""
+        """Without `deterministic` and `compiled` where they were not asked for, as records before them."""
         told: dict[str, Any] = handler(self)
-        return told if self.deterministic else {key: told[key] for key in told if key != "deterministic"}
+        return {key: told[key] for key in told if told[key] or key not in ("deterministic", "compiled")}
 
 
 class Failure(Value):

@@ -15,7 +15,8 @@ from benchmark.fit.result import FitResult, Result, ViewResult
 from benchmark.fit.runtime import Progress, Runtime
 from benchmark.spec import FitSpec, Job, ViewJob
 from benchmark.store.locks import FitLocks
-from benchmark.store.mlflow import Tracker, catch_up
+from benchmark.store.mlflow import Tracker
+from benchmark.store.mlflow_sync import catch_up
 from benchmark.store.record import Artifacts, Failure, FailureKind, Record
 from benchmark.store.store import Store
 from benchmark.store.views import extend

@@ -53,6 +53,8 @@ def execute(
     watch = Watch(collector.started, collector.progressed, display.note, stop.event.is_set)
     try:
         with stop.listening(display.note), locks:
+            if tracker is not None:
+                tracker.end_dead(locks)
             for cells, make in run.stages(stop):
                 jobs = run.locked(cells, make)
                 with contextlib.closing(executor.run(work, jobs, watch)) as outcomes:  # type: ignore[type-var]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark import registry
-from benchmark.contracts import DatasetInfo
+from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.data import protocol
 from benchmark.spec import FitSpec
 from benchmark.store.index import Index
@@ -25,8 +26,12 @@ from benchmark.sweep.plan import Plan
 _UPDATE_SECONDS, _GENERATIVE_SECONDS = 0.15, 0.58
 #: Seconds of a closed-form fit there, and images a second through the compact network.
 _CLOSED_SECONDS, _ENCODE_RATE = 5.0, 2000.0
-#: On vectors of 1,280 numbers: seconds of a fit without its training, of an update, and bytes beside the codes.
-_VECTOR_SECONDS, _VECTOR_UPDATE_SECONDS, _VECTOR_BYTES = 1.0, 0.002, 300_000
+#: On vectors of 1,280 numbers: seconds of a fit without its training, and bytes beside the codes.
+_VECTOR_SECONDS, _VECTOR_BYTES = 1.0, 300_000
+#: Seconds of an update on them, the medians of the records in results/reproduced/features-main and coophash-claims,
+#: threads beside others; a method that is not here and trains a generator counts as coophash-vectors does.
+_VECTOR_UPDATE_SECONDS, _VECTOR_GENERATIVE_SECONDS = 0.002, 0.026
+_VECTOR_UPDATES = {"dnnh": 0.024, "adsh": 0.015, "dtsh": 0.006, "coophash-vectors-hash-only": 0.010}
 #: Seconds that the eigenvectors of a matrix take there, by the cube of its side; closed-form methods decompose one
 #: whose side is the number of training images or of dimensions, whichever is smaller.
 _CUBE_SECONDS = 3e-10
@@ -51,6 +56,8 @@ _SAMPLE = 3
 class Expected:
     """What the fits of one data set will take. `measured` of `to_run` rest on records of the same kind here.
 
+    elsewhere: how many rest on records of the same method on vectors of other data sets. as_images: fits on vectors
+    that count as fits of small images, since no GPU has been timed on vectors.
     memory: bytes that the largest closed-form fit to run holds at once, roughly; 0 where none is to run.
     """
 
@@ -61,6 +68,8 @@ class Expected:
     size: float
     measured: int
     memory: float = 0.0
+    elsewhere: int = 0
+    as_images: int = 0
 
 
 def forecast(
@@ -88,14 +97,14 @@ def forecast(
                 run = cell.state == "absent" or (cell.run and not cell.extend)
                 fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
     known = known or KnownTimes(store, root)
-    rows: dict[str, list[tuple[bool, float, float, bool]]] = {}
+    rows: dict[str, list[tuple[bool, float, float, str]]] = {}
     memory: dict[str, float] = {}
     for fit, run in fits.values():
         name, count = fit.dataset, images.get(fit.dataset, 0)
-        seconds, size, measured = known.expect(fit, count, gpu) if run else (0.0, 0.0, False)
+        seconds, size, basis = known.expect(fit, count, gpu) if run else (0.0, 0.0, "")
         held = known.memory(fit, count) if run else 0.0
         memory[name] = max(held, memory.get(name, 0.0))
-        rows.setdefault(name, []).append((run, seconds, size, measured))
+        rows.setdefault(name, []).append((run, seconds, size, basis))
     return [
         Expected(
             name,
@@ -103,8 +112,10 @@ def forecast(
             sum(run for run, *_ in found),
             sum(seconds for _, seconds, _, _ in found),
             sum(size for _, _, size, _ in found),
-            sum(measured for *_, measured in found),
+            sum(basis == "records" for *_, basis in found),
             memory[name],
+            sum(basis == "elsewhere" for *_, basis in found),
+            sum(basis == "as images" for *_, basis in found),
         )
         for name, found in sorted(rows.items())
     ]
@@ -119,34 +130,61 @@ class KnownTimes:
         for row in Index(store).rows() if store.root.is_dir() else []:
             if row.state == "done":
                 self._ids.setdefault((row.method, row.dataset), []).append(row.fit_id)
-        self._read: dict[tuple[str, str, str, bool], list[Record]] = {}
+        self._read: dict[tuple[Any, ...], list[Record]] = {}
         self._record = functools.cache(store.by_id)
 
-    def expect(self, spec: FitSpec, images: int, gpu: bool) -> tuple[float, float, bool]:
-        """(seconds, bytes, whether records of the same method and data set said so)."""
+    def expect(self, spec: FitSpec, images: int, gpu: bool) -> tuple[float, float, str]:
+        """(seconds, bytes, what they rest on): `records` of the same method and data set, those of the method on
+        vectors `elsewhere`, the `table`, or the GPU's table `as images`.
+        """
         alike = self._alike(spec, gpu)
         if not alike:
             info = registry.find("datasets", spec.dataset, self._root).dataset_info
             seconds, size = _assumed(spec, images, info)
+            vectors = spec.frozen or info.inputs == "vectors"
+            others = self._elsewhere(spec, gpu) if vectors and spec.epochs else []
+            if others:
+                updates = _updates(spec, _sides(spec, images, info)[0])
+                each = [_on_other_vectors(record, updates, images) for record in others]
+                return statistics.fmean(each), size, "elsewhere"
             if gpu:
                 training, dimensions = _sides(spec, images, info)
                 solved = (
                     0.0 if spec.epochs else _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
                 )
                 seconds = solved + seconds_on_gpu(spec, images, training, info)
-            return seconds, size, False
+            return seconds, size, "as images" if gpu and vectors and spec.epochs else "table"
         seconds = statistics.fmean(_seconds(record, spec) for record in alike)
         size = statistics.fmean(self._store.size(record.spec) for record in alike)
-        return seconds, size, True
+        return seconds, size, "records"
 
     def _alike(self, spec: FitSpec, gpu: bool) -> list[Record]:
         """A few records of the same method, data set and backbone, made on the kind of device asked about."""
-        key = (spec.method, spec.dataset, spec.backbone, gpu)
+        key = (spec.method, spec.dataset, spec.backbone, spec.frozen, gpu)
         if key not in self._read:
             every = (self._record(one) for one in self._ids.get(key[:2], []))
             fitting = (record for record in every if _fits(record, spec, gpu))
             self._read[key] = list(itertools.islice(fitting, _SAMPLE))
         return self._read[key]
+
+    def _elsewhere(self, spec: FitSpec, gpu: bool) -> list[Record]:
+        """A few records of the same method on vectors of other data sets: an update there takes about as long."""
+        key = (spec.method, spec.batch_size, gpu)
+        if key not in self._read:
+            every = (self._record(one) for ids in self._of(spec.method) for one in ids)
+            fitting = (
+                record
+                for record in every
+                if (record.spec.frozen or record.spec.backbone == VECTORS)
+                and record.updates
+                and record.spec.batch_size == spec.batch_size
+                and _on_cuda(record) == gpu
+            )
+            self._read[key] = list(itertools.islice(fitting, _SAMPLE))
+        return self._read[key]
+
+    def _of(self, method: str) -> Iterator[list[str]]:
+        return (ids for (name, _), ids in self._ids.items() if name == method)
 
     def memory(self, spec: FitSpec, images: int) -> float:
         """Bytes that a closed-form fit holds at once: its features in two precisions, and the matrices."""
@@ -158,9 +196,27 @@ class KnownTimes:
 
 
 def _fits(record: Record, spec: FitSpec, gpu: bool) -> bool:
-    cuda = record.environment is not None and record.environment.device.startswith("cuda")
-    same_device = spec.epochs is None or cuda == gpu  # closed-form methods compute on the CPU
-    return record.spec.backbone == spec.backbone and same_device
+    same_device = spec.epochs is None or _on_cuda(record) == gpu  # closed-form methods compute on the CPU
+    same_network = (record.spec.backbone, record.spec.frozen) == (spec.backbone, spec.frozen)
+    return same_network and same_device
+
+
+def _on_cuda(record: Record) -> bool:
+    return record.environment is not None and record.environment.device.startswith("cuda")
+
+
+def _updates(spec: FitSpec, training: int) -> int:
+    """How many a fit of so many training images makes."""
+    return (spec.epochs or 0) * max(1, training // (spec.batch_size or 64))
+
+
+def _on_other_vectors(record: Record, updates: int, images: int) -> float:
+    """The record's seconds for another number of updates, and of images to encode and score."""
+    facts, times = record.protocol, record.timings
+    seen = facts.queries + facts.database if facts is not None else 0
+    return times.train / record.updates * updates + (times.total - times.train) * (
+        images / seen if seen else 1
+    )
 
 
 def _sides(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[int, int]:
@@ -188,11 +244,13 @@ def _assumed_on_vectors(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[
     training, dimensions = _sides(spec, images, info)
     seconds = _VECTOR_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
     if spec.epochs is not None:
-        seconds = (
-            _VECTOR_SECONDS
-            + spec.epochs * max(1, training // (spec.batch_size or 64)) * _VECTOR_UPDATE_SECONDS
-        )
+        usual = _VECTOR_GENERATIVE_SECONDS if _generative(spec) else _VECTOR_UPDATE_SECONDS
+        seconds = _VECTOR_SECONDS + _updates(spec, training) * _VECTOR_UPDATES.get(spec.method, usual)
     return seconds, images * spec.bits / 8 + _VECTOR_BYTES
+
+
+def _generative(spec: FitSpec) -> bool:
+    return bool(registry.find("methods", spec.method).info["supervision"] == "generative")
 
 
 def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, float]:
@@ -204,9 +262,7 @@ def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, floa
     seconds = _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
     seconds += images / _ENCODE_RATE * larger if weights else 0.0
     if spec.epochs is not None:
-        updates = spec.epochs * max(1, training // (spec.batch_size or 64))
-        generative = registry.find("methods", spec.method).info["supervision"] == "generative"
-        per_update = _GENERATIVE_SECONDS if generative else _UPDATE_SECONDS
-        seconds = (images / _ENCODE_RATE + updates * per_update) * larger
+        per_update = _GENERATIVE_SECONDS if _generative(spec) else _UPDATE_SECONDS
+        seconds = (images / _ENCODE_RATE + _updates(spec, training) * per_update) * larger
     stored = _OTHER_BYTES + (weights if spec.epochs is not None else 0)
     return seconds, images * spec.bits / 8 + stored

@@ -13,6 +13,7 @@ from benchmark.contracts import VECTORS, DatasetInfo
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec, GridPoint, Sweep
 from benchmark.spec.command import SHARED
+from benchmark.spec.sweep import AXES
 from benchmark.spec.views import View
 from benchmark.store.index import Index
 from benchmark.store.store import RESUMED, Store
@@ -112,21 +113,18 @@ def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
     entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
     gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
     own = {
-        "method": cell.method,
+        **{name: getattr(cell, name) for name in AXES},
         "method_version": entry.info["version"],
         "params": facts.params[cell.method],
-        "dataset": cell.dataset,
         "fingerprint": facts.fingerprints[cell.dataset],
         "protocol": rule.name,
         "protocol_version": rule.version,
         "backbone": sweep.backbone if images else VECTORS,
         "weights": facts.weights,
-        "bits": cell.bits,
         "label_fraction": labels.fraction,
         "labels_per_class": labels.per_class,
         "label_noise": labels.noise,
         "class_split": cell.class_split,
-        "seed": cell.seed,
         "epochs": (sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
         "batch_size": sweep.batch_size if gradient else None,
         "head": sweep.head if gradient else "",

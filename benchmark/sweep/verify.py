@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import torch
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.fit import environment
-from benchmark.fit.devices import device_title, resolve_precision
+from benchmark.fit.devices import device_title
 from benchmark.fit.result import FitResult
 from benchmark.fit.runtime import Runtime
+from benchmark.fit.setup import precision_of
 from benchmark.spec import FitSpec, TrainJob
 from benchmark.spec.command import sweep_of
 from benchmark.spec.weights import task_file
@@ -58,10 +59,9 @@ def verify(
         torch.set_num_threads(record.environment.threads)  # the order of float sums depends on it
     steps = tuple(point.step for point in record.curve)  # `selection` chooses among them
     file = task_file(weights_file or "none")
-    strict = record.environment is not None and record.environment.deterministic
-    runtime = Runtime(
-        device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",), deterministic=strict
-    )
+    runtime = Runtime(device=device, weights_file=file, curve_steps=steps, curve_metrics=("map",))
+    if (env := record.environment) is not None:
+        runtime = replace(runtime, deterministic=env.deterministic, compile=_compiled(env))
     outcome = Work(scratch, runtime, data_root)(TrainJob(spec), Link())
     if not isinstance(outcome, FitResult):
         return Repetition(False, "the repetition was stopped", notes)
@@ -86,11 +86,8 @@ def _differences(record: Record, device: str) -> tuple[str, ...]:
         notes.append("the method's source has changed since")
     env = record.environment
     if env is not None:
-        title, precision = (
-            device_title(device),
-            resolve_precision(record.spec.precision, device, record.spec.backbone),
-        )
-        here = environment.describe(title, precision, env.threads)
+        precision = precision_of(record.spec, Runtime(device=device))
+        here = environment.describe(device_title(device), precision, env.threads)
         notes += _device_differences(env, here)
         for name in ("torch", "numpy", "scikit-learn", *(("cuda", "cudnn") if _cuda(env) else ())):
             if env.versions.get(name) != here.versions.get(name):
@@ -105,6 +102,10 @@ def _device_differences(env: Environment, here: Environment) -> list[str]:
     notes = []
     if _model(env.device) != _model(here.device):
         notes.append(f"it was made on {env.device}, this is {here.device}")
+    if _compiled(env):
+        notes.append(
+            "its networks were trained compiled, and are here: a compiler may choose another order of sums"
+        )
     if env.precision != here.precision:
         notes.append(f"it was made in {env.precision}, this is {here.precision}")
     if not _cuda(env):
@@ -117,6 +118,10 @@ def _device_differences(env: Environment, here: Environment) -> list[str]:
             "fits made with --deterministic repeat on the same model of GPU"
         )
     return notes
+
+
+def _compiled(env: Environment) -> bool:
+    return bool(env.compiled) and env.compiled.partition(":")[0] != "no"
 
 
 def _cuda(env: Environment) -> bool:

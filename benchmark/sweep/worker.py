@@ -12,6 +12,7 @@ from benchmark.contracts import DatasetInfo
 from benchmark.data.load import LoadedDataset, load, load_known
 from benchmark.fit import view_job
 from benchmark.fit.devices import free_cache, is_broken, resolve_device
+from benchmark.fit.failures import describe_failure
 from benchmark.fit.result import Interrupted, Result
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
@@ -54,6 +55,10 @@ class Work:
                 )
         except Interrupted:
             return None
+        except Exception as error:
+            if is_broken(runtime.device, describe_failure(error)):
+                link.retire()
+            raise
         finally:
             free_cache(runtime.device)
         failure = result.failure

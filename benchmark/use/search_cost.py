@@ -23,27 +23,7 @@ from benchmark.spec.weights import task_file
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.weights_used import weights_used
-
-#: Neighbours that are compared with the exact ones, and items whose order is scored.
-NEAREST, DEPTH = 10, 100
-_KEY = 16  # bits of a hash index's key
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is searched: packed codes uint8 (n, ceil(bits / 8)) and float32 vectors (n, d) of the same items.
-
-    labels: multi-hot (n, classes) of both sides, or None. what: names the vectors.
-    """
-
-    bits: int
-    codes: np.ndarray
-    query_codes: np.ndarray
-    vectors: np.ndarray
-    query_vectors: np.ndarray
-    what: str
-    labels: np.ndarray | None = None
-    query_labels: np.ndarray | None = None
+from benchmark.use.search_ways import DEPTH, NEAREST, Case, distances, rows_of, ways
 
 
 @dataclass(frozen=True)
@@ -79,7 +59,7 @@ def measure(case: Case, repeats: int = 3, tell: Callable[[str], None] = lambda n
         raise InputError("search-cost needs faiss: pip install 'coophash-benchmark[search]'") from None
     truth = _Truth(faiss, case)
     found = []
-    for name, space, build in _ways(faiss, case):
+    for name, space, build in ways(faiss, case):
         tell(name)
         begun = time.perf_counter()
         size, search = build()
@@ -120,123 +100,6 @@ def _per_second(
     return queries / max(statistics.median(times), 1e-9)
 
 
-_Built = tuple[float, Callable[[int], np.ndarray]]
-
-
-def _ways(faiss: Any, case: Case) -> list[tuple[str, str, Callable[[], _Built]]]:
-    """(name, the space that it searches, how to build it), each giving bytes an item and a search for k rows."""
-    width, n, d = 8 * case.codes.shape[1], len(case.codes), case.vectors.shape[1]
-    # As many bytes as a code; 256 centroids want 10,000 vectors to learn from.
-    bits = 8 if n >= 10_000 else 4
-    parts = width // bits
-    padded = -(-d // parts) * parts
-
-    def binary(make: Callable[[], Any]) -> Callable[[], _Built]:
-        def build() -> _Built:
-            index = make()
-            index.add(case.codes)
-            return _size(faiss.serialize_index_binary(index), n), lambda k: _rows(index, case.query_codes, k)
-
-        return build
-
-    def floats(make: Callable[[], Any], wide: bool = False) -> Callable[[], _Built]:
-        def build() -> _Built:
-            ours, theirs = (
-                _wider(side, padded) if wide else side for side in (case.vectors, case.query_vectors)
-            )
-            index = make()
-            index.train(ours)
-            index.add(ours)
-            return _size(faiss.serialize_index(index), n), lambda k: _rows(index, theirs, k)
-
-        return build
-
-    def ivf() -> Any:
-        lists = max(1, min(4096, round(n**0.5 / 2)))
-        index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(width), width, lists)
-        index.own_fields, index.nprobe, index.cp.min_points_per_centroid = False, max(1, lists // 8), 1
-        index.train(case.codes)
-        return index
-
-    def hashed(tables: int) -> Any:
-        key = min(_KEY, width // tables)
-        index = (
-            faiss.IndexBinaryHash(width, key)
-            if tables == 1
-            else faiss.IndexBinaryMultiHash(width, tables, key)
-        )
-        index.nflip = 1
-        return index
-
-    def reranked() -> _Built:
-        index = faiss.IndexBinaryFlat(width)
-        index.add(case.codes)
-        return width / 8 + 4.0 * d, lambda k: _reranked(case, _rows(index, case.query_codes, DEPTH), k)
-
-    def signs() -> _Built:
-        centre = case.vectors.mean(axis=0)
-        mine, theirs = (np.packbits(side > centre, axis=1) for side in (case.vectors, case.query_vectors))
-        index = faiss.IndexBinaryFlat(8 * mine.shape[1])
-        index.add(mine)
-        return _size(faiss.serialize_index_binary(index), n), lambda k: _rows(index, theirs, k)
-
-    return [
-        ("codes, flat", "codes", binary(lambda: faiss.IndexBinaryFlat(width))),
-        ("codes, hash", "codes", binary(lambda: hashed(1))),
-        ("codes, multi-hash", "codes", binary(lambda: hashed(max(2, min(4, width // _KEY))))),
-        ("codes, IVF", "codes", binary(ivf)),
-        ("codes, HNSW", "codes", binary(lambda: faiss.IndexBinaryHNSW(width, 16))),
-        (f"codes, {DEPTH} re-ranked by vectors", "vectors", reranked),
-        ("vectors, flat", "vectors", floats(lambda: faiss.IndexFlatL2(d))),
-        (
-            "vectors, PQ at the code's bytes",
-            "vectors",
-            floats(lambda: faiss.IndexPQ(padded, parts, bits), True),
-        ),
-        (
-            "vectors, OPQ at the code's bytes",
-            "vectors",
-            floats(lambda: faiss.index_factory(padded, f"OPQ{parts},PQ{parts}x{bits}"), True),
-        ),
-        (
-            "vectors, 8-bit scalars",
-            "vectors",
-            floats(lambda: faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit)),
-        ),
-        ("vectors, their signs", "vectors", signs),
-    ]
-
-
-def _size(serialised: np.ndarray, items: int) -> float:
-    return len(serialised) / items
-
-
-def _wider(vectors: np.ndarray, width: int) -> np.ndarray:
-    """Zeros at the end: distances stay."""
-    return np.ascontiguousarray(np.pad(vectors, ((0, 0), (0, width - vectors.shape[1]))))
-
-
-def _rows(index: Any, queries: np.ndarray, k: int) -> np.ndarray:
-    """int64 (queries, k), -1 where an index found fewer."""
-    return np.asarray(index.search(queries, min(k, index.ntotal))[1], dtype=np.int64)
-
-
-def _reranked(case: Case, rows: np.ndarray, k: int) -> np.ndarray:
-    far = _far(case, rows)
-    order = np.argsort(far, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(rows, order, 1)
-
-
-def _far(case: Case, rows: np.ndarray) -> np.ndarray:
-    """Squared distances of rows to their queries; infinite for -1."""
-    far = np.empty(rows.shape, dtype=np.float32)
-    for at, some in enumerate(rows):
-        gaps = case.vectors[np.maximum(some, 0)] - case.query_vectors[at]
-        far[at] = np.einsum("kd,kd->k", gaps, gaps)
-    far[rows < 0] = np.inf
-    return far
-
-
 class _Truth:
     """The distance of each query's exact tenth neighbour in both spaces, and what is relevant."""
 
@@ -247,7 +110,7 @@ class _Truth:
         self._k, self._codes = k, exact.search(case.query_codes, k)[0][:, -1]
         plain = faiss.IndexFlatL2(case.vectors.shape[1])
         plain.add(case.vectors)
-        self._vectors = _far(case, _rows(plain, case.query_vectors, k)).max(axis=1)
+        self._vectors = distances(case, rows_of(plain, case.query_vectors, k)).max(axis=1)
 
     def recall(self, space: str, rows: np.ndarray) -> float:
         some = rows[:, : self._k]
@@ -255,7 +118,7 @@ class _Truth:
             codes = self._case.codes[np.maximum(some, 0)] ^ self._case.query_codes[:, None]
             near = np.bitwise_count(codes).sum(axis=2, dtype=np.int64) <= self._codes[:, None]
         else:
-            near = _far(self._case, some) <= self._vectors[:, None] * (1 + 1e-5)
+            near = distances(self._case, some) <= self._vectors[:, None] * (1 + 1e-5)
         return float((near & (some >= 0)).mean())
 
     def precision(self, rows: np.ndarray) -> float | None:

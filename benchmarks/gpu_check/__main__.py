@@ -36,6 +36,11 @@ METHODS, EPOCHS = "coophash,hashnet,csq,coophash-hash-only", 100
 SMALL = [(m, "compact", p) for p in ("fp32", "tf32", "bf16") for m in ("hashnet", "coophash", "hashgan")]
 LARGE = [(m, "alexnet", p) for p in ("bf16", "fp32", "tf32") for m in ("hashnet", "coophash", "hashgan")]
 MIDDLE = [(m, "residual", "fp32") for m in METHODS.split(",")]
+#: The same with the networks compiled (`run --compile`), for which the bare rows are the measure.
+COMPILED = [(m, "compact", "fp32", "compiled") for m in ("hashnet", "coophash")]
+COMPILED_LARGE = [(m, "alexnet", "bf16", "compiled") for m in ("hashnet", "coophash")]
+TIMED = [*SMALL[:3], *COMPILED, *SMALL[3:], *MIDDLE, *LARGE[:2], *COMPILED_LARGE, *LARGE[2:]]
+_TIMED_TINY = [*SMALL[:3], COMPILED[0]]
 _TINY = ["--seconds", "0.1", "--images", "64", "--batch", "8", "--every", "1"]
 _SCORED = [(1000, 59_000, False, None), (5000, 117_218, True, 5000), (10_000, 1_000_000, False, None)]
 
@@ -84,7 +89,8 @@ class Check:
 
     def tests(self, rows: dict[str, Any]) -> None:
         """The tests that want a GPU."""
-        words = [sys.executable, "-m", "pytest", "tests/test_gpu.py", "tests/test_metrics_engines.py", "-q"]
+        files = ["tests/fit/test_gpu.py", "tests/metrics/test_metrics_engines.py"]
+        words = [sys.executable, "-m", "pytest", *files, "-q"]
         chosen = ["-k", "gpu", "-p", "no:cacheprovider"]
         done = subprocess.run(
             [*words, *chosen], capture_output=True, text=True, check=False, cwd=HERE.parent.parent
@@ -99,16 +105,21 @@ class Check:
             if self.o.tiny
             else []
         )
-        for method, backbone, precision in SMALL[:3] if self.o.tiny else [*SMALL, *MIDDLE, *LARGE]:
-            name = f"{method} {backbone} {precision}"
+        for method, backbone, precision, *compiled in _TIMED_TINY if self.o.tiny else TIMED:
+            name = " ".join((method, backbone, precision, *compiled))
             size = ["--size", "224", "--images", "1000"] if backbone == "alexnet" else []
             few = ["--updates", "240"] if method == "hashgan" else []
             if not self.left(0.5):
                 rows[name] = "left out: no time"
                 continue
             words = [method, "--backbone", backbone, "--precision", precision, "--device", self.o.device]
-            with contextlib.suppress(torch.cuda.OutOfMemoryError):
+            words += ["--compile"] if compiled else []
+            try:
                 rows[name] = speed.measure(speed.options([*words, *size, *few, *tiny]))
+            except Exception as error:
+                if not compiled and not isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise
+                rows[name] = f"failed: {type(error).__name__}: {error}"[:300]
 
     def share(self, rows: dict[str, Any]) -> None:
         """Updates a second of several processes on one device."""
@@ -177,11 +188,7 @@ class Check:
             told = self.cli("verify", record["fit_id"], "--results", results, "--device", self.o.device)[1]
             rows[f"again: {record['spec']['method']}"] = (told.strip().splitlines() or [""])[-1]
         with tarfile.open(self.out / "results.tar.gz", "w:gz") as archive:
-            archive.add(
-                results,
-                "results",
-                filter=lambda one: None if one.name.endswith((".safetensors", ".pt")) else one,
-            )
+            archive.add(results, "results", filter=_light)
 
     def summary(self) -> str:
         lines = [f"# GPU check, {time.strftime('%Y-%m-%d %H:%M')}"]
@@ -228,7 +235,11 @@ def main(arguments: list[str] | None = None, cli: Cli = command_line) -> int:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the trainings")
     parser.add_argument("--tiny", action="store_true", help="a dry run on next to nothing")
     parser.add_argument("--only", default=",".join(STAGES), help="stages, comma-separated")
-    check = Check(parser.parse_args(arguments), cli)
+    options = parser.parse_args(arguments)
+    unknown = {*options.only.split(",")} - {*STAGES}
+    if unknown:
+        parser.error(f"--only {','.join(sorted(unknown))}: no such stage; allowed: {', '.join(STAGES)}")
+    check = Check(options, cli)
     for name in STAGES:
         if name in check.o.only.split(",") and not (name == "tests" and check.o.tiny):
             with check.stage(name) as rows:

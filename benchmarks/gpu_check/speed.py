@@ -1,6 +1,6 @@
 """Updates a second of one method, without harness or tracker; with CUDA also kernels, synchronisations, GPU load.
 
-python benchmarks/gpu_check/speed.py METHOD [--backbone compact] [--size 32] [--precision fp32|tf32|bf16] ...
+python benchmarks/gpu_check/speed.py METHOD [--backbone compact] [--size 32] [--precision fp32] [--compile] ...
 
 As in a fit, what updates leave on the device is read every few updates; the clock is looked at right after.
 """
@@ -19,6 +19,7 @@ import torch
 
 from benchmark import registry
 from benchmark.contracts import FitContext, HashData, Task
+from benchmark.fit import compiled
 from benchmark.fit.devices import numerics
 from benchmark.fit.randomness import seed_everything
 
@@ -32,6 +33,7 @@ class Timed(FitContext):
     profiled: tuple[int, ...] = ()
     marks: dict[int, float] = dataclasses.field(default_factory=dict)
     profiles: dict[int, dict[str, float]] = dataclasses.field(default_factory=dict)
+    compiled: compiled.Compiled | None = None
 
     def __post_init__(self) -> None:
         self.began = time.perf_counter()
@@ -41,6 +43,8 @@ class Timed(FitContext):
         return step % self.every == self.every - 1
 
     def begin_step(self, step: int) -> None:
+        if self.compiled is not None:
+            self.compiled.begin_step()
         seed_everything(self.seed("step", step))
         if step in self.profiled and self.device.type == "cuda":
             kinds = torch.profiler.ProfilerActivity
@@ -51,6 +55,8 @@ class Timed(FitContext):
         if not self.reads(step):
             return
         self.marks[step] = time.perf_counter()
+        if len(self.marks) == 1:  # whatever is loaded, tuned or compiled at first does not count
+            self.began = self.marks[step]
         if self._profiler is not None:
             torch.cuda.synchronize()
             self._profiler.__exit__(None, None, None)
@@ -110,9 +116,17 @@ def measure(o: argparse.Namespace) -> dict[str, Any]:
     method = registry.method_class(o.method)(registry.method_params(o.method, {}))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with numerics(o.precision, o.device):
-        method.fit(data, ctx)
+    ctx.compiled = compiled.Compiled(method, device, o.compile)
+    begun = time.perf_counter()
+    try:
+        with numerics(o.precision, o.device):
+            method.fit(data, ctx)
+    finally:
+        ctx.compiled.end()
     found: dict[str, Any] = {"updates": max(ctx.marks, default=-1) + 1}
+    if o.compile:
+        first = min(ctx.marks.values(), default=begun) - begun
+        found |= {"compiled": ctx.compiled.text, "first_window_s": round(first, 1)}
     for name, span in stages.items():
         ms = ctx.milliseconds(*span)
         profile = ctx.profiles.get(span[0] + 2 * o.every, {})
@@ -129,6 +143,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backbone", default="compact")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "tf32", "bf16"))
     parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--compile", action="store_true", help="as `run --compile` does")
     parser.add_argument("--seconds", type=float, default=3.0)
     numbers = {"size": 32, "batch": 64, "bits": 32, "images": 5000, "updates": 100_000, "every": 10}
     for name, default in numbers.items():

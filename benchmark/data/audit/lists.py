@@ -40,7 +40,7 @@ _SIDE = 16
 class ListFile:
     """One list, or the shards of one: paths as written, where they were read, and their labels.
 
-    A line's labels are empty where it has none that can be read. width: the usual number of them. problems: what
+    A line's labels are empty where none could be read. width: the usual number of them. problems: what
     could not be read.
     """
 

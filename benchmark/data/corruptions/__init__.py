@@ -6,46 +6,23 @@ perturbations, ICLR 2019. Where it differs from theirs, and which constants are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.data.corruptions import blur, digital, noise, weather
 from benchmark.data.corruptions.draws import Draws
-from benchmark.data.corruptions.tables import strength, table_of
 from benchmark.errors import InputError, unknown
 from benchmark.spec import seed_stream
-from benchmark.spec.views import CORRUPTIONS, SEVERITIES
+from benchmark.spec.corruptions import CORRUPTIONS, SEVERITIES, strength, table_of
 
 __all__ = ["corrupt", "table_of"]
 
 #: Floats of one chunk: bounds the memory of the temporary arrays.
 _CHUNK = 1 << 20
 
-_Corruption = Callable[[Tensor, tuple[float, ...], Draws], Tensor]
-_FUNCTIONS: dict[str, _Corruption] = {
-    "gaussian_noise": noise.gaussian,
-    "shot_noise": noise.shot,
-    "impulse_noise": noise.impulse,
-    "speckle_noise": noise.speckle,
-    "defocus_blur": blur.defocus,
-    "glass_blur": blur.glass,
-    "motion_blur": blur.motion,
-    "zoom_blur": blur.zoom,
-    "gaussian_blur": blur.gaussian,
-    "snow": weather.snow,
-    "frost": weather.frost,
-    "fog": weather.fog,
-    "brightness": weather.brightness,
-    "spatter": weather.spatter,
-    "contrast": digital.contrast,
-    "elastic_transform": digital.elastic,
-    "pixelate": digital.pixelate,
-    "jpeg_compression": digital.jpeg,
-    "saturate": digital.saturate,
-}
+#: Where the function of each corruption is, by its family; it has the corruption's name.
+_MODULES = {"noise": noise, "blur": blur, "weather": weather, "digital": digital}
 
 
 def corrupt(images: Tensor, name: str, severity: int, rows: np.ndarray, stream: str) -> Tensor:
@@ -85,7 +62,8 @@ def _one_chunk(images: Tensor, name: str, severity: int, draws: Draws) -> Tensor
     pixels = images.detach().to("cpu", torch.float32)
     if images.dtype == torch.uint8:
         pixels = pixels / 255
-    changed = _FUNCTIONS[name](pixels, strength(name, severity, images.shape[2:]), draws).clamp(0, 1)
+    function = getattr(_MODULES[CORRUPTIONS[name]], name)
+    changed: Tensor = function(pixels, strength(name, severity, images.shape[2:]), draws).clamp(0, 1)
     if images.dtype == torch.uint8:
         return (changed * 255).round().to(images.device, torch.uint8)
     return changed.to(images.device, images.dtype)

@@ -16,12 +16,12 @@ from benchmark.data.corruptions.fields import line_blur, smooth, zoom_matrix
 _WHOLE = 1024
 
 
-def gaussian(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def gaussian_blur(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """Gaussian of strength[0] pixels."""
     return smooth(images, strength[0])
 
 
-def defocus(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def defocus_blur(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """A disc of radius strength[0] pixels whose edge is softened by strength[1]."""
     kernel = _disc(*strength)
     n, channels, height, width = images.shape
@@ -49,7 +49,7 @@ def _disc(radius: float, soft: float) -> Tensor:
     return torch.from_numpy(disc[middle, middle] / disc[middle, middle].sum()).float()
 
 
-def glass(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def glass_blur(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """Smoothed, pixels swapped with near ones (strength[2] times), smoothed again.
 
     A partner is -strength[1] to strength[1] - 1 pixels away in each direction, as published.
@@ -72,13 +72,13 @@ def glass(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     return smooth(swapped.reshape(images.shape), sigma)
 
 
-def motion(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def motion_blur(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """A line of radius strength[0] and deviation strength[1] pixels, 45 degrees off the horizontal at most."""
     angles = draws.uniform(1, low=-45, high=45)[:, 0]
     return line_blur(images, strength[0], strength[1], angles)
 
 
-def zoom(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def zoom_blur(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """The mean of the image and its magnifications by 1, 1 + strength[1], ... below strength[0]."""
     height, width = images.shape[2:]
     factors = tuple(float(factor) for factor in np.arange(1, *strength))

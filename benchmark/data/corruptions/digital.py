@@ -23,7 +23,7 @@ def contrast(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tenso
     return (images - means) * strength[0] + means
 
 
-def elastic(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def elastic_transform(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """A random affine map and smooth random displacements, sampled bilinearly, the border mirrored.
 
     strength, in shares of the shorter side: length of the displacements, their smoothness, and how far the three
@@ -56,7 +56,7 @@ def pixelate(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tenso
     return pixelate_matrix(height, strength[0]) @ images @ pixelate_matrix(width, strength[0]).T
 
 
-def jpeg(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
+def jpeg_compression(images: Tensor, strength: tuple[float, ...], draws: Draws) -> Tensor:
     """Coded and decoded by libjpeg at quality strength[0], colour at half resolution as is its default."""
     pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     out = np.empty_like(pixels)

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
-from benchmark.report.declared_methods import known, variants_of
+from benchmark.report.declared_methods import known, titled, variants_of
 from benchmark.report.figures.panels import draw_bars, joined, length_panels
 from benchmark.report.groups import Group, is_plain, is_variant, row_name
 from benchmark.report.map_table import common_notes, group_facts
@@ -65,7 +65,7 @@ def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str,
         if found is not None:
             change = replace(number_cell(found.difference, cell.fits), label=f"{found.difference:+.4f}")
             change = replace(change, note=found.text)
-            notes.append(f"{name} minus {base}: {found.text}")
+            notes.append(f"{titled(name)} minus {titled(base)}: {found.text}")
         interval = found.interval if found else ""
         body.append(
             (text_cell(name), text_cell(_title(rows[name][0].spec.method)), cell, change, text_cell(interval))
@@ -81,7 +81,7 @@ def _sheet(ctx: Context, group: Group, rows: dict[str, list[Record]], base: str,
     every = [record for records in rows.values() for record in records]
     return Sheet(
         name=f"ablation-{base}-{bits}b-{group.slug}",
-        title=f"{base} without its parts: {group.title}, {bits} bits",
+        title=f"{titled(base)} without its parts: {group.title}, {bits} bits",
         head=("method", "what", "mAP", "change", "95 % interval"),
         rows=tuple(body),
         notes=(*notes, *untrained, *common_notes(group.captions, every)),
@@ -111,8 +111,8 @@ def _figure(group: Group, sheets: dict[int, Sheet], base: str) -> Figure:
     shown, name = joined(lengths, ", "), f"figure3-{base}-{joined(lengths, '-')}b-{group.slug}"
     return Figure(
         name=name,
-        title=f"Ablation of {base}, {group.title}, {shown} bits",
-        caption=f"mAP of {base} and of its declared variants (the paper's Figure 3, and the baselines of "
+        title=f"Ablation of {titled(base)}, {group.title}, {shown} bits",
+        caption=f"mAP of {titled(base)} and of its declared variants (the paper's Figure 3, and the baselines of "
         f"its Figure 4): "
         f"{group.title}, {shown} bits; mean and standard deviation over seeds. " + "; ".join(group.captions),
         draw=draw,

@@ -11,7 +11,7 @@ from benchmark.report.tables.cells import Drawn, Gap, Sheet, number_cell, text_c
 
 
 def build(ctx: Context) -> Drawn:
-    """One table of claims, and one of the single comparisons; nothing where the records have no side of any."""
+    """One table of claims and one of their comparisons; neither where no record bears on any claim."""
     findings = judge(ctx, CLAIMS)
     gaps = tuple(one.gap for one in findings if one.gap is not None)
     if not any(one.units for one in findings):

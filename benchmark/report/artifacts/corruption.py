@@ -18,7 +18,7 @@ from benchmark.report.statistics.robustness import (
     relative_drop,
 )
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell, together
-from benchmark.spec.views import COMMON, FAMILIES
+from benchmark.spec.corruptions import COMMON, FAMILIES
 from benchmark.store.record import Record
 
 _SHORT = {"elastic_transform": "elastic", "jpeg_compression": "jpeg"}
@@ -129,8 +129,9 @@ def _heat_maps(names: list[str], rows: list[str], grids: dict[int, list[list[flo
     across = max(1, min(len(grids), (12 if width < PAGE else 30) // len(rows)))
     high = -(-len(grids) // across)
     shown = [label(row) for row in rows]
-    # The methods' names stand upright below; a paper's letters are larger, and its titles may be long.
-    below, line = (0.5 + 0.068 * max(map(len, shown)), 0.155) if on_paper() else (0.9, 0.14)
+    # The methods' titles stand upright below, and may be long; a paper's letters are larger.
+    longest = max(len(line) for name in shown for line in name.split("\n"))
+    below, line = (0.5 + 0.068 * longest, 0.155) if on_paper() else (0.5 + 0.054 * longest, 0.14)
     size = (width, (below + line * len(names)) * high)
     figure, panels = pyplot.subplots(high, across, figsize=size, layout="constrained", squeeze=False)
     values = [one for grid in grids.values() for line in grid for one in line if one is not None]

@@ -25,7 +25,8 @@ def build(ctx: Context) -> Drawn:
             continue
         rows, columns = rows_of(records), sorted({record.spec.bits for record in records})
         sheets.append(main_table(ctx, group))
-        figures.append(_figure(group, rows))
+        if any(record.score() is not None for record in records):
+            figures.append(_figure(group, rows))
         gaps += ctx.missing(group, rows, columns)
     if not sheets:
         gaps.append(ctx.no_records("a fit at full labels", "paper-main"))

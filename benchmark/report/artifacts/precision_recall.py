@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate, neighbours_of
+from benchmark.metrics import Rules, evaluate_stored
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import draw_lines
@@ -56,21 +56,9 @@ def _curves(ctx: Context, record: Record) -> dict[str, np.ndarray] | None:
     try:
         codes = ctx.store.codes(record.spec)
         rules = Rules(**{name: record.protocol.rules[name] for name in Rules.__dataclass_fields__})
-        pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
-        found = evaluate(
-            codes["query_codes"],
-            codes["database_codes"],
-            int(codes["bits"]),
-            codes["query_labels"],
-            codes["database_labels"],
-            rules=rules,
-            metrics=["precision"],
-            at=[1],
-            cutoffs=_cutoffs(len(codes["database_codes"])),
-            query_ids=pair[0],
-            database_ids=pair[1],
-            neighbours=neighbours_of(codes),
-        )
+        cutoffs = _cutoffs(len(codes["database_codes"]))
+        wanted = {"metrics": ["precision"], "at": [1], "cutoffs": cutoffs}
+        found = evaluate_stored(codes, int(codes["bits"]), rules, **wanted)
     except (InputError, KeyError, TypeError, ValueError):
         return None
     return {**found.curves}

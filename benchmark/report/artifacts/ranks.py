@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
-from benchmark.report.figures.style import COLUMN, inches, label, on_paper, style
+from benchmark.report.figures.style import COLUMN, PAGE, inches, label, style
 from benchmark.report.statistics.effect import p_text
 from benchmark.report.statistics.ranking import TIE, Ranking, cliques, rank_methods
 from benchmark.report.tables.cells import Drawn, Figure, Gap, Sheet, number_cell, text_cell
@@ -87,15 +87,16 @@ def _figure(ranking: Ranking) -> Figure:
         bars = cliques(ranking)
         depth = 0.35 + 0.14 * len(bars)
         # Names stand on both sides of the scale: long ones leave none of a paper's column to it.
-        longest = max(len(_short(label(name))) for name in ranking.methods)
-        size = inches(COLUMN, schematic=longest > 10), 0.55 + 0.19 * (half + depth)
+        longest = max(len(_short(name)) for name in ranking.methods)
+        wide = PAGE if longest > 14 or count > 15 else COLUMN
+        size = inches(wide, schematic=longest > 10), 0.55 + 0.19 * (half + depth)
         figure, axes = pyplot.subplots(figsize=size, layout="constrained")
         axes.set(xlim=(0.2 - 0.35 * count, count + 0.8 + 0.35 * count), ylim=(half + depth + 0.6, -1.9))
         axes.axis("off")
         axes.plot([1, count], [0, 0], color="black", lw=0.8)
         for tick in range(1, count + 1):
             axes.plot([tick, tick], [-0.15, 0], color="black", lw=0.8)
-            if on_paper() and count > 15 and tick % 5:
+            if count > 15 and tick % 5:
                 continue  # larger numbers would touch each other
             axes.text(tick, -0.3, str(tick), ha="center", va="bottom", fontsize=6)
         width = min(ranking.cd, count - 1)
@@ -112,7 +113,7 @@ def _figure(ranking: Ranking) -> Figure:
             rank = ranking.ranks[method]
             axes.plot([rank, rank, end], [0, y, y], color=look["color"], lw=0.8)
             align = "right" if left else "left"
-            text = f" {_short(label(ranking.methods[method]))} ({rank:.2f}) "
+            text = f" {_short(ranking.methods[method])} ({rank:.2f}) "
             axes.text(end, y, text, ha=align, va="center", fontsize=6)
         return figure
 
@@ -126,7 +127,8 @@ def _figure(ranking: Ranking) -> Figure:
     )
 
 
-def _short(name: str) -> str:
+def _short(row: str) -> str:
+    name = " ".join(label(row).split())
     return name if len(name) <= 24 else name[:23] + "…"
 
 

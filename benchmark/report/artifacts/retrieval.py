@@ -16,7 +16,7 @@ from benchmark.files.places import data_root
 from benchmark.report.artifact import Artifact
 from benchmark.report.artifacts.precision_recall import all_picked
 from benchmark.report.context import Context
-from benchmark.report.figures.style import PAGE, inches, label, on_paper
+from benchmark.report.figures.style import PAGE, inches, label
 from benchmark.report.groups import Group
 from benchmark.report.selections import pick
 from benchmark.report.tables.cells import Drawn, Figure, Gap
@@ -101,7 +101,7 @@ def _figure(
         for row, (_, _, top) in enumerate(rows):
             for place, (_, hit) in enumerate(top, start=1):
                 axes.add_patch(_frame(_corner(size, row, place), size, hit))
-        names = [label(name).split(" (")[0] if on_paper() else name.split(" ")[0] for name, _, _ in rows]
+        names = [label(name.split(" (")[0]) for name, _, _ in rows]
         middles = [_corner(size, row, 0)[0] + size[0] / 2 for row in range(len(rows))]
         axes.set_yticks(middles, names, fontsize=6)
         axes.tick_params(length=0)

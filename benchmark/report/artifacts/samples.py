@@ -10,6 +10,7 @@ from benchmark.data import pictures
 from benchmark.errors import InputError
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
+from benchmark.report.declared_methods import titled
 from benchmark.report.figures.style import COLUMN, inches
 from benchmark.report.groups import row_name
 from benchmark.report.tables.cells import Drawn, Figure
@@ -67,7 +68,7 @@ def _figure(record: Record, path: Path, root: Path) -> Figure:
 
     return Figure(
         name=f"samples-{spec.dataset}-{spec.method}-{spec.bits}b-{record.fit_id[:8]}",
-        title=f"Samples of {row_name(record)}, {spec.dataset}",
+        title=f"Samples of {titled(row_name(record))}, {spec.dataset}",
         caption=f"Images that {row_name(record)} generates on {spec.dataset} after {int(step or 0):,} "
         f"updates, one column a "
         f"class; where MCMC revises them, each row of generated images is followed by the same after it. "

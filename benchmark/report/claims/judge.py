@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from benchmark.report.context import Context
-from benchmark.report.statistics.effect import Changes, Comparison, pooled_effect
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, pooled_effect
 from benchmark.report.statistics.ranking import holm
 from benchmark.report.tables.cells import Gap
 from benchmark.store.record import Record
@@ -21,11 +21,8 @@ Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 SUBJECT = "coophash"
 #: What a claim is tested on, the first that a group of records has: the method itself, or its form for vectors.
 SUBJECTS = (SUBJECT, "coophash-vectors")
-#: Fewer common seeds than this decide nothing: one training may be luck.
-MIN_SEEDS = 3
 #: The smallest effect of interest: an effect whose whole interval lies within it is as good as none.
 SMALLEST = 0.01
-LEVEL = 0.05
 Key = TypeVar("Key", bound=Hashable)
 RECONSTRUCTION = (
     "The tested model is this repository's reconstruction: the paper has no public code, and its summary states "

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.errors import InputError
-from benchmark.report.claims.judge import LEVEL, MIN_SEEDS, SMALLEST, Finding, Unit, counted
+from benchmark.report.claims.judge import SMALLEST, Finding, Unit, counted
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import known
 from benchmark.report.groups import is_plain
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS
 from benchmark.report.statistics.power import POWER, seeds_to_decide
 from benchmark.spec import FitSpec, Sweep
 from benchmark.spec.command import sweep_of

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.report.claims.judge import LEVEL, MIN_SEEDS
 from benchmark.report.claims.sides import fair, sides
 from benchmark.report.context import Context
-from benchmark.report.statistics.effect import Changes, Comparison, pooled_effect
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, pooled_effect
 
 #: The gain that the paper names.
 STATED = 0.10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ INCHES: dict[Width, float] = {"column": COLUMN, "page": PAGE}
 #: The size of a paper's text in figures, in points.
 PAPER_TEXT = 8.0
 _WIDTH: ContextVar[Width | None] = ContextVar("width", default=None)
+#: Letters in a line of a method's title in a figure.
+_LINE = 22
 #: Dots an inch of the PNG.
 _DOTS = 200
 
@@ -61,7 +64,7 @@ _RC: dict[str, Any] = {
 def style(row: str) -> dict[str, Any]:
     """Colour, marker and line of a row: those that its method declares, else some that its name gives. An older
     version, or parameters in brackets behind the name, keep the colour and have a marker and a line of their own,
-    the marker hollow.
+    the marker hollow: as far from the method's as the same words move any other's, so that methods stay apart.
     """
     method, _, rest = row.partition(" ")
     look = _by_name(method)
@@ -72,7 +75,12 @@ def style(row: str) -> dict[str, Any]:
             "marker": marker,
             "linestyle": LINES[_LINES.index(line)],
         }
-    return look | {**_by_name(rest), "color": look["color"], "fillstyle": "none"} if rest else look
+    if not rest:
+        return look
+    by = int(digest(rest, 6), 16)
+    marker = MARKERS[(MARKERS.index(look["marker"]) + by) % len(MARKERS)]
+    line = LINES[(LINES.index(look["linestyle"]) + by) % len(LINES)]
+    return look | {"marker": marker, "linestyle": line, "fillstyle": "none"}
 
 
 def _by_name(name: str) -> dict[str, Any]:
@@ -99,8 +107,9 @@ def inches(usual: float, *, schematic: bool = False) -> float:
 
 
 def label(row: str) -> str:
-    """A row in a legend: its name, in a paper its method's title."""
-    return titled(row) if on_paper() else row
+    """A row in a figure: its method by title, a long one in lines; dollar signs are kept from being formulas."""
+    text = titled(row).lstrip("_").replace("$", r"\$")
+    return "\n".join(textwrap.wrap(text, _LINE)) or row
 
 
 def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:
@@ -201,7 +210,8 @@ def legend_below(figure: Any, axes: Any, columns: int = 3, **look: Any) -> None:
             handles.values(), handles.keys(), loc="outside lower center", ncols=number, **look
         )
         if number == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            rows = -(-len(handles) // number)
+            lines, deep = [name.count("\n") + 1 for name in handles], -(-len(handles) // number)
+            rows = max(sum(lines[first : first + deep]) for first in range(0, len(lines), deep))
             higher = 0.18 * (rows - 1) if on_paper() else 0.13 * max(0, rows - 3)
             figure.set_figheight(figure.get_figheight() + higher)
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.files.rounding import rounded
 from benchmark.report.context import Context
-from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.report.tables.cells import Cell, Sheet, shown_head, shown_text
 from benchmark.report.tables.markup import to_grid
 from benchmark.report.tables.paper import paper_latex, stable_labels
 from benchmark.store.record import Record
@@ -131,7 +131,7 @@ def copies(sheets: Sequence[Sheet]) -> list[list[str]]:
 def points_json(sheet: Sheet) -> dict[str, Any]:
     """The values behind a figure as text: drawn as a table when the reader opens it."""
     return {
-        "head": list(sheet.head),
+        "head": shown_head(sheet),
         "keys": sheet.keys,
-        "rows": [[c.text for c in row] for row in sheet.rows],
+        "rows": [[shown_text(sheet, row, place) for place in range(len(row))] for row in sheet.rows],
     }

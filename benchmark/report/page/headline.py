@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from benchmark.report.claims.judge import LEVEL, MIN_SEEDS
 from benchmark.report.context import Context, rows_of
-from benchmark.report.declared_methods import known
+from benchmark.report.declared_methods import titled
 from benchmark.report.groups import Group, is_variant
-from benchmark.report.statistics.effect import Changes, Comparison, p_text, pooled_effect
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, p_text, pooled_effect
 from benchmark.store.record import Record
 
-#: Groups beyond so many have their tables alone.
+#: Groups beyond so many have their tables alone; of methods that are left out so many are named.
 _MOST = 4
 
 
@@ -25,33 +25,103 @@ class Headline:
 
 
 def headlines(ctx: Context) -> list[Headline]:
-    """One for each of the first groups at full labels with a score."""
+    """One for each of the first groups at full labels, those with a score first."""
     found = [_headline(ctx, group) for group in ctx.main_groups]
-    return [one for one in found if one is not None][:_MOST]
+    said = [one for one in found if one is not None]
+    said.sort(key=lambda one: one.sure.startswith("No fit"))
+    rest = len(said) - _MOST
+    return said[:_MOST] + (
+        [Headline("", "", f"{_count(rest, 'more comparison')} in the tables.")] if rest > 0 else []
+    )
 
 
 def _headline(ctx: Context, group: Group) -> Headline | None:
-    records = group.of(lambda r: r.score() is not None and not is_variant(r.spec.method))
-    rows, lengths = rows_of(records), sorted({record.spec.bits for record in records})
+    methods = rows_of(group.of(lambda r: not is_variant(r.spec.method)))
+    rows = {
+        name: found for name, all_ in methods.items() if (found := [r for r in all_ if r.score() is not None])
+    }
     if not rows:
-        return None
-    seeds = {record.spec.seed for record in records}
-    compared = f"{group.title}: {_count(len(rows), 'method')} at {', '.join(map(str, lengths))} bits, "
-    compared += f"{_count(len(seeds), 'seed')}."
-    whole = {name: found for name, found in rows.items() if {r.spec.bits for r in found} == {*lengths}}
+        return _scoreless(group, methods)
+    lengths, whole = _ranked(rows)
+    compared = f"{group.title}: {_what(rows)}.{_left_out(methods, whole)}"
+    compared += " Each epoch was chosen on the test queries: too good." if group.selection == "peek" else ""
     means = {name: _mean(found, lengths) for name, found in whole.items()}
     order = sorted(means, key=lambda name: (-round(means[name], 10), name))
     if len(order) < 2:
-        return Headline(compared, "", "One method at every code length: nothing to compare it with.")
+        return Headline(compared, "", _alone(rows))
     first, second = order[0], order[1]
-    lead = means[first] - means[second]
     over = f", mean over {_count(len(lengths), 'code length')}" if len(lengths) > 1 else ""
+    equal = [titled(name) for name in order if f"{means[name]:.4f}" == f"{means[first]:.4f}"]
     winner = (
-        f"{title(whole[first][0], first)} has the highest mAP: {means[first]:.4f}{over}, "
-        f"{lead:.4f} above {title(whole[second][0], second)} ({means[second]:.4f})."
+        f"{titled(first)} has the highest mAP: {means[first]:.4f}{over}, "
+        f"{means[first] - means[second]:.4f} above {titled(second)} ({means[second]:.4f})."
     )
-    found = _lead(ctx, whole[first], whole[second], lengths)
-    return Headline(compared, winner, _sure(found, len(order) - 1))
+    if len(equal) > 1:
+        winner = f"{', '.join(equal[:-1])} and {equal[-1]} share the highest mAP: {means[first]:.4f}{over}."
+    rivals = len(order) - 1
+    lead = _lead(ctx, whole[first], whole[second], lengths, rivals)
+    return Headline(compared, winner, _sure(lead, rivals, len(lengths)))
+
+
+def _scoreless(group: Group, methods: dict[str, list[Record]]) -> Headline | None:
+    every = [record for found in methods.values() for record in found]
+    if not every:
+        return None
+    failed = sum(record.failure is not None for record in every)
+    said = f"No fit has an mAP: {failed} of {_count(len(every), 'fit')} failed."
+    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", said)
+
+
+def _lengths(records: list[Record]) -> set[int]:
+    return {record.spec.bits for record in records}
+
+
+def _ranked(rows: dict[str, list[Record]]) -> tuple[list[int], dict[str, list[Record]]]:
+    """The code lengths that methods are ranked over and the methods that have all of them: every length, or, where
+    fewer than two methods have every one, those that all methods share.
+    """
+    every = set[int]().union(*map(_lengths, rows.values()))
+    whole = {name: found for name, found in rows.items() if _lengths(found) == every}
+    if len(whole) > 1:
+        return sorted(every), whole
+    shared = every.intersection(*map(_lengths, rows.values()))
+    return sorted(shared), {
+        name: kept for name, found in rows.items() if (kept := [r for r in found if r.spec.bits in shared])
+    }
+
+
+def _what(rows: dict[str, list[Record]]) -> str:
+    """`3 methods at 16, 32 bits, 1 to 5 seeds`: what has a score."""
+    every = [record for found in rows.values() for record in found]
+    methods, bits = {record.spec.method for record in every}, sorted(_lengths(every))
+    text = _count(len(methods), "method")
+    text = text if len(methods) == len(rows) else f"{len(rows)} configurations of {text}"
+    seeds = Counter((name, r.spec.bits) for name, found in rows.items() for r in found).values()
+    many = _count(max(seeds), "seed")
+    many = many if min(seeds) == max(seeds) else f"{min(seeds)} to {many}"
+    return f"{text} at {', '.join(map(str, bits))} bits, {many}"
+
+
+def _left_out(methods: dict[str, list[Record]], whole: dict[str, list[Record]]) -> str:
+    """Methods that were run and are not ranked, and that a ranking is over some code lengths alone."""
+    names = [titled(name) for name in sorted(methods) if name not in whole]
+    shown = ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
+    text = f" Not ranked, for want of a score at every code length: {shown}." if whole and names else ""
+    ranked = set[int]().union(*map(_lengths, whole.values()))
+    some = ranked and ranked != {
+        r.spec.bits for found in methods.values() for r in found if r.score() is not None
+    }
+    return text + (f" Ranked at {', '.join(map(str, sorted(ranked)))} bits, which all have." if some else "")
+
+
+def _alone(rows: dict[str, list[Record]]) -> str:
+    if len(rows) > 1:
+        return "No code length is common to all methods: nothing to rank."
+    ((name, found),) = rows.items()
+    lengths = sorted(_lengths(found))
+    over = f", mean over {len(lengths)} code lengths" if len(lengths) > 1 else ""
+    score = f"{titled(name)} with mAP {_mean(found, lengths):.4f}{over}"
+    return f"One method alone, {score}: nothing to compare it with."
 
 
 def _mean(records: list[Record], lengths: list[int]) -> float:
@@ -63,35 +133,33 @@ def _mean(records: list[Record], lengths: list[int]) -> float:
     return sum(means) / len(means)
 
 
-def _lead(ctx: Context, mine: list[Record], theirs: list[Record], lengths: list[int]) -> Comparison | None:
-    """The lead over the code lengths, on common seeds and queries."""
+def _lead(
+    ctx: Context, mine: list[Record], theirs: list[Record], lengths: list[int], rivals: int
+) -> Comparison | None:
+    """The lead over the code lengths, on common seeds and queries; its interval is that of the best of so many."""
     members: list[Changes] = []
     for bits in lengths:
         sides = [[r for r in side if r.spec.bits == bits] for side in (mine, theirs)]
         members.append(ctx.queries.changes(*sides))
-    return pooled_effect({"all": members}) if all(members) else None
+    return pooled_effect({"all": members}, LEVEL / rivals) if all(members) else None
 
 
-def _sure(found: Comparison | None, rivals: int) -> str:
+def _sure(found: Comparison | None, rivals: int, lengths: int) -> str:
     """In words; the p-value times the number of rivals, since the winner was picked by its score."""
     if found is None:
         return "How sure that is cannot be said: no common seeds with stored codes."
     if len(found.seeds) < 2:
         return "One seed: another training may turn it round, so how sure that is cannot be said."
-    text = f"On common seeds the lead is {found.difference:+.4f}, 95 % interval {found.interval}, "
+    interval = f"95 % interval{f' of the best of {rivals + 1}' if rivals > 1 else ''} {found.interval}"
+    text = f"On common seeds the lead is {found.difference:+.4f}, {interval}, "
     if len(found.seeds) < MIN_SEEDS:
         return f"{text}from {len(found.seeds)} seeds: too few to decide."
+    text += f"{len(found.seeds)} seeds: "
     p = min(1.0, found.p * rivals)
-    told = p < LEVEL and found.difference > 0
-    verdict = "more than chance among seeds explains" if told else "the two are not told apart"
-    return f"{text}{len(found.seeds)} seeds: {verdict} ({p_text(p)}, adjusted for {_count(rivals, 'rival')})."
-
-
-def title(record: Record, row: str) -> str:
-    """A method by its title, with what its row says beyond the name."""
-    declared = known(record.spec.method)
-    name = declared.title if declared is not None and declared.title else record.spec.method
-    return f"{name}{row.removeprefix(record.spec.method)}"
+    told = "more than chance among seeds explains" if found.difference > 0 else "on these it is behind"
+    verdict = told if p < LEVEL else "the two are not told apart"
+    whole = f", over all {lengths} code lengths; bold in the table tests each alone" if lengths > 1 else ""
+    return f"{text}{verdict} ({p_text(p)}, adjusted for {_count(rivals, 'rival')}{whole})."
 
 
 def _count(number: int, what: str) -> str:

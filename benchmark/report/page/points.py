@@ -34,13 +34,13 @@ def _of_axes(axes: Any) -> Iterator[Point]:
     horizontal, vertical = (_plain(label) for label in (axes.get_xlabel(), axes.get_ylabel()))
     for line in axes.get_lines():
         if not line.get_label().startswith("_") and line.get_transform() == axes.transData:
-            yield from _places(axes, line.get_xydata(), line.get_label(), horizontal, vertical)
+            yield from _places(axes, line.get_xydata(), _plain(line.get_label()), horizontal, vertical)
     for scatter in axes.collections:
         label = str(scatter.get_label())
         if hasattr(scatter, "get_sizes") and not label.startswith("_"):
             offsets = scatter.get_offsets()
             if len(offsets) <= MAX_PER_LINE and horizontal and vertical:
-                yield from _places(axes, offsets, label, horizontal, vertical)
+                yield from _places(axes, offsets, _plain(label), horizontal, vertical)
     yield from _bars(axes, horizontal, vertical)
     for image in axes.images:
         yield from _cells(axes, image)
@@ -102,4 +102,4 @@ def _named(axis: str, otherwise: str, value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(str(text).split())
+    return " ".join(str(text).replace(r"\$", "$").split())

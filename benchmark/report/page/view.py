@@ -18,12 +18,13 @@ from benchmark.report.tables.cells import (
     Gap,
     Sheet,
     in_order,
+    shown_head,
     shown_text,
 )
 from benchmark.store.record import Record
 
 #: Notes that say how to read or repeat a table rather than what its numbers are: shown on demand.
-_SECONDARY = ("command: ", "measured at commit ", "backbone ", "budget ", "failed: ", "mean ± ")
+_SECONDARY = ("command: ", "measured at commit ", "backbone ", "budget ", "failed: ", "mean ± ", "one seed: ")
 #: Notes beyond this many are shown on demand too, whatever they say.
 _PRIMARY = 7
 
@@ -49,6 +50,7 @@ class SheetView:
 
     number: int
     sheet: Sheet
+    head: tuple[str, ...]
     rows: tuple[tuple[CellView, ...], ...]
     notes: tuple[str, ...]
     more: tuple[str, ...]
@@ -110,7 +112,7 @@ def sheet_view(number: int, sheet: Sheet) -> SheetView:
     first = [note for note in sheet.notes if not note.startswith(_SECONDARY)]
     notes = sorted(first, key=lambda note: not _states_protocol(note))[:_PRIMARY]
     more = [note for note in sheet.notes if note not in notes]
-    return SheetView(number, sheet, rows, tuple(notes), tuple(more))
+    return SheetView(number, sheet, tuple(shown_head(sheet)), rows, tuple(notes), tuple(more))
 
 
 def _states_protocol(note: str) -> bool:
@@ -129,20 +131,18 @@ def _cell(row: tuple[Cell, ...], column: int, sheet: Sheet) -> CellView:
             classes.append("gap")
         if cell.failed:
             classes.append("failed")
-        tested = cell.mark == "best" and cell.p is not None
-        classes += ["best"] if tested else ["second"] if cell.mark else []
+        classes += ["best"] if cell.sure else ["second"] if cell.mark else []
     if len(cell.text) > 40 and "num" not in classes:
         classes.append("long")
     shown = shown_text(sheet, row, column)
     text = shown.rstrip("†‡") if cell.mean is not None else shown
     value = "" if cell.mean is None else repr(rounded(cell.mean))
-    aside = cell.aside if cell.mark == "best" else ""
     return CellView(
         text,
         shown[len(text) :],
         value,
         " ".join(classes),
-        aside,
+        cell.aside,
         bool(cell.fits or cell.note),
         cell.text if shown != cell.text else "",
     )
@@ -167,7 +167,7 @@ def overview(ctx: Context) -> Overview:
     detail = [f"{failed} failed" if failed else "", f"{stale} by older source" if stale else ""]
     spread = _spread
     facts = (
-        ("fits", f"{len(records):,}", ", ".join(filter(None, detail)) or "all finished"),
+        ("fits", f"{len(records):,}", ", ".join(filter(None, detail)) or "none failed"),
         ("methods", *spread({record.spec.method for record in records})),
         ("data sets", *spread({record.spec.dataset for record in records})),
         ("code lengths", *spread({record.spec.bits for record in records})),

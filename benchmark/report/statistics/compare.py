@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import InputError
-from benchmark.metrics import Rules, evaluate, neighbours_of
+from benchmark.metrics import Rules, evaluate_stored
 from benchmark.metrics.engines import choose_engine
-from benchmark.report.statistics.effect import Comparison, pooled_effect
+from benchmark.report.statistics.effect import LEVEL, Comparison, pooled_effect
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 from benchmark.store.thin import QUERY_AP, is_thin
@@ -27,8 +27,9 @@ class Queries:
     Thin codes hold them: they count where their mean is the record's own score.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, many: int = 0) -> None:
+        """many: how many records will be asked for, about."""
+        self._store, self._many = store, many
         self._found: dict[str, tuple[NDArray[np.int64], Floats] | None] = {}
         self._pairs = 0
 
@@ -48,22 +49,11 @@ class Queries:
             known = {name: record.protocol.rules[name] for name in Rules.__dataclass_fields__}
             rules = Rules(**known)
             ids = np.asarray(codes["query_ids"], dtype=np.int64)
-            pair = (codes["query_ids"], codes["database_ids"]) if rules.exclude_self else (None, None)
             # One record alone may not be worth loading the compiled engine; hundreds of them are.
-            self._pairs += len(codes["query_codes"]) * len(codes["database_codes"])
-            scored = evaluate(
-                codes["query_codes"],
-                codes["database_codes"],
-                int(codes["bits"]),
-                codes["query_labels"],
-                codes["database_labels"],
-                rules=rules,
-                metrics=["map"],
-                engine=choose_engine("auto", self._pairs),
-                query_ids=pair[0],
-                database_ids=pair[1],
-                neighbours=neighbours_of(codes),
-            )
+            pairs = len(codes["query_codes"]) * len(codes["database_codes"])
+            self._pairs = max(self._pairs + pairs, pairs * self._many)
+            engine = choose_engine("auto", self._pairs)
+            scored = evaluate_stored(codes, int(codes["bits"]), rules, metrics=["map"], engine=engine)
         except (InputError, KeyError, TypeError, ValueError):
             return None
         return ids, scored.per_query["map"].astype(np.float32).astype(np.float64)  # as thin codes hold them
@@ -87,9 +77,10 @@ class Queries:
     ) -> Comparison | None:
         """The two configurations on their common seeds; None when no seed has both codes on the same queries.
 
-        rivals: how many the first was picked from by its score; the p-value is times that (Bonferroni).
+        rivals: how many the first was picked from by its score; the p-value is times that, and the interval as
+        much wider (Bonferroni): it holds 0 where the p-value is 0.05 or more.
         """
-        found = pooled_effect({"": [self.changes(first, second)]})
+        found = pooled_effect({"": [self.changes(first, second)]}, LEVEL / max(1, rivals))
         return None if found is None else replace(found, p=min(found.p * rivals, 1.0))
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: From so many common seeds on, and below such a p-value, a difference is said to be one.
+MIN_SEEDS, LEVEL = 3, 0.05
 #: One comparison: by seed (or seed and class split) the change of each query, NaN where one was skipped; an
 #: array of one value where only a mean is known.
 Changes = Mapping[Any, NDArray[np.float64]]

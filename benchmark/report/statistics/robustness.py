@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from benchmark.errors import InputError
-from benchmark.spec.views import COMMON, Target, parse_view
+from benchmark.spec.corruptions import COMMON
+from benchmark.spec.views import Target, parse_view
 from benchmark.store.record import Record
 
 #: corruption -> severity -> score, as `corruption_cells` sorts them.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from benchmark.report.declared_methods import titled
-from benchmark.report.statistics.effect import p_text
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, p_text
 from benchmark.spec import Sweep
 from benchmark.store.record import Record
 
@@ -69,8 +69,13 @@ class Cell:
 
     @property
     def aside(self) -> str:
-        """What stands beside a bold number: the p-value of its lead; empty without one."""
-        return "" if self.p is None else p_text(self.p)
+        """What stands beside the best number: the p-value of its lead; empty without one."""
+        return p_text(self.p) if self.mark == "best" and self.p is not None else ""
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is best by a lead that is more than chance among seeds: such cells are bold."""
+        return self.mark == "best" and self.p is not None and self.p < LEVEL and self.common >= MIN_SEEDS
 
 
 def text_cell(text: object, fits: Iterable[str] = (), note: str = "") -> Cell:
@@ -148,6 +153,11 @@ def shown_text(sheet: Sheet, row: tuple[Cell, ...], column: int) -> str:
     return text if title in [cell.text for cell in row] else title
 
 
+def shown_head(sheet: Sheet) -> list[str]:
+    """The heads as people read them: columns that are methods by their titles."""
+    return [head if place < sheet.keys else titled(head) for place, head in enumerate(sheet.head)]
+
+
 def in_order(sheet: Sheet) -> Sheet:
     """The table with its rows as people read them: by `score`, those without a number last."""
     if not sheet.score:
@@ -209,7 +219,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What came of an artifact."""
+    """What an artifact gives: tables, figures, and gaps."""
 
     sheets: tuple[Sheet, ...] = ()
     figures: tuple[Figure, ...] = ()

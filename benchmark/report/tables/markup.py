@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 
 from benchmark.files.rounding import rounded
-from benchmark.report.tables.cells import Cell, Sheet
+from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_head, shown_text
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -42,6 +43,8 @@ _LATEX = {
     "✓": "yes",
     "✗": "no",
 }
+#: A word of more letters may be broken: after these, and at the latest after so many letters.
+_LONG, _RUN, _AFTER = 16, 12, "-/_,.=:;|+"
 _CSV_FACTS = (
     *("dataset", "protocol", "share", "noise", "class_split", "selection", "backbone", "weights"),
     *("epochs", "batch_size"),
@@ -50,19 +53,20 @@ _CSV_NUMBERS = ("mean", "sd", "n", "planned", "failed", "stale", "mark", "p", "f
 
 
 def to_markdown(sheet: Sheet) -> str:
-    """A Markdown table with its notes as a list."""
+    """A Markdown table with its notes as a list, as people read it: methods by title, in order of score."""
+    sheet = in_order(sheet)
     align = "---|" * sheet.keys + "---:|" * (len(sheet.head) - sheet.keys)
-    lines = ["| " + " | ".join(markdown(name) for name in sheet.head) + " |", "|" + align]
+    lines = ["| " + " | ".join(map(markdown, shown_head(sheet))) + " |", "|" + align]
     for row in sheet.rows:
-        lines.append("| " + " | ".join(_markdown_cell(cell) for cell in row) + " |")
+        cells = (_markdown_cell(shown_text(sheet, row, place), cell) for place, cell in enumerate(row))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in sheet.notes), ""])
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = markdown(cell.text)
-    if cell.mark == "best" and cell.p is not None:
-        return f"**{text}** ({cell.aside})"
-    return f"<u>{text}</u>" if cell.mark else text
+def _markdown_cell(shown: str, cell: Cell) -> str:
+    text = markdown(shown)
+    text = f"**{text}**" if cell.sure else f"<u>{text}</u>" if cell.mark else text
+    return f"{text} ({cell.aside})" if cell.aside else text
 
 
 def markdown(text: str) -> str:
@@ -72,21 +76,28 @@ def markdown(text: str) -> str:
     return text
 
 
-def to_latex(sheet: Sheet) -> str:
-    """A booktabs table that compiles as it is inside a document that loads booktabs."""
-    body = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in sheet.rows]
+def to_latex(sheet: Sheet, label: str = "") -> str:
+    """A booktabs table that compiles as it is inside a document that loads booktabs, as people read it: methods by
+    title, in order of score. label: what `\\label` names behind `tab:`.
+    """
+    sheet = in_order(sheet)
+    body = [
+        " & ".join(_latex_cell(shown_text(sheet, row, place), cell) for place, cell in enumerate(row))
+        + r" \\"
+        for row in sheet.rows
+    ]
     columns = "l" * sheet.keys + "r" * (len(sheet.head) - sheet.keys)
-    notes = r" \par ".join(latex(note) + "." for note in sheet.notes)
+    notes = r" \par ".join(paper_text(note.rstrip(".")) + "." for note in sheet.notes)
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{latex(sheet.title)}}}",
-        rf"\label{{tab:{sheet.name}}}",
+        rf"\caption{{{paper_text(sheet.title)}}}",
+        rf"\label{{tab:{label or sheet.name}}}",
         r"\small\setlength{\tabcolsep}{4pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
-        " & ".join(latex(name) for name in sheet.head) + r" \\",
+        " & ".join(map(paper_text, shown_head(sheet))) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
@@ -98,11 +109,38 @@ def to_latex(sheet: Sheet) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = latex(cell.text)
-    if cell.mark == "best" and cell.p is not None:
-        return rf"\textbf{{{text}}} {{\scriptsize ({latex(cell.aside)})}}"
-    return rf"\underline{{{text}}}" if cell.mark else text
+def _latex_cell(shown: str, cell: Cell) -> str:
+    text = cell_text(shown)
+    text = rf"\textbf{{{text}}}" if cell.sure else rf"\underline{{{text}}}" if cell.mark else text
+    return rf"{text} {{\scriptsize ({latex(cell.aside)})}}" if cell.aside else text
+
+
+def cell_text(text: str) -> str:
+    """A cell as LaTeX, its minus signs as such."""
+    return paper_text(re.sub(r"(?<![\w.])-(?=\d)", "−", text))
+
+
+def paper_text(text: str) -> str:
+    """Text as LaTeX that can be broken anywhere a long word allows; `--flag` stays two hyphens, in typewriter."""
+    return " ".join(_word(word) for word in text.split())
+
+
+def _word(word: str) -> str:
+    flag = re.fullmatch(r"([^-\w]*)(--[a-z][a-z-]*)(.*)", word)
+    if flag:
+        before, name, after = flag.groups()
+        return rf"{_letters(before)}\texttt{{{_letters(name)}}}{_letters(after)}"
+    return _letters(word)
+
+
+def _letters(word: str) -> str:
+    found, run, long = "", 0, len(word) > _LONG
+    for letter, following in zip(word, [*word[1:], ""]):
+        found += "-{}" if letter == following == "-" else latex(letter)
+        run += 1
+        if long and following and ((letter in _AFTER and following != letter) or run >= _RUN):
+            found, run = found + r"\allowbreak{}", 0
+    return found
 
 
 def latex(text: str) -> str:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.report.figures.style import COLUMN, PAGE, Width
-from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_text
-from benchmark.report.tables.markup import latex
-
-#: A lead with a smaller p-value over the runner-up has a star.
-LEVEL = 0.05
+from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS
+from benchmark.report.tables.cells import Cell, Sheet, in_order, shown_head, shown_text
+from benchmark.report.tables.markup import cell_text, paper_text
 
 #: TeX's points in an inch; sizes of text in a 10 pt document; the space beside a column; points of a page's rows.
 _INCH, _SIZES, _GAP, _HIGH = 72.27, {r"\small": 9.0, r"\footnotesize": 8.0}, 3.0, 560.0
@@ -23,7 +21,6 @@ _WRAPPED = (140.0, 100.0, 60.0)
 _ASIDE = ("command: ", "measured at commit ")
 #: How marks are read is said by `_marks`, since they differ from those of the other writers.
 _MARKS, _UNDERLINED = ("bold: ", "underlined: "), "; best and second are underlined"
-_LONG, _RUN, _AFTER = 16, 12, "-/_,.=:;|+"
 
 
 def paper_latex(sheet: Sheet, width: Width = "column", label: str = "") -> str:
@@ -65,29 +62,6 @@ def stable_labels(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def paper_text(text: str) -> str:
-    """Text as LaTeX that can be broken anywhere a long word allows; `--flag` stays two hyphens, in typewriter."""
-    return " ".join(_word(word) for word in text.split())
-
-
-def _word(word: str) -> str:
-    flag = re.fullmatch(r"([^-\w]*)(--[a-z][a-z-]*)(.*)", word)
-    if flag:
-        before, name, after = flag.groups()
-        return rf"{_letters(before)}\texttt{{{_letters(name)}}}{_letters(after)}"
-    return _letters(word)
-
-
-def _letters(word: str) -> str:
-    found, run, long = "", 0, len(word) > _LONG
-    for letter, following in zip(word, [*word[1:], ""]):
-        found += "-{}" if letter == following == "-" else latex(letter)
-        run += 1
-        if long and following and ((letter in _AFTER and following != letter) or run >= _RUN):
-            found, run = found + r"\allowbreak{}", 0
-    return found
-
-
 @dataclass(frozen=True)
 class _Column:
     """A column's cells as LaTeX and as bare text, its head's lines; whether it holds numbers."""
@@ -104,7 +78,7 @@ class _Column:
 
 def _columns(sheet: Sheet, *, stacked: bool) -> list[_Column]:
     found, blocks = [], [name for name, count in sheet.blocks for _ in range(count)]
-    for place, head in enumerate(sheet.head):
+    for place, head in enumerate(shown_head(sheet)):
         cells = [row[place] for row in sheet.rows]
         key = place < sheet.keys
         words = [shown_text(sheet, row, place) for row in sheet.rows]
@@ -135,12 +109,11 @@ def _stacked(head: str, widest: float) -> tuple[str, ...]:
 
 
 def _star(cell: Cell) -> str:
-    tested = cell.mark == "best" and cell.p is not None and cell.common > 1
-    return "*" if tested and cell.p is not None and cell.p < LEVEL else ""
+    return "*" if cell.sure else ""
 
 
 def _cell(text: str, cell: Cell) -> str:
-    found = paper_text(re.sub(r"(?<![\w.])-(?=\d)", "−", text))
+    found = cell_text(text)
     if cell.mark == "best":
         return rf"\textbf{{{found}}}{'$^{*}$' if _star(cell) else ''}"
     return rf"\underline{{{found}}}" if cell.mark else found
@@ -265,8 +238,8 @@ def _marks(sheet: Sheet) -> Iterable[str]:
         yield "bold: best of its column; underlined: second"
     if any(cell.mark == "best" and cell.p is not None for cell in cells):
         yield (
-            f"*: its lead over the runner-up has p < {LEVEL:g} (paired bootstrap over queries and at least two "
-            "common seeds, not adjusted for the number of rivals)"
+            f"*: its lead over the runner-up has p < {LEVEL:g} (Student's t over at least {MIN_SEEDS} common "
+            "seeds and their queries, adjusted for the number of rivals)"
         )
 
 

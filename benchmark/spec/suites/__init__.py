@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import Field
 
@@ -13,36 +13,51 @@ from benchmark.errors import InputError, unknown
 from benchmark.spec.fit import CurveMetric
 from benchmark.spec.preprocessing import parse_preprocessing
 from benchmark.spec.sweep import Sweep, read_toml
-from benchmark.spec.values import parse
+from benchmark.spec.values import flag, parse
 
 _FOLDER = Path(__file__).parent
 MAX_BYTES = 2**20
-_LISTS = {"methods", "datasets", "bits", "label_fractions", "labels_per_class", "label_noise"}
-_LISTS |= {"views", "class_splits", "seeds", "gpus", "curve_steps", "curve_metrics"}
 
 
 class RunConfig(Sweep):
     """Everything that a suite file may say: the sweep, and how to run it."""
 
     title: str = ""
-    device: str = "auto"
-    results: str = Field(default="results/runs", min_length=1)
-    tracking_uri: str = ""
-    data_root: str = ""
-    curve_points: int = Field(default=5, ge=1, le=10_000)
-    curve_steps: tuple[Annotated[int, Field(ge=1, le=10**9)], ...] = Field(default=(), max_length=10_000)
-    curve_metrics: tuple[CurveMetric, ...] = ("map", "accuracy")
-    curve_samples: int = Field(default=1000, ge=2, le=100_000)
-    inception_weights: str = ""
-    checkpoint_seconds: float = Field(default=60.0, ge=0)
-    deterministic: bool = False
-    executor: Literal["", "serial", "processes", "ray"] = ""
-    workers: int = Field(default=0, ge=0, le=4096)
-    gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = ()
-    gpu_memory: float | None = Field(default=None, gt=0, le=10**7)
-    gpus_per_fit: float | None = Field(default=None, ge=0, le=64)
-    ray_address: str = ""
-    time_limit: float | None = Field(default=None, gt=0)
+    device: str = flag("auto", "auto|cpu|cuda|cuda:N|mps", "Where to train.  [auto]")
+    deterministic: bool = flag(False, "", "On a GPU, only algorithms that repeat bit for bit.")
+    compile: bool = flag(False, "", "Have torch compile the networks for training; see docs/gpu.md.")
+    data_root: str = flag("", "DIR", "Folder of data sets.  [$BENCHMARK_DATA or ./data]")
+    results: str = flag("results/runs", "DIR", "Where results go.  [results/runs]", min_length=1)
+    tracking_uri: str = flag("", "URI", "MLflow tracker, or `none`.  [SQLite inside --results]")
+    curve_points: int = flag(5, "N", "Scorings along the training, for the curve.  [5]", ge=1, le=10_000)
+    curve_steps: tuple[Annotated[int, Field(ge=1, le=10**9)], ...] = flag(
+        (), "N,M", "Score after these updates instead, and after the last.", max_length=10_000
+    )
+    curve_metrics: tuple[CurveMetric, ...] = flag(
+        ("map", "accuracy"),
+        "A,B",
+        "What a scoring looks at: map, accuracy, fd (Fréchet distances), samples.  [map,accuracy]",
+    )
+    curve_samples: int = flag(1000, "N", "Generated images per Fréchet distance.  [1000]", ge=2, le=100_000)
+    inception_weights: str = flag("", "FILE", "Inception's weights: `fd` is then FID.")
+    checkpoint_seconds: float = flag(60.0, "S", "Save the training state this often.  [60]", ge=0)
+    executor: Literal["", "serial", "processes", "ray"] = flag(
+        "", "", "Where fits run; see docs/sweeps.md.  [serial]"
+    )
+    workers: int = flag(
+        0, "N", "Fits at a time (processes, ray).  [one a GPU, else one a core]", ge=0, le=4096
+    )
+    gpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = flag(
+        (), "0,1", "GPUs that the worker processes share."
+    )
+    gpu_memory: float | None = flag(
+        None, "MIB", "What a fit needs on its GPU.  [learnt from records]", gt=0, le=10**7
+    )
+    gpus_per_fit: float | None = flag(
+        None, "SHARE", "Share of a GPU for a fit (ray): 0.5 puts two on one.", ge=0, le=64
+    )
+    ray_address: str = flag("", "ADDRESS", "A Ray cluster: `auto`, HOST:PORT.  [one started here]")
+    time_limit: float | None = flag(None, "SECONDS", "End a fit that takes longer (processes, ray).", gt=0)
 
     @property
     def sweep(self) -> Sweep:
@@ -88,7 +103,9 @@ def stands_for_others(name_or_file: str) -> bool:
 def normalise(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Hyphens to underscores, comma-separated text to lists, `set` to `params`."""
     keys = {str(key).replace("-", "_"): value for key, value in raw.items()}
-    for key in _LISTS:
+    for key in (
+        name for name, field in RunConfig.model_fields.items() if get_origin(field.annotation) is tuple
+    ):
         value = keys.get(key)
         if isinstance(value, str):
             keys[key] = [part.strip() for part in value.split(",") if part.strip()]

@@ -52,7 +52,7 @@ def learn_gpu_memory(executor: Executor, fits: Iterable[FitSpec], store: Store) 
         executor.gpu_memory = _largest({_kind(fit) for fit in fits}, store)
 
 
-def _largest(wanted: set[tuple[str, ...]], store: Store) -> float | None:
+def _largest(wanted: set[tuple[object, ...]], store: Store) -> float | None:
     """MiB of the largest of the records of these kinds, with a CUDA context; None where there are none."""
     from benchmark.store.index import Index
 
@@ -65,8 +65,9 @@ def _largest(wanted: set[tuple[str, ...]], store: Store) -> float | None:
     return max(peaks) * CACHED + CONTEXT_MIB if peaks else None
 
 
-def _kind(spec: FitSpec) -> tuple[str, ...]:
-    return spec.method, spec.dataset, spec.backbone
+def _kind(spec: FitSpec) -> tuple[object, ...]:
+    """What a fit's memory depends on: fits on frozen features need next to none, larger batches more."""
+    return spec.method, spec.dataset, spec.network, spec.batch_size
 
 
 def _implied(config: RunConfig) -> str:
