@@ -23,7 +23,7 @@ from benchmark.report.gaps import FILE as MISSING
 from benchmark.report.gaps import one_suite
 from benchmark.report.page import page_html, unrecorded
 from benchmark.report.page.headline import headlines
-from benchmark.report.tables.cells import Drawn, Figure
+from benchmark.report.tables.cells import Drawn, Figure, Sheet
 from benchmark.report.tables.document import paper_document
 from benchmark.report.tables.markup import markdown, to_csv, to_latex, to_markdown
 from benchmark.report.tables.paper import paper_latex, stable_labels
@@ -176,13 +176,7 @@ def _write_all(
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            tex = (
-                to_latex(sheet, labels[sheet.name])
-                if width is None
-                else paper_latex(sheet, width, labels[sheet.name])
-            )
-            for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
-                written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
+            written += _write_sheet(sheet, labels[sheet.name], width, out)
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
             images = drawings[figure.name].images
@@ -207,6 +201,12 @@ def _write_all(
         written.append(_write(out / PAPER, paper_document([sheet for _, sheet in named], drawn).encode()))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats, width)))
     return written
+
+
+def _write_sheet(sheet: Sheet, label: str, width: Width | None, out: Path) -> list[Path]:
+    tex = to_latex(sheet, label) if width is None else paper_latex(sheet, width, label)
+    texts = {".md": to_markdown(sheet), ".tex": tex}
+    return [_write(out / f"{sheet.name}{suffix}", text.encode()) for suffix, text in texts.items()]
 
 
 def _contents(sections: Iterable[Section]) -> list[str]:
