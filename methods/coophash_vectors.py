@@ -183,7 +183,7 @@ class CoopHashVectors(CoopHash):
 
     def abilities(self) -> frozenset[Ability]:
         """CoopHash's, without generation: what looks at generated images has nothing to see in vectors."""
-        return super().abilities() - {"generation", "revision"}
+        return super().abilities() - {"generation", "revision", "density"}
 
     def class_logits(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of the class head, for vectors (n, d) as the data set has them."""

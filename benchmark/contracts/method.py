@@ -31,8 +31,9 @@ if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pa
 Supervision = Literal["unsupervised", "pointwise", "pairwise", "triplet", "listwise", "generative"]
 LabelKind = Literal["single", "multi"]
 
-#: `classification` offers `class_logits`, `generation` offers `sample`, which `revision` then revises.
-Ability = Literal["hashing", "classification", "generation", "revision"]
+#: `classification` offers `class_logits`, `generation` offers `sample`, which `revision` then revises, `density`
+#: offers `log_density`.
+Ability = Literal["hashing", "classification", "generation", "revision", "density"]
 
 
 #: How a report draws a method: colour (Okabe and Ito's palette), marker and line, by matplotlib's names.
@@ -417,6 +418,23 @@ class HashMethod(ABC):
             One logit a class.
         """
         raise NotImplementedError(f"{type(self).__name__} has no classification head")
+
+    def log_density(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """f(x, c), the log of what p(x given c) is proportional to, float32 (n,). Images do not interact.
+
+        Parameters
+        ----------
+        images : uint8 (n, channels, height, width)
+            As the data set has them.
+        labels : (n, classes)
+            One label set an image.
+
+        Returns
+        -------
+        float32 (n,)
+            Finite; only differences between images of one label set mean anything.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no density")
 
     def sample(self, labels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Images for labels (n, classes), as generated and as revised: uint8 (n, channels, height, width)

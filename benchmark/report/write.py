@@ -121,9 +121,7 @@ def render(
         written = _write_all(ctx, sections, drawings, out, formats, width, written)
         for name in {*before.get("text", ()), *before.get("images", ())} - {path.name for path in written}:
             if Path(name).name == name and Path(name).suffix in (*TEXT_SUFFIXES, ".png", ".pdf"):
-                (out / name).unlink(
-                    missing_ok=True
-                )  # what an earlier report there drew and this one does not
+                (out / name).unlink(missing_ok=True)  # drawn by an earlier report and not by this one
         return written
 
 
@@ -136,6 +134,12 @@ def _earlier(out: Path) -> dict[str, Any]:
     lists = ("artifacts", "images", "text")
     fit = isinstance(found, dict) and all(isinstance(found.get(name, []), list | dict) for name in lists)
     return {name: [str(one) for one in found.get(name, [])] for name in lists} if fit else {}
+
+
+def _parquet(ctx: Context, named: list[tuple[str, Sheet]], out: Path, asked: bool) -> list[Path]:
+    """Cells and records as Parquet files, where they are asked for; what an earlier report left there goes."""
+    cells = _replace(out / "cells.parquet", cells_parquet(named) if asked else None)
+    return cells + _replace(out / "records.parquet", records_parquet(ctx.records) if asked else None)
 
 
 def _linked(drawn: Drawn, results: Path, home: Path) -> Drawn:
@@ -189,9 +193,7 @@ def _write_all(
     written.append(_write(out / "cells.csv", to_csv(named).encode()))
     main = [pair for pair in named if pair[0] == "table1"]
     written.append(_write(out / "main.csv", to_csv(main).encode()))
-    tabled = "parquet" in formats
-    written += _replace(out / "cells.parquet", cells_parquet(named) if tabled else None)
-    written += _replace(out / "records.parquet", records_parquet(ctx.records) if tabled else None)
+    written += _parquet(ctx, named, out, "parquet" in formats)
     written.append(_write(out / "report.md", "\n".join(page).encode()))
     pictures = {name: drawing.shown for name, drawing in drawings.items()}
     html = page_html(ctx, [(one.artifact, one.drawn) for one in sections], pictures, first)

@@ -50,7 +50,8 @@ class CurvePoint(Value):
     step: the updates made; seconds: the training time up to there, looking left out. map: in 0..1.
     accuracy: of the class head on the queries, in 0..1; label_f1: the same for label sets, micro-averaged F1.
     fd_generated, fd_revised: Fréchet distance of the generator's images, and of the same after MCMC, in the
-    features of the data set's own classifier, not Inception's. fid_generated, fid_revised: FID proper.
+    features of the data set's own classifier, not Inception's. fid_generated, fid_revised: FID proper. The rest
+    says how images are generated, before and after MCMC: `benchmark/fit/curves/generation.py`.
 
     The record's `facts` named `curve_*` say how many images, against which reference, in which features.
     """
@@ -65,6 +66,18 @@ class CurvePoint(Value):
     fd_revised: float | None = None
     fid_generated: float | None = None
     fid_revised: float | None = None
+    diversity_generated: float | None = None
+    diversity_revised: float | None = None
+    density_generated: float | None = None
+    density_revised: float | None = None
+    coverage_generated: float | None = None
+    coverage_revised: float | None = None
+    asked_class_generated: float | None = None
+    asked_class_revised: float | None = None
+    energy_gap_generated: float | None = None
+    energy_gap_revised: float | None = None
+    chain_raises_f: float | None = None
+    chain_distance: float | None = None
 
 
 class ProtocolFacts(Value):

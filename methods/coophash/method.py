@@ -260,6 +260,7 @@ class CoopHash(StepwiseMethod):
             "classification": p.weight_class > 0,
             "generation": p.makes_images,
             "revision": p.revises,
+            "density": p.weight_nll > 0 and not p.adversarial,
         }
         return frozenset(ability for ability, there in have.items() if there)
 
@@ -270,6 +271,12 @@ class CoopHash(StepwiseMethod):
         with self.ctx.autocast():
             features = network.base(self._place(to_float(images)))
         return network.class_logits(features.float()).float()
+
+    @torch.no_grad()
+    def log_density(self, images: Tensor, labels: Tensor) -> Tensor:
+        """f (n,) of uint8 images (n, channels, height, width) under labels (n, classes), up to a constant."""
+        self.networks.eval()
+        return self._log_density(labels.to(self.ctx.device, torch.float32), to_float(images)).float()
 
     def sample(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images for labels (n, classes), uint8, before and after MCMC; `generator` is a CPU one.

@@ -299,6 +299,17 @@ class Comparing(Fine):
         return (flat - flat.mean(dim=0))[:, 64:68]
 
 
+class Crowded(Fine):
+    """Its density of an image depends on the others of the batch."""
+
+    def abilities(self) -> Any:
+        return frozenset({"hashing", "density"})
+
+    def log_density(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        flat = images.float().flatten(1).mean(1)
+        return flat - flat.mean()
+
+
 BROKEN: list[tuple[type[HashMethod], str]] = [
     (Nameless, "metadata"),
     (Forgetful, "parameters"),
@@ -322,6 +333,7 @@ BROKEN: list[tuple[type[HashMethod], str]] = [
     (Boastful, "abilities"),
     (Haphazard, "abilities"),
     (Comparing, "abilities"),
+    (Crowded, "abilities"),
     (Unoptimised, "gradient"),
     (Hidden, "gradient"),
     (Detached, "gradient"),

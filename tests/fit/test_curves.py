@@ -232,6 +232,14 @@ def test_a_curve_of_everything(watched: FitResult) -> None:
         assert point.fd_revised > 0
         assert point.fid_generated is None
         assert point.label_f1 is None
+        for name in ("generated", "revised"):
+            assert getattr(point, f"diversity_{name}") > 0
+            assert getattr(point, f"density_{name}") >= 0
+            assert 0 <= getattr(point, f"coverage_{name}") <= 1
+            assert 0 <= getattr(point, f"asked_class_{name}") <= 1
+        assert 0 <= point.chain_raises_f <= 1
+        assert point.chain_distance > 0
+        assert point.energy_gap_revised is not None
     facts = watched.record.facts
     assert "not Inception FID" in facts["curve_fd"]
     assert facts["curve_samples"] == 60
@@ -317,13 +325,19 @@ def test_grids_lie_beside_the_record_and_those_of_an_earlier_run_go(
     assert store.get(watched.record.spec) == watched.record
 
 
+MEASURES = ("fd", "diversity", "density", "coverage", "asked_class")
+GENERATED = {f"{name}_generated" for name in MEASURES}
+REVISED = {f"{name}_revised" for name in (*MEASURES, "energy_gap")} | {"chain_raises_f", "chain_distance"}
+
+
 @pytest.mark.parametrize(
     ("method", "there", "flagged"),
     [
         ("coophash-hash-only", set(), False),
         ("coophash-class-only", {"accuracy"}, True),
-        ("coophash-generation-only", {"fd_generated", "fd_revised"}, True),
-        ("coophash-gan", {"accuracy", "fd_generated"}, False),
+        ("coophash-generation-only", {*GENERATED, *REVISED, "energy_gap_generated"}, True),
+        ("coophash-gan", {"accuracy", *GENERATED}, False),
+        ("coophash-nll", {"accuracy", *GENERATED}, False),
         ("hashnet", set(), False),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmark.contracts import VECTORS, Task
+from benchmark.fit.curves.generation import chain_measures, diversity_ratio, spread_in_features
 from benchmark.methods._generated import density_and_coverage, diversity
 from benchmark.methods._vector_networks import VectorDescriptor, VectorGenerator, warm_start
 from benchmark.methods.coophash_vectors import CoopHashVectorsParams
@@ -52,6 +53,47 @@ def test_one_drawing_over_and_over_is_dense_and_covers_little() -> None:
     assert found is not None
     assert found[0] > 1
     assert found[1] < 0.5
+
+
+def test_diversity_of_images_is_taken_within_label_sets() -> None:
+    """Two drawings, one a class: as different as digits are, and no diversity within a class."""
+    labels = torch.eye(2)[torch.arange(40) % 2]
+    real = (128 + 20 * draw(40, 1, 4, 4) + 60 * labels[:, :1, None, None]).to(torch.uint8)
+    stiff = real[:2].repeat(20, 1, 1, 1)
+    assert diversity_ratio(real, labels, stiff, labels) == 0
+    assert diversity_ratio(real, labels, real, labels) == pytest.approx(1)
+    halved = torch.stack([real[i].float() / 2 for i in range(40)]).to(torch.uint8)
+    assert diversity_ratio(real, labels, halved, labels) == pytest.approx(0.5, abs=0.02)
+    assert diversity_ratio(real[:2], labels[:2], real, labels) is None
+
+
+def test_coverage_compares_as_many_made_as_real() -> None:
+    real = draw(60, 3).numpy()
+    assert spread_in_features(real, real)["coverage"] == 1
+    many = draw(6000, 3, seed=1).numpy()
+    rows = torch.linspace(0, 5999, 60).round().long()
+    assert spread_in_features(real, many) == spread_in_features(real, many[rows])
+    assert spread_in_features(real[:3], many) == {}
+
+
+def test_what_a_chain_did_is_told_from_f_and_pixels() -> None:
+    def f(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return images.float().mean((1, 2, 3)) * labels[:, 0]
+
+    labels = torch.eye(2)[torch.zeros(4, dtype=torch.long)]
+    real, before = (torch.full((4, 1, 2, 2), value, dtype=torch.uint8) for value in (100, 40))
+    after = before.clone()
+    after[:3] += 51
+    found = chain_measures(f, (real, labels), labels, before, after)
+    assert found == pytest.approx(
+        {
+            "energy_gap_generated": -60,
+            "energy_gap_revised": -60 + 51 * 0.75,
+            "chain_raises_f": 0.75,
+            "chain_distance": 0.75 * 51 / 127.5,
+        }
+    )
+    assert set(chain_measures(f, (real, labels), labels, before, None)) == {"energy_gap_generated"}
 
 
 # ---- warm start --------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ def abilities(lab: Lab) -> Finding:
         compared += _logits(lab)
     if "generation" in declared:
         compared += _samples(lab, revised="revision" in declared)
+    if "density" in declared:
+        compared += _density(lab)
     after = method.state()
     moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
     if moved:
@@ -52,6 +54,27 @@ def _call(lab: Lab, images: Tensor) -> Tensor:
         return lab.trained.class_logits(images.clone()).detach()
     except Exception as error:  # whatever went wrong is the finding
         raise Broken(f"class_logits raised {one_line(error)}") from error
+
+
+def _density(lab: Lab) -> int:
+    images = lab.test_images
+    labels = lab.training_data(12).labels[:1].expand(len(images), -1)
+    together, alone = (_value(lab, images[:count], labels[:count]) for count in (len(images), 1))
+    if tuple(together.shape) != (len(images),) or not torch.isfinite(together).all():
+        raise Broken(
+            f"log_density gave {tuple(together.shape)} for {len(images)} images, or no finite numbers"
+        )
+    difference = agree(together[:1], alone)
+    if difference:
+        raise Broken(f"log_density of one image, alone and among others: {difference}")
+    return len(images)
+
+
+def _value(lab: Lab, images: Tensor, labels: Tensor) -> Tensor:
+    try:
+        return lab.trained.log_density(images.clone(), labels.clone()).detach()
+    except Exception as error:  # whatever went wrong is the finding
+        raise Broken(f"log_density raised {one_line(error)}") from error
 
 
 def _samples(lab: Lab, *, revised: bool) -> int:

@@ -91,6 +91,11 @@ class FeatureNetwork:
         features: np.ndarray = (torch.cat(parts) / self.network.scale).cpu().double().numpy()
         return features
 
+    @torch.inference_mode()
+    def classes(self, images: Tensor, batch: int = 250) -> Tensor:
+        """int64 (n,), on the CPU: the class that each of uint8 images gets."""
+        return torch.cat([self.network(part).argmax(dim=1) for part in torch.split(images, batch)]).cpu()
+
 
 def feature_network(data: LoadedDataset, device: torch.device) -> FeatureNetwork:
     """The classifier of a data set, from the cache when it is there and whole, else trained now (minutes).

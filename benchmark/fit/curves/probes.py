@@ -16,9 +16,10 @@ from torch import Tensor
 from benchmark.contracts import HashMethod
 from benchmark.fit.curves.classifier import FeatureNetwork, feature_network
 from benchmark.fit.curves.frechet import Gaussian, frechet_distance, gaussian_of
+from benchmark.fit.curves.generation import chain_measures, diversity_ratio, spread_in_features
 from benchmark.fit.curves.grid import grid_png
 from benchmark.fit.curves.inception import InceptionFid
-from benchmark.fit.curves.reference import DRAWS, Reference, grid_labels, reference, seen_classes
+from benchmark.fit.curves.reference import DRAWS, Reference, grid_labels, near_rows, reference, seen_classes
 from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
 from benchmark.spec import CurveMetric, seed_stream
 
@@ -106,11 +107,56 @@ class Probes:
 
     def _distances(self, method: HashMethod, *, revised: bool) -> dict[str, float]:
         before, after = self._sample(method, self._reference.labels, "samples")
-        values = {"generated": self._distance(before)}
-        if revised:
-            values["revised"] = self._distance(after)
+        made = {"generated": before, "revised": after} if revised else {"generated": before}
         prefix = "fid" if self.inception else "fd"
-        return {f"{prefix}_{name}": value for name, value in values.items()}
+        values = {f"{prefix}_{name}": self._distance(images) for name, images in made.items()}
+        for name, images in made.items():
+            values |= {f"{key}_{name}": value for key, value in self._spread(images).items()}
+        if "density" in method.abilities():
+            log_density = functools.partial(self._log_density, method)
+            values |= chain_measures(
+                log_density, self._known, self._asked, before, after if revised else None
+            )
+        return values
+
+    def _spread(self, images: Tensor) -> dict[str, float]:
+        """What generated images are like, among as many real ones: `benchmark/fit/curves/generation.py`."""
+        real, known = self._known
+        found = spread_in_features(self._real_features, self._classifier.features(images))
+        ratio = diversity_ratio(real, known, images, self._asked)
+        if ratio is not None:
+            found["diversity"] = ratio
+        if not self.evaluator.data.info.multi_label:
+            said = self._classifier.classes(images)
+            found["asked_class"] = float((said == self._asked.argmax(1).cpu()).double().mean())
+        return found
+
+    @staticmethod
+    def _log_density(method: HashMethod, images: Tensor, labels: Tensor) -> Tensor:
+        parts = zip(images.split(SAMPLE_BATCH), labels.split(SAMPLE_BATCH), strict=True)
+        found = torch.cat([method.log_density(*part).detach() for part in parts])
+        if tuple(found.shape) != (len(images),):
+            raise ValueError(f"log_density returned {tuple(found.shape)}, not {(len(images),)}")
+        return found
+
+    @functools.cached_property
+    def _asked(self) -> Tensor:
+        return torch.from_numpy(self._reference.labels).to(self.evaluator.device)
+
+    @functools.cached_property
+    def _near(self) -> np.ndarray:
+        """Rows of real images, as many as generated ones where there are so many, in the order of labels."""
+        return near_rows(self.evaluator.data, self._reference)
+
+    @functools.cached_property
+    def _known(self) -> tuple[Tensor, Tensor]:
+        """Those images and their labels."""
+        labels = torch.from_numpy(self.evaluator.data.labels[self._near]).to(self.evaluator.device)
+        return self.evaluator.images(self._near), labels
+
+    @functools.cached_property
+    def _real_features(self) -> np.ndarray:
+        return self._features_of(self._near)
 
     def _sample(self, method: HashMethod, labels: np.ndarray, purpose: str) -> tuple[Tensor, Tensor]:
         """Images for labels (n, classes), before and after revision, checked, on the fit's device."""

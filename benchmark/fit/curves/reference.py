@@ -51,6 +51,11 @@ def reference(data: LoadedDataset, split: Split, samples: int) -> Reference:
     return Reference(rows, other, labels, f"{len(rows)} {where}")
 
 
+def near_rows(data: LoadedDataset, chosen: Reference) -> np.ndarray:
+    """Rows of the reference, as many as labels are asked for at most, evenly spaced in label order."""
+    return _evenly(_by_label(data, chosen.rows), len(chosen.labels))
+
+
 def grid_labels(data: LoadedDataset, split: Split) -> np.ndarray:
     """uint8 (columns, classes): one label set a column, ten at most, evenly spaced among those trained on."""
     known = np.unique(data.labels[split.labelled], axis=0)[::-1]  # one-hot rows: class 0 first

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from benchmark.report.artifact import Artifact
-from benchmark.report.context import Context
+from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_lines
 from benchmark.report.figures.style import COLUMN, full_scale, inches, legend_below, on_paper
 from benchmark.report.groups import Group
+from benchmark.report.map_table import group_facts
 from benchmark.report.selections import base_of
 from benchmark.report.series import Curves, map_curves, points_sheet
-from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, text_cell
 from benchmark.spec import suites
 from benchmark.store.record import Record
 
@@ -24,12 +26,33 @@ _FIELDS = {
     "fid_generated": "FID, generated",
     "fid_revised": "FID, after MCMC",
 }
+#: What the table of generated images shows of the last look; `_generated` and `_revised` are appended.
+_MEASURES = {
+    "fd": "FD",
+    "diversity": "diversity",
+    "density": "density",
+    "coverage": "coverage",
+    "asked_class": "asked class",
+    "energy_gap": "energy gap",
+}
+_CHAIN = {"chain_raises_f": "chains that raise f", "chain_distance": "chain distance"}
+_NOTE = (
+    "after the last update, before and after MCMC. FD: Fréchet distance in a classifier's features; diversity: "
+    "per-pixel deviation over that of real images within a class; density, coverage: Naeem et al. 2020, in the "
+    "same features; asked class: share that the classifier, which is no part of any training, gives the class "
+    "asked for; energy gap: mean f less that of real images; chain distance: mean move of a pixel in [-1, 1]"
+)
 
 
 def build(ctx: Context) -> Drawn:
     """Two figures for each data set and bits: against updates, and against training seconds."""
-    figures, gaps = [], list[Gap]()
+    figures, gaps, sheets = [], list[Gap](), list[Sheet]()
     for group in ctx.main_groups:
+        for bits in sorted({r.spec.bits for r in group.records}):
+            drawn = tuple(
+                r for r in group.at(bits) if r.curve and r.curve[-1].diversity_generated is not None
+            )
+            sheets += [_generation(ctx, group, drawn, bits)] if drawn else []
         seen = {(r.spec.method, r.spec.bits) for r in group.records if _measured(r)}
         pairs = sorted({(base_of(method) or method, bits) for method, bits in seen})
         for base, bits in pairs:
@@ -39,7 +62,34 @@ def build(ctx: Context) -> Drawn:
                 figures += [_figure(group, records, base, bits, x) for x in ("step", "seconds")]
     if not figures:
         gaps.append(ctx.no_records("curves of the class head and the samples", "paper-curves"))
-    return Drawn((), tuple(figures), tuple(gaps))
+    return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
+
+
+def _generation(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Sheet:
+    """How images are generated at the last look, a method a row, the mean over seeds."""
+    columns = {
+        f"{name}{end}": f"{key}_{when}"
+        for key, name in _MEASURES.items()
+        for when, end in (("generated", ""), ("revised", ", after"))
+    } | {name: key for key, name in _CHAIN.items()}
+    rows = []
+    for name, members in sorted(rows_of(records).items()):
+        planned = len({r.spec.seed for r in members})
+        rows.append((text_cell(name), *(_last(members, key, planned, ctx.stale) for key in columns.values())))
+    return Sheet(
+        name=f"generation-{bits}b-{group.slug}",
+        title=f"Generated images: {group.title}, {bits} bits",
+        head=("method", *columns),
+        rows=tuple(rows),
+        notes=(_NOTE, *group.captions),
+        facts=group_facts(group),
+    )
+
+
+def _last(members: Iterable[Record], key: str, planned: int, stale: set[str]) -> Cell:
+    return cell_of(
+        members, lambda r: getattr(r.curve[-1], key) if r.curve else None, planned, stale, digits=3
+    )
 
 
 def _counterparts() -> set[str]:
