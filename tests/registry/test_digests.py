@@ -137,8 +137,10 @@ class TestFormer:
         former = {digest for found in digests._former().values() for digest in found}
         records = [json.loads(path.read_text()) for path in REPRODUCED.rglob("record.json")]
         made = [(r["spec"]["method"], r["source_digest"]) for r in records if r["source_digest"] in former]
-        # ITQ decomposes few images otherwise since, CSQ has other centres and rates.
-        made = [one for one in made if one[0] not in ("itq", "csq")]
+        # ITQ decomposes few images otherwise since, CSQ has other centres and rates, HSWD's base heeds its recipe,
+        # the references of GreedyHash and BiHalf without labels have another mean on images.
+        changed = ("itq", "csq", "hswd", "greedyhash-u", "bihalf-u")
+        made = [one for one in made if one[0] not in changed]
         assert len(made) > 50
         assert not [one for one in made if not registry.is_current(*one)]
 
