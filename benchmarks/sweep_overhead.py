@@ -56,8 +56,8 @@ def many(folder: Path) -> None:
     template = run(folder / "one", Sweep(methods=("lsh",), bits=(8,)))[0]
     began = time.monotonic()
     plan = planning.plan(sweep, store, None)
-    print(f"planning {len(plan.cells):,} jobs: {time.monotonic() - began:.2f} s")
-    for cell in plan.cells:
+    print(f"planning {len(plan.fits):,} jobs: {time.monotonic() - began:.2f} s")
+    for cell in plan.fits:
         if cell.fit:
             spec = cell.fit
             path = store.folder(spec) / "record.json"

@@ -24,7 +24,7 @@ class DSHSDParams(PairwiseParams):
 
 
 class DSHSD(PairwiseMethod):
-    """Classification of h = tanh(u) by a linear layer, plus alpha times a contrastive loss on h (eq. 5 to 9).
+    """Classification of h = tanh(u) by a linear layer, plus alpha times a contrastive loss on h.
 
     Contrastive: mean over pairs of 1/2 s d + 1/2 (1 - s) max(m - d, 0), d = |h_i - h_j|^2. Classification: softmax
     cross-entropy for single labels, and for multi-label data the sum over classes of the sigmoid's (eq. 8). The

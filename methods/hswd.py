@@ -25,7 +25,7 @@ _BASES: dict[str, tuple[type[StepwiseMethod], dict[str, Any]]] = {
 
 
 class HSWDParams(StepwiseParams):
-    """`base`: whose loss is quantised, with that method's defaults and its own quantisation off.
+    """`base`: whose loss is quantised, with that method's defaults, this `recipe` and its own quantisation off.
 
     `distance`: `hswd` matches the batch's outputs and fair random signs bit by bit (by sorting), `swd` along
     `directions` random directions, `ot` by an exact assignment of rows. alpha weighs it.
@@ -50,7 +50,7 @@ class HSWD(StepwiseMethod):
         paper="One Loss for Quantization: Deep Hashing with Discrete Wasserstein Distributional Matching",
         year=2022,
         venue="CVPR",
-        version=2,
+        version=3,
         labels=("single", "multi"),
         supervision="pairwise",
         look=("vermillion", "X", "densely dashed"),
@@ -63,7 +63,7 @@ class HSWD(StepwiseMethod):
     def build(self, task: Task) -> dict[str, nn.Module]:
         """The base's modules."""
         cls, changes = _BASES[self.params.base]
-        self.base = cls(cls.Params(**changes))
+        self.base = cls(cls.Params(recipe=self.params.recipe, **changes))
         self.base.ctx = self.ctx
         return self.base.build(task)
 

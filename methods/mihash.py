@@ -23,7 +23,7 @@ class MIHashParams(StepwiseParams):
 
 
 class MIHash(StepwiseMethod):
-    """Maximise I(D; C) = H(D) - H(D | C), mean over the images of the batch (eq. 4 to 10).
+    """Maximise I(D; C) = H(D) - H(D | C), mean over the images of the batch.
 
     D is the distance (K - h_i^T h_j) / 2 from an image to the others of its batch, C whether they share a label.
     Histograms have centres at 0, K/bins, ..., K; a distance counts for the two next to it, linearly. Entropies are

@@ -26,7 +26,7 @@ class SDHCParams(StepwiseParams):
 
 
 class SDHC(StepwiseMethod):
-    """Cross-entropy of a linear classifier on h = tanh(u), plus the three terms of deep hashing (eq. 3 to 5, 9).
+    """Cross-entropy of a linear classifier on h = tanh(u), plus the three terms of the paper's unsupervised part.
 
     quantisation mean (h - sign h)^2 - variance / 2 mean h^2 + orthogonality mean (W W^T - I)^2, W the hash layer's
     weights (K, d). The classifier stands where the paper's SDH has the scatter between and within pairs. Means over

@@ -64,7 +64,7 @@ def sweep(**changes: Any) -> Sweep:
 def one_spec(**changes: Any) -> FitSpec:
     """The fit of a sweep with one cell."""
     plan = planning.plan(sweep(**changes), Store(Path("/nonexistent")), None)
-    (cell,) = plan.cells
+    (cell,) = plan.fits
     assert cell.fit is not None
     return cell.fit
 

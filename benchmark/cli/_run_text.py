@@ -47,11 +47,11 @@ def print_plans(configs: tuple[Any, ...], retry: frozenset[str], *, listed: bool
         except InputError as error:
             unplanned.append(error)
             if len(configs) > 1:
-                click.echo(f"{head}: {len([*config.sweep.cells()])} fits cannot be planned here: {error}")
+                click.echo(f"{head}: {len([*config.sweep.points()])} fits cannot be planned here: {error}")
             continue
         plans.append(found)
         if len(configs) > 1:
-            click.echo(f"{head}: {len(found.cells)} fits: {_counts(found)}")
+            click.echo(f"{head}: {len(found.fits)} fits: {_counts(found)}")
         if listed:
             print_plan(found)
     if not plans:
@@ -88,7 +88,7 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
     from benchmark.sweep.forecast import KnownTimes, decoded_size, forecast
     from benchmark.sweep.gpu_speed import GPU
 
-    names = {cell.fit.dataset for plan in plans for cell in plan.cells if cell.fit is not None}
+    names = {planned.fit.dataset for plan in plans for planned in plan.fits if planned.fit is not None}
     images = {name: known.images(name) for name in names}
     times = KnownTimes(store, known.root)
     expected = functools.partial(forecast, plans, store, images, known.root, known=times)
@@ -98,8 +98,7 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
         basis = f"{row.measured} of them by records here" if row.measured else table
         if row.elsewhere:
             basis += f", {row.elsewhere} by records of other data sets' vectors"
-        if row.as_images:
-            basis += f", {row.as_images} of them on vectors, untimed there, as if of small images"
+        basis += _as_images(row.as_images)
         absent = row.dataset in known.absent
         decoded = decoded_size(known.info(row.dataset), images[row.dataset]) if absent else 0
         click.echo(
@@ -114,26 +113,34 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
             + ("; its files are missing" if absent else "")
         )
     seconds, size = sum(row.seconds for row in rows), sum(row.size for row in rows)
-    there = seconds if gpu else sum(row.seconds for row in expected(gpu=True))
+    there = [] if gpu else expected(gpu=True)
+    on_gpu, basis = sum(row.seconds for row in there), _as_images(sum(row.as_images for row in there))
     click.echo(
         f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
         f"{sum(row.to_run for row in rows)} to run; "
         f"{hours(seconds)} of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
-        + ("" if gpu else f"; on {GPU} {hours(there)}, one fit at a time, by what was measured there")
+        + ("" if gpu else f"; on {GPU} {hours(on_gpu)}, one fit at a time, by what was measured there{basis}")
     )
 
 
+def _as_images(count: int) -> str:
+    """What is said of fits on vectors, which no GPU has been timed on."""
+    return f", {count} of them on vectors, untimed there, as if of small images" if count else ""
+
+
 def print_plan(plan: Any) -> None:
-    """One line for each cell, the notes, and how many would run."""
-    for cell in plan.cells:
-        state = f"{cell.state}, runs again" if cell.run and cell.state != "planned" else cell.state
-        state = "views missing" if cell.extend else state
-        click.echo(f"{state:<18} {cell.label}{': ' + cell.reason if cell.reason else ''}")
+    """One line for each fit, the notes, and how many would run."""
+    for planned in plan.fits:
+        state = (
+            f"{planned.state}, runs again" if planned.run and planned.state != "planned" else planned.state
+        )
+        state = "views missing" if planned.extend else state
+        click.echo(f"{state:<18} {planned.label}{': ' + planned.reason if planned.reason else ''}")
     for note in plan.notes:
         click.echo(f"note: {note}")
-    views = sum(len(cell.views) for cell in plan.cells if cell.run)
+    views = sum(len(planned.views) for planned in plan.fits if planned.run)
     click.echo(
-        f"{len(plan.cells)} fits: {_counts(plan)}; {len(plan.to_run)} would run"
+        f"{len(plan.fits)} fits: {_counts(plan)}; {len(plan.to_run)} would run"
         + (f", {plan.counts()['absent']} more once their files are there" if plan.counts()["absent"] else "")
         + (f", {views:,} views to evaluate at most" if views else "")
     )
@@ -183,13 +190,13 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
             console.print(part)
     for line in captions(summary.records):
         click.echo(f"  {line}")
-    for cell in plan.cells:
-        if cell.state == "skipped" or (cell.state == "stale" and not cell.run):
-            click.echo(f"  {cell.state}: {cell.label}: {cell.reason}")
+    for planned in plan.fits:
+        if planned.state == "skipped" or (planned.state == "stale" and not planned.run):
+            click.echo(f"  {planned.state}: {planned.label}: {planned.reason}")
     click.echo(
         f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
     )
-    left = sum(cell.state == "failed" and not cell.run for cell in plan.cells)
+    left = sum(planned.state == "failed" and not planned.run for planned in plan.fits)
     if left:
         click.echo(f"{left} had failed before and were left; --retry failed runs them again")
     for note in plan.notes:

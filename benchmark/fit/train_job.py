@@ -82,6 +82,7 @@ def run_job(
                 "%s changed what belongs to the whole process: %s; it was put back", spec.method, changed
             )
             measured["facts"] = {**measured.get("facts", {}), "changed_settings": ", ".join(changed)}
+    how = precision, torch.get_num_threads(), runtime.deterministic, measured.pop("compiled", "")
     told: dict[str, Any] = {
         "fit_id": spec.fit_id,
         "spec": spec,
@@ -90,13 +91,7 @@ def run_job(
         "sweep": runtime.sweep,
         "started": started,
         "finished": _now(),
-        "environment": environment.describe(
-            device_title(runtime.device),
-            precision,
-            torch.get_num_threads(),
-            runtime.deterministic,
-            measured.pop("compiled", ""),
-        ),
+        "environment": environment.describe(device_title(runtime.device), *how),
         "peak_memory_mib": environment.peak_memory_mib(),
     }
     try:

@@ -177,10 +177,7 @@ def _write_all(
             continue
         page += [f"## {section.artifact.title}", ""]
         for sheet in section.drawn.sheets:
-            label = labels[sheet.name]
-            tex = to_latex(sheet, label) if width is None else paper_latex(sheet, width, label)
-            for suffix, text in ((".md", to_markdown(sheet)), (".tex", tex)):
-                written.append(_write(out / f"{sheet.name}{suffix}", text.encode()))
+            written += _write_sheet(sheet, labels[sheet.name], width, out)
             page += [f"### {markdown(sheet.title)}", "", to_markdown(sheet)]
         for figure in section.drawn.figures:
             images = drawings[figure.name].images
@@ -203,6 +200,12 @@ def _write_all(
         written.append(_write(out / PAPER, paper_document([sheet for _, sheet in named], drawn).encode()))
     written.append(_write(out / MANIFEST, _manifest(ctx, sections, written, formats, width)))
     return written
+
+
+def _write_sheet(sheet: Sheet, label: str, width: Width | None, out: Path) -> list[Path]:
+    tex = to_latex(sheet, label) if width is None else paper_latex(sheet, width, label)
+    texts = {".md": to_markdown(sheet), ".tex": tex}
+    return [_write(out / f"{sheet.name}{suffix}", text.encode()) for suffix, text in texts.items()]
 
 
 def _contents(sections: Iterable[Section]) -> list[str]:

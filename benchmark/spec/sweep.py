@@ -109,7 +109,7 @@ class Sweep(Value):
         for share, noise in itertools.product(shares, self.label_noise):
             yield LabelRule(noise=noise, noise_kind=self.noise_kind, hidden=self.hidden_images, **share)
 
-    def cells(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[GridPoint]:
+    def points(self, class_splits: Iterable[int | None] = (None,)) -> Iterator[GridPoint]:
         """The points of the grid, data set outermost so that it loads once.
 
         Parameters

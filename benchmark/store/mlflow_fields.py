@@ -167,6 +167,7 @@ def tags_of(record: Record) -> dict[str, Any]:
     if record.environment:
         env = record.environment
         tags |= {"commit": env.commit, "dirty": env.dirty, "device": env.device, "precision": env.precision}
+        tags["compiled"] = env.compiled
     if record.failure:
         tags["failure"] = f"{record.failure.kind}: {record.failure.message}"
     return {name: value for name, value in tags.items() if value not in ("", None)}

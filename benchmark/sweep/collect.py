@@ -38,7 +38,7 @@ _TOLD = frozenset({"phase", "step", "steps", "seconds_left"})
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did: records of every cell that has one, and what was left undone.
+    """What a run did: records of every planned fit that has one, and what was left undone.
 
     `elsewhere` counts the fits that another driver on the same folder finished meanwhile, `viewed` those that got
     views from stored weights; `unviewed` says of each fit whose views failed why. Its record is kept as it was.
@@ -73,9 +73,9 @@ class Collector:
         self.callbacks = Callbacks(callbacks, _warn)
         self.plan, self.store, self.runtime = plan, store, runtime
         self.display, self.tracker, self.locks = display, tracker, locks
-        self.cells = {cell.fit.fit_id: cell for cell in plan.cells if cell.run and cell.fit}
-        pieces = [(fit_id, False) for fit_id, cell in self.cells.items() if not cell.extend]
-        pieces += [(fit_id, True) for fit_id, cell in self.cells.items() if cell.views]
+        self.fits = {planned.fit.fit_id: planned for planned in plan.fits if planned.run and planned.fit}
+        pieces = [(fit_id, False) for fit_id, planned in self.fits.items() if not planned.extend]
+        pieces += [(fit_id, True) for fit_id, planned in self.fits.items() if planned.views]
         self.numbers = {piece: number for number, piece in enumerate(pieces, 1)}
         self.begun: dict[str, str] = {}
         self.records: list[Record] = []
@@ -135,7 +135,7 @@ class Collector:
     def _keep(self, job: Job, result: FitResult) -> None:
         record = result.record
         stamp = self.store.stamp(record.spec)
-        if not self.locks.owns(record.fit_id) and stamp not in (None, self.cells[record.fit_id].stamp):
+        if not self.locks.owns(record.fit_id) and stamp not in (None, self.fits[record.fit_id].stamp):
             # This driver slept, another took the fit over and was done first: one result is kept.
             self.done_elsewhere(job, "another driver had finished it")
             return
@@ -146,7 +146,7 @@ class Collector:
         self.records.append(record)
         self._show(job, one_line(record))
         self.callbacks.ended(record)
-        if self.tracker is not None and not (record.state == "done" and self.cells[record.fit_id].views):
+        if self.tracker is not None and not (record.state == "done" and self.fits[record.fit_id].views):
             self.tracker.send(record)  # with views to come it is sent once, with them
 
     def _keep_views(self, job: Job, result: Result | None, reason: str) -> None:
@@ -188,7 +188,7 @@ class Collector:
         if self.tracker is None:
             return
         if stop.name:  # leave at once, but for what was held back
-            held = [one for one in self.records if self.cells[one.fit_id].views]
+            held = [one for one in self.records if self.fits[one.fit_id].views]
             records = {one.fit_id: one for one in held} | self.viewed
             catch_up(self.tracker, records.values(), self.locks)
             return
@@ -197,9 +197,9 @@ class Collector:
             self.tracker.close_sweep(self.runtime.sweep)
 
     def results(self) -> list[Record]:
-        """The records of every cell that has one; each is read once, and again when it was written since."""
+        """The records of every planned fit that has one; each is read once, and again when it was written since."""
         found = []
-        for fit in (cell.fit for cell in self.plan.cells if cell.fit is not None):
+        for fit in (planned.fit for planned in self.plan.fits if planned.fit is not None):
             stamp = self.store.stamp(fit)
             if stamp is None:
                 continue

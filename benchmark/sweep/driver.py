@@ -55,13 +55,13 @@ def execute(
         with stop.listening(display.note), locks:
             if tracker is not None:
                 tracker.end_dead(locks)
-            for cells, make in run.stages(stop):
-                jobs = run.locked(cells, make)
+            for fits, make in run.stages(stop):
+                jobs = run.locked(fits, make)
                 with contextlib.closing(executor.run(work, jobs, watch)) as outcomes:  # type: ignore[type-var]
                     for outcome in outcomes:
                         collector.take(outcome)
                         locks.release(outcome.item.fit.fit_id)
-            locks.tidy(cell.fit.fit_id for cell in plan.cells if cell.fit)
+            locks.tidy(planned.fit.fit_id for planned in plan.fits if planned.fit)
             collector.send_again(stop)
     except KeyboardInterrupt:
         stop.name = stop.name or "SIGINT"
@@ -79,7 +79,7 @@ def _work(plan: Plan, store: Store, runtime: Runtime, data_root: Path | None, sh
     if not ship:
         infos = {name: registry.find("datasets", name, data_root).dataset_info for name in sorted(names)}
         return Work(store.root.resolve(), runtime, root, infos=infos)
-    names |= {name for cell in plan.cells if cell.run for name in sources_of(cell.views)}
+    names |= {name for planned in plan.fits if planned.run for name in sources_of(planned.views)}
     shipped = {name: load(registry.dataset(name, data_root), data_root) for name in sorted(names)}
     return Work(store.root.resolve(), runtime, root, shipped)
 
@@ -89,24 +89,24 @@ class _Run:
 
     def __init__(self, store: Store, display: Display, locks: FitLocks, collector: Collector) -> None:
         self.store, self.display, self.locks, self.collector = store, display, locks, collector
-        self.cells = collector.cells
+        self.fits = collector.fits
         self.told: set[str] = set()
 
     def stages(self, stop: Stop) -> Iterator[tuple[dict[str, PlannedFit], _Maker]]:
         """What to run, and how a job is made of it: the fits first, then the views of those that are finished."""
-        fits = {fit_id: cell for fit_id, cell in self.cells.items() if not cell.extend}
-        if fits or not self.cells:
+        fits = {fit_id: planned for fit_id, planned in self.fits.items() if not planned.extend}
+        if fits or not self.fits:
             yield fits, self._to_train
-        views = {fit_id: cell for fit_id, cell in self.cells.items() if cell.views}
+        views = {fit_id: planned for fit_id, planned in self.fits.items() if planned.views}
         if views and not stop.name:
             yield views, self._to_view
 
-    def locked(self, cells: dict[str, PlannedFit], make: _Maker) -> Iterator[Job | Later]:
+    def locked(self, fits: dict[str, PlannedFit], make: _Maker) -> Iterator[Job | Later]:
         """The jobs that nobody else has, each locked; those of other drivers are looked at again later.
 
-        `make` gives a cell's job, or None when there is nothing to do; it is asked again once the lock is held.
+        `make` gives a fit's job, or None when there is nothing to do; it is asked again once the lock is held.
         """
-        now, later = deque(cells.items()), deque[tuple[str, PlannedFit]]()
+        now, later = deque(fits.items()), deque[tuple[str, PlannedFit]]()
         next_look = time.monotonic() + POLL
         while now or later:
             if not now:
@@ -114,47 +114,47 @@ class _Run:
                     yield LATER
                     continue
                 now, later, next_look = later, now, time.monotonic() + POLL
-            fit_id, cell = now.popleft()
-            if make(fit_id, cell) is None:
+            fit_id, planned = now.popleft()
+            if make(fit_id, planned) is None:
                 continue
             if not self._lock(fit_id):
                 if fit_id not in self.told:
                     self.told.add(fit_id)
                     holder = self.locks.holder(fit_id) or "another driver"
-                    self.display.note(f"{cell.label}: running elsewhere ({holder}); looked at again later")
-                later.append((fit_id, cell))
+                    self.display.note(f"{planned.label}: running elsewhere ({holder}); looked at again later")
+                later.append((fit_id, planned))
                 continue
-            job = make(fit_id, cell)
+            job = make(fit_id, planned)
             if job is None:
                 self.locks.release(fit_id)
                 continue
-            if isinstance(job, TrainJob) and cell.damaged:
+            if isinstance(job, TrainJob) and planned.damaged:
                 self.display.note(set_aside(self.store, job.fit))
-            if isinstance(job, TrainJob) and cell.fresh:
+            if isinstance(job, TrainJob) and planned.fresh:
                 self.store.restart(job.fit)
             yield job
 
-    def _to_train(self, fit_id: str, cell: PlannedFit) -> Job | None:
-        stamp = self.store.stamp(cell.fit) if cell.fit else None
-        if cell.fit is None or stamp in (None, cell.stamp):
-            return TrainJob(cell.fit) if cell.fit else None
-        self.collector.done_elsewhere(TrainJob(cell.fit), "finished by another driver")
+    def _to_train(self, fit_id: str, planned: PlannedFit) -> Job | None:
+        stamp = self.store.stamp(planned.fit) if planned.fit else None
+        if planned.fit is None or stamp in (None, planned.stamp):
+            return TrainJob(planned.fit) if planned.fit else None
+        self.collector.done_elsewhere(TrainJob(planned.fit), "finished by another driver")
         return None
 
-    def _to_view(self, fit_id: str, cell: PlannedFit) -> Job | None:
+    def _to_view(self, fit_id: str, planned: PlannedFit) -> Job | None:
         """The views that the record, as it is now, lacks: of this method's source, and of no other."""
-        record = self.store.readable(cell.fit) if cell.fit else None
+        record = self.store.readable(planned.fit) if planned.fit else None
         if record is None or record.state != "done":
             return None
         if not registry.is_current(record.spec.method, record.source_digest):
             return None
         has = {(facts.view, facts.version) for facts in record.views}
-        missing = tuple(view for view in cell.views if (str(view), view.version) not in has)
+        missing = tuple(view for view in planned.views if (str(view), view.version) not in has)
         if missing:
             return ViewJob(record.spec, missing)
         if fit_id not in self.collector.viewed:
             self.collector.done_elsewhere(
-                ViewJob(record.spec, ()), "views evaluated by another driver", cell.extend
+                ViewJob(record.spec, ()), "views evaluated by another driver", planned.extend
             )
         return None
 

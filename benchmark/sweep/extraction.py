@@ -48,23 +48,23 @@ def extractions(
 ) -> list[Extraction]:
     """What the frozen fits of plans need, data set by data set; the rate is that of each backbone, tried once."""
     alike: dict[tuple[str, str, str], list[PlannedFit]] = {}
-    for cell in (cell for plan in plans if plan.sweep.frozen for cell in plan.cells):
-        if cell.fit is not None and cell.run and cell.fit.dataset not in known.absent:
-            key = (cell.fit.dataset, cell.fit.backbone, cell.fit.preprocessing.as_text())
-            alike.setdefault(key, []).append(cell)
-    return [_extraction(cells, known, device, weights_file) for cells in alike.values()]
+    for planned in (planned for plan in plans if plan.sweep.frozen for planned in plan.fits):
+        if planned.fit is not None and planned.run and planned.fit.dataset not in known.absent:
+            key = (planned.fit.dataset, planned.fit.backbone, planned.fit.preprocessing.as_text())
+            alike.setdefault(key, []).append(planned)
+    return [_extraction(alike_fits, known, device, weights_file) for alike_fits in alike.values()]
 
 
-def _extraction(cells: list[PlannedFit], known: Lookup, device: str, weights_file: str) -> Extraction:
+def _extraction(alike_fits: list[PlannedFit], known: Lookup, device: str, weights_file: str) -> Extraction:
     """Of the planned fits on one data set's features by one backbone."""
-    fits = [cell.fit for cell in cells if cell.fit is not None]
+    fits = [planned.fit for planned in alike_fits if planned.fit is not None]
     first, info = fits[0], known.info(fits[0].dataset)
     folders = {features_folder(fit, info) for fit in fits}
     missing = sum(not (folder / "features.npy").is_file() for folder in folders)
     views = {  # by what decides a view's features: the backbone's, and the rows
         (features_folder(fit, info), fit.protocol, fit.seed, view)
-        for cell, fit in zip(cells, fits, strict=True)
-        for view in cell.views
+        for planned, fit in zip(alike_fits, fits, strict=True)
+        for view in planned.views
     }
     changed = sum(_changed(first.dataset, protocol, seed, view, known) for _, protocol, seed, view in views)
     rate = _rate(first, known, device, weights_file) if missing or changed else 0.0

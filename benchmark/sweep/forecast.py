@@ -91,11 +91,11 @@ def forecast(
     """
     fits: dict[str, tuple[FitSpec, bool]] = {}
     for plan in plans:
-        for cell in plan.cells:
-            if cell.fit is not None:
-                known_to_run = fits.get(cell.fit.fit_id, (cell.fit, False))[1]
-                run = cell.state == "absent" or (cell.run and not cell.extend)
-                fits[cell.fit.fit_id] = (cell.fit, known_to_run or run)
+        for planned in plan.fits:
+            if planned.fit is not None:
+                known_to_run = fits.get(planned.fit.fit_id, (planned.fit, False))[1]
+                run = planned.state == "absent" or (planned.run and not planned.extend)
+                fits[planned.fit.fit_id] = (planned.fit, known_to_run or run)
     known = known or KnownTimes(store, root)
     rows: dict[str, list[tuple[bool, float, float, str]]] = {}
     memory: dict[str, float] = {}

@@ -62,8 +62,8 @@ def launch(
     uri = config.tracking_uri or default_uri(store.root)
     tracker = None if uri == "none" else Tracker(uri, store)
     plan = planning.plan(config.sweep, store, data_root, retry)
-    if not plan.to_run and not any(cell.state in ("done", "stale", "failed") for cell in plan.cells):
-        reasons = "; ".join(sorted({cell.reason for cell in plan.cells}))
+    if not plan.to_run and not any(planned.state in ("done", "stale", "failed") for planned in plan.fits):
+        reasons = "; ".join(sorted({planned.reason for planned in plan.fits}))
         raise InputError(f"nothing in this sweep can run: {reasons}")
     weights = task_file(config.weights)
     for name in config.datasets if weights else ():

@@ -1,4 +1,4 @@
-"""Plan a sweep: every cell resolved to a fit and its state in the store, before anything runs or is written."""
+"""Plan a sweep: every point of its grid as a fit and its state in the store, before anything runs or is written."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from benchmark.store.store import RESUMED, Store
 from benchmark.sweep.lookup import Lookup, Resolved
 from benchmark.sweep.wanted_views import views_of_fit
 
-#: `absent`: its data set's files are not here; only a plan that asks for no data holds such cells.
+#: `absent`: its data set's files are not here; only a plan that asks for no data holds such fits.
 State = Literal["planned", "done", "failed", "stale", "skipped", "absent"]
 
 
 @dataclass(frozen=True)
 class PlannedFit:
-    """One cell of the sweep: what it is, what is known of it, and whether it will run.
+    """One fit of a plan: what it is, what is known of it, and whether it will run.
 
     `stamp` is the store's stamp of its record at the time of planning; `fresh` says that a run must not continue
     a training state that an earlier one left. `views` are those beside `clean` that the sweep wants of it; `extend`
@@ -47,20 +47,20 @@ class PlannedFit:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a sweep, in the order in which they run."""
+    """All fits of a sweep, in the order in which they run."""
 
     sweep: Sweep
-    cells: tuple[PlannedFit, ...]
+    fits: tuple[PlannedFit, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def to_run(self) -> list[FitSpec]:
         """The fits that will run, or get views."""
-        return [cell.fit for cell in self.cells if cell.run and cell.fit is not None]
+        return [planned.fit for planned in self.fits if planned.run and planned.fit is not None]
 
     def counts(self) -> Counter[str]:
-        """Cells per state."""
-        return Counter(cell.state for cell in self.cells)
+        """Fits per state."""
+        return Counter(planned.state for planned in self.fits)
 
 
 def plan(
@@ -70,31 +70,31 @@ def plan(
     retry: frozenset[str] = frozenset(),
     known: Lookup | None = None,
 ) -> Plan:
-    """Resolve every cell of a sweep to a fit and its state in the store.
+    """Resolve every point of a sweep's grid to a fit and its state in the store.
 
     Names, parameters, protocols and data folders are all checked here, before anything runs or is written.
     known: what earlier plans of the same data folder looked up. Raises InputError for anything the user must mend;
-    cells that a method does not support are skipped with the reason, and with a `known` that tolerates missing
-    data, cells of data sets without files are `absent`.
+    fits that a method does not support are skipped with the reason, and with a `known` that tolerates missing
+    data, fits on data sets without files are `absent`.
     """
     known = known or Lookup(data_root)
     facts, index = known.facts(sweep), Index(store)
     reasons, notes = dict[tuple[str, str, int], str](), dict.fromkeys(facts.notes)
     wanted = _wanted_views(sweep, facts)
-    cells = []
-    for cell in sweep.cells(facts.class_splits):
-        spec, entry = _fit(sweep, facts, cell), facts.methods[cell.method]
-        key = (cell.dataset, cell.method, cell.bits)  # all that `supports` looks at
+    fits = []
+    for point in sweep.points(facts.class_splits):
+        spec, entry = _fit(sweep, facts, point), facts.methods[point.method]
+        key = (point.dataset, point.method, point.bits)  # all that `supports` looks at
         if key not in reasons:
-            reasons[key] = _unsupported(spec, facts.given[cell.dataset], entry, facts.task_weights)
-        views, left_out = wanted[cell.dataset, cell.class_split is not None]
+            reasons[key] = _unsupported(spec, facts.given[point.dataset], entry, facts.task_weights)
+        views, left_out = wanted[point.dataset, point.class_split is not None]
         notes |= dict.fromkeys(left_out)
-        if cell.dataset in known.absent and not reasons[key]:
-            cells.append(PlannedFit(spec.label, "absent", "files missing", spec, views=views))
+        if point.dataset in known.absent and not reasons[key]:
+            fits.append(PlannedFit(spec.label, "absent", "files missing", spec, views=views))
         else:
-            cells.append(_cell(spec, reasons[key], entry, index, retry, views))
+            fits.append(_planned(spec, reasons[key], entry, index, retry, views))
     index.keep()
-    return Plan(sweep, tuple(cells), tuple(notes))
+    return Plan(sweep, tuple(fits), tuple(notes))
 
 
 def _wanted_views(
@@ -108,15 +108,15 @@ def _wanted_views(
     }
 
 
-def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
-    """The identity of one cell's fit."""
-    entry, rule, labels = facts.methods[cell.method], facts.protocols[cell.dataset], cell.labels
-    gradient, images = entry.info["trained_by"] == "updates", facts.datasets[cell.dataset].inputs == "images"
+def _fit(sweep: Sweep, facts: Resolved, point: GridPoint) -> FitSpec:
+    """The identity of the fit at a point of the grid."""
+    entry, rule, labels = facts.methods[point.method], facts.protocols[point.dataset], point.labels
+    gradient, images = entry.info["trained_by"] == "updates", facts.datasets[point.dataset].inputs == "images"
     own = {
-        **{name: getattr(cell, name) for name in AXES},
+        **{name: getattr(point, name) for name in AXES},
         "method_version": entry.info["version"],
-        "params": facts.params[cell.method],
-        "fingerprint": facts.fingerprints[cell.dataset],
+        "params": facts.params[point.method],
+        "fingerprint": facts.fingerprints[point.dataset],
         "protocol": rule.name,
         "protocol_version": rule.version,
         "backbone": sweep.backbone if images else VECTORS,
@@ -124,8 +124,8 @@ def _fit(sweep: Sweep, facts: Resolved, cell: GridPoint) -> FitSpec:
         "label_fraction": labels.fraction,
         "labels_per_class": labels.per_class,
         "label_noise": labels.noise,
-        "class_split": cell.class_split,
-        "epochs": (sweep.epochs or facts.datasets[cell.dataset].epochs) if gradient else None,
+        "class_split": point.class_split,
+        "epochs": (sweep.epochs or facts.datasets[point.dataset].epochs) if gradient else None,
         "batch_size": sweep.batch_size if gradient else None,
         "head": sweep.head if gradient else "",
     }
@@ -143,7 +143,7 @@ def _unsupported(spec: FitSpec, info: DatasetInfo, entry: registry.Entry, weight
     return registry.unsupported(spec.method, task)
 
 
-def _cell(
+def _planned(
     spec: FitSpec,
     reason: str,
     entry: registry.Entry,

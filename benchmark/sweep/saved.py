@@ -22,11 +22,14 @@ def save_sweep(plan: Plan, store: Store) -> Path:
     keys = plan.sweep.model_dump(mode="json", exclude_none=True)
     keys["set"] = {name: _without_none(values) for name, values in keys.pop("params").items()}
     name = digest(keys)
-    sets = {_views_key(cell): [f"{view}#{view.version}" for view in cell.views] for cell in plan.cells}
+    sets = {
+        _views_key(planned): [f"{view}#{view.version}" for view in planned.views] for planned in plan.fits
+    }
     jobs = [
-        {"fit_id": cell.fit.fit_id, "label": cell.label} | ({"views": _views_key(cell)} if cell.views else {})
-        for cell in plan.cells
-        if cell.fit
+        {"fit_id": planned.fit.fit_id, "label": planned.label}
+        | ({"views": _views_key(planned)} if planned.views else {})
+        for planned in plan.fits
+        if planned.fit
     ]
     try:
         store.write_text(f"sweeps/{name}.views", json.dumps(sets))  # thousands of fits share a few sets
@@ -38,8 +41,8 @@ def save_sweep(plan: Plan, store: Store) -> Path:
         ) from error
 
 
-def _views_key(cell: PlannedFit) -> str:
-    return digest([str(view) for view in cell.views], 8)
+def _views_key(planned: PlannedFit) -> str:
+    return digest([str(view) for view in planned.views], 8)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

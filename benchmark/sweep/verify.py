@@ -73,10 +73,10 @@ def verify(
 
 def _planned_here(spec: FitSpec, data_root: Path | None, scratch: Path, weights_file: str) -> FitSpec:
     sweep = sweep_of(spec, weights_file)
-    (cell,) = plan(sweep, Store(scratch), data_root).cells
-    if cell.fit is None:
-        raise InputError(f"{spec.label} cannot run here: {cell.reason}")
-    return cell.fit
+    (planned,) = plan(sweep, Store(scratch), data_root).fits
+    if planned.fit is None:
+        raise InputError(f"{spec.label} cannot run here: {planned.reason}")
+    return planned.fit
 
 
 def _differences(record: Record, device: str) -> tuple[str, ...]:

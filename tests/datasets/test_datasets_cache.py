@@ -493,7 +493,7 @@ def test_a_worker_opens_what_the_driver_planned_without_its_lists(
         datasets=("pets",),
         protocol="custom-q5-t20-per-class-all-but-query-kall",
     )
-    (cell,) = planning.plan(wanted, Store(tmp_path), pets).cells
+    (cell,) = planning.plan(wanted, Store(tmp_path), pets).fits
     assert cell.fit is not None
     info = registry.find("datasets", "pets", pets).dataset_info
     opened: list[str] = []

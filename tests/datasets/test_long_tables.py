@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import registry
-from benchmark.contracts import ImageDataset
+from benchmark.contracts import HashDataset, ImageDataset
 from benchmark.data import load as loading
 from benchmark.data.shelf import FileShelf
 from benchmark.datasets import _kept, _lists, _paths, _tables
@@ -23,7 +22,7 @@ from benchmark.datasets._table_labels import label_sets
 from benchmark.datasets._tables import columns_of, read_table
 from benchmark.errors import InputError
 from benchmark.files.write import scratch_of
-from benchmark.registry.declared import _opened
+from benchmark.registry.declared import _opened, _stamps
 
 ODD = ("a", " b", "b\u2003", "", "0", "1", "\x1fc", "a;b", "x\u00a0")
 
@@ -377,7 +376,11 @@ def test_the_registry_hands_it_a_shelf_in_the_cache(tmp_path: Path, monkeypatch:
         np.save(root / f"{number}.npy", np.full((8, 8, 3), number, np.uint8))
     (root / "t.csv").write_text("path,label\n" + "".join(f"{n}.npy,{n % 2}\n" for n in range(4)))
     (root / "long.toml").write_text('kind = "table"\ntable = "t.csv"\nsize = 8\n')
-    before = loading.load(registry.dataset("long", root), root)
+
+    def opened() -> HashDataset:
+        return _opened(root / "long.toml", _stamps(root / "long.toml"))
+
+    before = loading.load(opened(), root)
     assert {file.suffix for file in (tmp_path / "cache" / "sources").iterdir()} == {".listing", ".npz"}
     _opened.cache_clear()
 
@@ -386,7 +389,7 @@ def test_the_registry_hands_it_a_shelf_in_the_cache(tmp_path: Path, monkeypatch:
 
     with monkeypatch.context() as patch:
         patch.setattr(_tables, "read_text", fail)
-        dataset = registry.dataset("long", root)
+        dataset = opened()
         assert loading.fingerprint_of(dataset, root) == before.fingerprint
         np.save(root / "3.npy", np.full((8, 8, 3), 9, np.uint8))  # an image is looked at all the same
-    assert loading.load(registry.dataset("long", root), root).fingerprint != before.fingerprint
+    assert loading.load(opened(), root).fingerprint != before.fingerprint

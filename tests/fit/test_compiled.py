@@ -22,6 +22,7 @@ from benchmark.fit.result import FitResult, Interrupted
 from benchmark.fit.runtime import Runtime
 from benchmark.fit.train_job import run_job
 from benchmark.spec import TrainJob
+from benchmark.store.mlflow_fields import tags_of
 from benchmark.store.record import Environment
 from benchmark.store.store import Store
 from tests.helpers import digits, method_source, one_spec, stop_after
@@ -220,7 +221,7 @@ def test_the_flag_is_recorded_and_repeated(tmp_path: Path, run_cli: Cli) -> None
     assert run_cli("run", *words, "--compile", "--results", tmp_path)[0] == 0
     (record,) = Store(tmp_path).records()
     assert record.environment is not None
-    assert record.environment.compiled == "aot_eager: hash"
+    assert record.environment.compiled == tags_of(record)["compiled"] == "aot_eager: hash"
     code, out, _ = run_cli("verify", record.fit_id, "--results", tmp_path, "--device", "cpu")
     assert code == 0
     assert "code bits are the same" in out

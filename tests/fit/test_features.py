@@ -249,7 +249,7 @@ class TestFits:
             flags = {name: value for name, value in flags.items() if name not in ("set", "frozen")}
             (cell,) = planning.plan(
                 suites.resolve(None, {**flags, "frozen": True}).sweep, Store(tmp_path), None
-            ).cells
+            ).fits
             assert cell.state == "done"
             assert sweep_of(record.spec) == sweep_of(cell.fit)  # type: ignore[union-attr]
         code, out, err = run_cli(
@@ -323,7 +323,7 @@ class TestFits:
     def test_what_needs_pixels_is_left_out_with_the_reason(self) -> None:
         methods = ("coophash", "hashgan", "cibhash", "hashnet", "itq")
         plan = planning.plan(sweep(**{**SMALL, "methods": methods}), Store(Path("/nonexistent")), None)
-        states = {cell.label.split()[0]: (cell.state, cell.reason) for cell in plan.cells}
+        states = {cell.label.split()[0]: (cell.state, cell.reason) for cell in plan.fits}
         assert {name for name, (state, _) in states.items() if state == "planned"} == {"hashnet", "itq"}
         assert all("pixels" in reason for state, reason in states.values() if state == "skipped")
 

@@ -170,7 +170,7 @@ def test_a_supports_that_fails_skips_its_method_alone(plugin: Plugin, tmp_path: 
     )
     plugin("aaa", source)
     plan, summary, _ = execute(tmp_path, methods=("aaa", "lsh"), bits=(16,))
-    states = {cell.label.split()[0]: (cell.state, cell.reason) for cell in plan.cells}
+    states = {cell.label.split()[0]: (cell.state, cell.reason) for cell in plan.fits}
     assert states["aaa"] == ("skipped", SUPPORTS[body])
     assert [record.spec.method for record in summary.records] == ["lsh"]
 

@@ -118,7 +118,7 @@ def test_views_added_later_are_those_evaluated_at_once(tmp_path: Path) -> None:
     execute(tmp_path / "later", **ITQ)
     (before,) = Store(tmp_path / "later").records()
     plan, summary, _ = execute(tmp_path / "later", views=SOME[:2], **ITQ)
-    assert [(cell.state, cell.extend) for cell in plan.cells] == [("planned", True)]
+    assert [(cell.state, cell.extend) for cell in plan.fits] == [("planned", True)]
     assert (summary.ran, summary.viewed) == (0, 1)
     execute(tmp_path / "later", views=SOME, **ITQ, **split)
     one, two = Store(tmp_path / "once"), Store(tmp_path / "later")
@@ -257,8 +257,8 @@ def test_a_stale_fit_is_not_extended_but_on_request(tmp_path: Path) -> None:
     raw = json.loads(path.read_text())
     path.write_text(json.dumps({**raw, "source_digest": "0" * 16}))
     plan, summary, _ = execute(tmp_path, views=("corruption:fog@1",), **ITQ)
-    assert (plan.cells[0].state, summary.ran, summary.viewed) == ("stale", 0, 0)
-    assert "--retry stale" in plan.cells[0].reason
+    assert (plan.fits[0].state, summary.ran, summary.viewed) == ("stale", 0, 0)
+    assert "--retry stale" in plan.fits[0].reason
     _, summary, _ = execute(tmp_path, retry=frozenset({"stale"}), views=("corruption:fog@1",), **ITQ)
     assert (summary.ran, summary.viewed) == (1, 1)
 
@@ -323,7 +323,7 @@ def test_unseen_classes_alone_train_class_splits_alone() -> None:
     plan = planning.plan(
         sweep(views=("unseen-classes",), class_splits=(0, 2), **ITQ), Store(Path("/nonexistent")), None
     )
-    assert [cell.fit.class_split for cell in plan.cells if cell.fit] == [0, 2]
+    assert [cell.fit.class_split for cell in plan.fits if cell.fit] == [0, 2]
 
 
 #: Subjects that two data sets declare make them near or far.

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from benchmark.methods import (
     dsdh,
     hswd,
     orthohash,
+    ssdh,
 )
 from benchmark.methods._backbones import Pixels, build_backbone
 from benchmark.methods._images import to_float
@@ -402,6 +404,16 @@ def test_the_slices_of_dnnh_learn_with_either_optimiser(recipe: str) -> None:
     assert float((after - before).norm() / before.norm()) > 1e-3
 
 
+@pytest.mark.parametrize(("recipe", "whole"), [("paper", True), ("scratch", False), ("auto", False)])
+def test_the_base_of_hswd_follows_its_recipe(recipe: str, whole: bool) -> None:
+    """What a base leaves to the recipe: the pairs of DPSH, the head of CSQ."""
+    pairs, data = assembled(hswd.HSWD(hswd.HSWDParams(base="dpsh", recipe=recipe)), 16)
+    pairs.begin(data)
+    assert ("outputs" in pairs.buffers) == whole
+    centres, _ = assembled(hswd.HSWD(hswd.HSWDParams(base="csq", recipe=recipe)), 16)
+    assert hasattr(centres.networks["hash"], "hidden") == whole
+
+
 # ---- unsupervised ------------------------------------------------------------------------------
 
 
@@ -425,6 +437,26 @@ def test_unsupervised_methods_never_see_a_label_and_use_all_images() -> None:
     )
     other.fit(shifted, context(data.task, 2))
     assert all(torch.equal(value, other.state()[key]) for key, value in spy.state().items())
+
+
+def test_the_limits_of_ssdh_are_deviations_of_both_mirrored_halves() -> None:
+    """As the release fits them: a normal distribution to the distances on one side of the mode and their mirror."""
+    generator = np.random.default_rng(0)
+    drawn = np.concatenate(
+        [0.8 - abs(generator.normal(0, 0.15, 6000)), 0.8 + abs(generator.normal(0, 0.05, 6000))]
+    )
+    distances = torch.eye(110, dtype=torch.float64)
+    distances[~distances.bool()] = torch.from_numpy(generator.permutation(drawn)[: 110 * 109])
+    near, far = ssdh.structure_limits(distances, 2.0, 3.0)
+    pairs = distances[~torch.eye(110, dtype=torch.bool)].numpy()
+    counts, edges = np.histogram(pairs, bins=200, range=(0, 2))
+    mode = edges[counts.argmax()]
+    for limit, half, times in ((near, pairs[pairs <= mode], -2), (far, pairs[pairs > mode], 3)):
+        mirrored = np.concatenate([half, 2 * mode - half])
+        assert limit == pytest.approx(mirrored.mean() + times * mirrored.std(), abs=1e-9)
+    assert near == pytest.approx(0.5, abs=0.05)
+    assert far == pytest.approx(0.95, abs=0.05)
+    assert ssdh.structure_limits(torch.zeros(1, 1), 2.0, 2.0) == (0.0, 2.0)
 
 
 @pytest.mark.parametrize("recipe", ["paper", "scratch"])

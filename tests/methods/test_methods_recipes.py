@@ -47,6 +47,15 @@ def rates(name: str, progress: float) -> tuple[float, float]:
         # ADSH, ADSH_CIFAR_10.py: 1e-3 for every layer, a tenth from the eleventh of 50 rounds on.
         ("adsh", 0.19, 1e-3, 1e-3),
         ("adsh", 0.21, 1e-4, 1e-4),
+        # deep-mihash, CIFAR-1 command: lr 1e-3 for every layer of vggf, times 0.5 every 50 of 100 epochs.
+        ("mihash", 0.49, 1e-3, 1e-3),
+        ("mihash", 0.51, 5e-4, 5e-4),
+        # DSHSD.py: Adam, 1e-5 for all layers. OrthoHash's comparison: 1e-4, backbone a tenth, a tenth from 80 %.
+        ("dshsd", 0.99, 1e-5, 1e-5),
+        ("sdh-c", 0.79, 1e-4, 1e-5),
+        ("sdh-c", 0.81, 1e-5, 1e-6),
+        # SSDH, main.py: Adam at 1e-3 with epsilon 1, whose mean of gradients is a tenth of momentum's sum.
+        ("ssdh", 0.99, 1e-4, 1e-4),
     ],
 )
 def test_rates_are_those_of_the_release(name: str, progress: float, head: float, backbone: float) -> None:

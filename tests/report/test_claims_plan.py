@@ -29,7 +29,7 @@ Cli = Callable[..., tuple[int, str, str]]
 def fits(root: Path, **changes: object) -> list[FitSpec]:
     """The fits of a sweep over the bundled digits."""
     sweep = Sweep(methods=("coophash", "hashnet", "itq"), bits=(32,)).model_copy(update=changes)
-    return [cell.fit for cell in plan(sweep, Store(root), None).cells if cell.fit is not None]
+    return [cell.fit for cell in plan(sweep, Store(root), None).fits if cell.fit is not None]
 
 
 def plant(root: Path, specs: list[FitSpec], wrong: dict[str, float]) -> Context:
@@ -53,7 +53,7 @@ def test_the_suite_holds_exactly_the_fits_that_are_missing(tmp_path: Path, run_c
     assert code == 0
     assert "full-labels: undecided: one seed, so no spread is known: 3 seeds first; 5 fits to run" in text
     assert "digits: 5 different fits, 5 to run; " in text, "hours and disk"
-    cells = [c for one in resolve_all(str(out), {}) for c in plan(one.sweep, Store(tmp_path), None).cells]
+    cells = [c for one in resolve_all(str(out), {}) for c in plan(one.sweep, Store(tmp_path), None).fits]
     assert {cell.state for cell in cells} == {"planned"}
     found = sorted((cell.fit.method, cell.fit.seed) for cell in cells if cell.fit is not None)
     assert found == [("coophash", 1), ("hashnet", 1), ("hashnet", 5), ("itq", 1), ("itq", 5)]
@@ -150,7 +150,7 @@ def test_what_a_report_lacks_is_one_suite_file_and_one_command(tmp_path: Path, r
     plant(tmp_path, have, {"hashnet": 0.3, "csq": 0.4})
     render(tmp_path, tmp_path / "report", "table1", formats=("png",))
     file = tmp_path / "report" / "missing.toml"
-    cells = [c for one in resolve_all(str(file), {}) for c in plan(one.sweep, Store(tmp_path), None).cells]
+    cells = [c for one in resolve_all(str(file), {}) for c in plan(one.sweep, Store(tmp_path), None).fits]
     found = sorted(
         (c.fit.method, c.fit.bits, c.fit.seed, c.fit.params["lr"]) for c in cells if c.fit is not None
     )
@@ -211,9 +211,9 @@ def test_grids_hold_exactly_the_fits(tmp_path: Path) -> None:
     read = resolve_all(str(file), {})
     assert {one.results for one in read} == {'odd "name"'}
     assert [one.sweep for one in read] == joined
-    found = [(c.method, c.seed, c.bits, c.labels) for one in read for c in one.sweep.cells()]
+    found = [(c.method, c.seed, c.bits, c.labels) for one in read for c in one.sweep.points()]
     assert sorted(map(repr, found)) == sorted(
-        repr((c.method, c.seed, c.bits, c.labels)) for one in sweeps for c in one.cells()
+        repr((c.method, c.seed, c.bits, c.labels)) for one in sweeps for c in one.points()
     )
 
 

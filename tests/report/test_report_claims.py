@@ -204,7 +204,7 @@ def test_a_plan_has_the_missing_fits_and_no_other(
     cells = {
         (one.method, one.seed, one.labels.fraction, config.params.get(one.method, {}).get("lr"))
         for config in configs
-        for one in config.sweep.cells()
+        for one in config.sweep.points()
     }
     assert cells == {("coophash", 2, f, None) for f in (1.0, 0.1)} | {
         ("hashnet", s, f, 0.005) for s in (0, 2) for f in (1.0, 0.1)

@@ -69,7 +69,7 @@ def test_seeds_fit_every_generator(parts: list[int | str]) -> None:
 
 def test_cells_keep_a_data_set_together() -> None:
     sweep = Sweep(datasets=("a", "b"), methods=("m", "n"), bits=(8, 16), seeds=(0, 1))
-    cells = list(sweep.cells())
+    cells = list(sweep.points())
     assert len(cells) == len(set(cells)) == 16
     assert [cell.dataset for cell in cells] == ["a"] * 8 + ["b"] * 8
 

@@ -81,7 +81,7 @@ def test_the_forecast_counts_a_shared_fit_once_and_learns_from_records(tmp_path:
     expected = record.timings.total + 9 * record.timings.train
     assert after.seconds == pytest.approx(expected)
     plans = [plan(sweep(bits=(8,), epochs=2, views=("clean", "corruption:fog@1")), store, None)]
-    assert plans[0].cells[0].extend
+    assert plans[0].fits[0].extend
     (views,) = forecast(plans, store, {"digits": 1797})
     assert (views.fits, views.to_run, views.seconds) == (1, 0, 0)
 
@@ -105,8 +105,8 @@ def test_the_forecast_says_what_a_decomposition_needs(
     many = [plan(sweep(datasets=("large",), methods=("hashnet",)), store, tmp_path)]
     assert forecast(many, store, {"large": 6}, tmp_path)[0].memory == 0
     rule = "custom-q10-t100000-random-all-but-query-kall"
-    spec = plans[0].cells[0].fit.model_copy(update={"protocol": rule})  # type: ignore[union-attr]
-    grown = dataclasses.replace(plans[0], cells=(dataclasses.replace(plans[0].cells[0], fit=spec),))
+    spec = plans[0].fits[0].fit.model_copy(update={"protocol": rule})  # type: ignore[union-attr]
+    grown = dataclasses.replace(plans[0], fits=(dataclasses.replace(plans[0].fits[0], fit=spec),))
     (large,) = forecast([grown], store, {"large": 200_000}, tmp_path)
     assert large.memory == 16 * 100_000 * dimensions + 32 * dimensions**2
     assert large.seconds > 3600
@@ -196,10 +196,10 @@ def test_a_night_is_a_choice_of_the_papers_fits_that_one_gpu_finishes(tmp_path: 
     night, paper = plans("paper-night"), plans("paper")
 
     def fits(made: list[Plan]) -> dict[str, str]:
-        return {cell.fit.fit_id: cell.label for one in made for cell in one.cells if cell.fit is not None}
+        return {cell.fit.fit_id: cell.label for one in made for cell in one.fits if cell.fit is not None}
 
     assert not [label for fit_id, label in fits(night).items() if fit_id not in fits(paper)]
-    images = {cell.fit.dataset: known.images(cell.fit.dataset) for p in night for cell in p.cells if cell.fit}
+    images = {cell.fit.dataset: known.images(cell.fit.dataset) for p in night for cell in p.fits if cell.fit}
     hours = sum(row.seconds for row in forecast(night, store, images, tmp_path, gpu=True)) / 3600
     assert 5 < hours < 10
     assert hours < sum(row.seconds for row in forecast(night, store, images, tmp_path)) / 3600 / 50
@@ -266,6 +266,13 @@ def test_a_forecast_of_fits_on_vectors_rests_on_such_fits(tmp_path: Path) -> Non
     row = of("hashnet")
     assert (row.measured, row.elsewhere) == (1, 0)
     assert row.seconds == pytest.approx(times.total + 29 * times.train)
+
+
+def test_a_plan_says_that_no_gpu_was_timed_on_vectors(tmp_path: Path, run_cli: Cli) -> None:
+    words = ("run", "--bits", "8", "--epochs", "1", "--plan", "--results", tmp_path, "--device", "cpu")
+    words = (*words, "--frozen", "--backbone", "compact", "--methods")
+    assert "2 of them on vectors, untimed there, as if of small images" in run_cli(*words, "hashnet,csq")[1]
+    assert "on vectors" not in run_cli(*words, "itq")[1], "a closed form takes no updates"
 
 
 def test_what_a_suite_sets_follows_its_methods(tmp_path: Path) -> None:

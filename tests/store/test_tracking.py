@@ -118,7 +118,7 @@ def test_a_fit_is_followed_while_it_trains(tmp_path: Path, monkeypatch: pytest.M
     (run,) = [run for run in runs(uri) if run.data.tags.get("kind") == "fit"]
     assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "done")
     assert "map" in run.data.metrics
-    spec = plan.cells[0].fit
+    spec = plan.fits[0].fit
     assert spec is not None
     tracker.follow(spec.model_copy(update={"seed": 7}), "", {"train.loss": 1.0}, 3)
     tracker.let_go()

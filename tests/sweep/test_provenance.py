@@ -70,7 +70,7 @@ def test_the_command_makes_the_same_fit(changes: dict[str, object], run_cli: Cli
         else:
             flags[name[2:].replace("-", "_")] = value
     config = suites.resolve(None, {**flags, "set": sets})
-    (cell,) = planning.plan(config.sweep, Store(Path("/nonexistent")), None).cells
+    (cell,) = planning.plan(config.sweep, Store(Path("/nonexistent")), None).fits
     assert cell.fit is not None
     assert cell.fit == spec
     code, out, _ = run_cli(*words[3:], "--plan")
@@ -87,9 +87,9 @@ def test_every_method_can_be_named_again() -> None:
         plan = planning.plan(
             suites.resolve(None, {"methods": name, "bits": "16"}).sweep, Store(Path("/none")), None
         )
-        if plan.cells[0].fit is None:
+        if plan.fits[0].fit is None:
             continue
-        spec = plan.cells[0].fit
+        spec = plan.fits[0].fit
         words = shlex.split(command(spec))
         sets = [value for flag, value in zip(words[4::2], words[5::2], strict=True) if flag == "--set"]
         given = suites.parse_assignments(sets).get(name, {})

@@ -27,7 +27,7 @@ CLOSED = {"methods": ("lsh", "itq"), "bits": (8, 16)}
 
 
 def states(plan: planning.Plan) -> list[str]:
-    return [cell.state for cell in plan.cells]
+    return [cell.state for cell in plan.fits]
 
 
 def test_a_second_run_does_nothing(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_one_failure_stops_nothing_and_is_kept(plugin: Plugin, tmp_path: Path) -
     assert (summary.ran, summary.failed) == (2, 1)
     plan, again, _ = execute(tmp_path, **methods)
     assert states(plan) == ["failed", "done"]
-    assert "broken on purpose" in plan.cells[0].reason
+    assert "broken on purpose" in plan.fits[0].reason
     assert again.ran == 0, "a failure is retried only on request"
     path.write_text(path.read_text().replace("raise ValueError('broken on purpose')", "pass"))
     registry.refresh()
@@ -92,7 +92,7 @@ def test_retry_all_runs_everything_again(tmp_path: Path) -> None:
 
 def test_unsupported_cells_are_skipped_with_a_reason(tmp_path: Path) -> None:
     plan, summary, _ = execute(tmp_path, methods=("itq", "lsh"), bits=(300,))
-    skipped = plan.cells[0]
+    skipped = plan.fits[0]
     assert (skipped.state, skipped.run) == ("skipped", False)
     assert "300 > 256" in skipped.reason
     assert only(summary).spec.method == "lsh"
@@ -131,8 +131,8 @@ def test_weights_are_identified_by_content(tmp_path: Path) -> None:
 
     def fit_id(weights: Path) -> str:
         plan = planning.plan(sweep(backbone="resnet18", weights=str(weights)), Store(tmp_path), None)
-        assert plan.cells[0].fit is not None
-        return plan.cells[0].fit.fit_id
+        assert plan.fits[0].fit is not None
+        return plan.fits[0].fit.fit_id
 
     assert fit_id(one) == fit_id(two)
     two.write_bytes(b"other")

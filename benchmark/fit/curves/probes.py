@@ -133,7 +133,7 @@ class Probes:
 
     @staticmethod
     def _log_density(method: HashMethod, images: Tensor, labels: Tensor) -> Tensor:
-        parts = zip(images.split(SAMPLE_BATCH), labels.split(SAMPLE_BATCH), strict=True)
+        parts = zip(torch.split(images, SAMPLE_BATCH), torch.split(labels, SAMPLE_BATCH), strict=True)
         found = torch.cat([method.log_density(*part).detach() for part in parts])
         if tuple(found.shape) != (len(images),):
             raise ValueError(f"log_density returned {tuple(found.shape)}, not {(len(images),)}")
