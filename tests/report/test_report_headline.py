@@ -182,7 +182,7 @@ def test_a_sweep_that_was_interrupted_is_not_shown_as_whole(tmp_path: Path) -> N
     store, sweep = Store(tmp_path), Sweep(methods=("itq", "lsh"), bits=(16, 32))
     wanted = planning.plan(sweep, store, None)
     save_sweep(wanted, store)
-    first, *left = [cell.fit for cell in wanted.cells if cell.fit is not None]
+    first, *left = [planned.fit for planned in wanted.fits if planned.fit is not None]
     record = made(0.5).model_copy(update={"spec": first, "fit_id": first.fit_id})
     store.save(record, Artifacts())
     said = "Not whole: 3 planned fits without a record (ITQ, LSH); the command status lists them."
