@@ -75,10 +75,10 @@ class VectorDescriptor(Descriptor):
         """Vectors (n, d) in units of the training vectors' deviation, around their mean."""
         return (vectors - self.mean) / self.deviation
 
-    def posterior(self, features: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    def posterior(self, features: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """As the base class does; a linear map of the vectors (n, d) themselves is added to the mean, for the
         other heads train the base to forget what z decides."""
-        mean, log_variance = super().posterior(features, images)
+        mean, log_variance = super().posterior(features, images, labels)
         return mean + self.inference_skip(images), log_variance
 
     def forward(self, vectors: Tensor) -> Tensor:

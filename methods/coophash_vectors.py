@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, Self, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from sklearn.linear_model import RidgeClassifier
 from torch import Tensor, nn
 
@@ -38,7 +38,16 @@ LOOKS: dict[str, Any] = {
 class CoopHashVectorsParams(CoopHashParams):
     """CoopHash's, with defaults for vectors (`docs/coophash.md`); `generator_width` has no meaning here."""
 
+    later = CoopHashParams.later - {"weight_vae_real"}
+
     hidden: int = Field(default=128, ge=4, le=4096, description="width of each network's hidden layers")
+    negatives: Literal["drawn", "data"] = Field(
+        default="drawn",
+        description="labels of the negative phase: as pairs are drawn, or weighted so that they are the data's",
+    )
+    label_loss: Literal["mean", "sum"] = Field(
+        default="sum", description="L_CLASS of label sets: mean or sum over labels"
+    )
     weight_vae_real: float = Field(
         default=1.0, ge=0, le=100, description="L_VAE on real vectors, beside the pair; needs weight_vae"
     )
@@ -58,6 +67,14 @@ class CoopHashVectorsParams(CoopHashParams):
     pairs: int | None = Field(
         default=8, ge=1, description="contrastive pairs per update; null: one per image"
     )
+
+    @model_validator(mode="after")
+    def _has_no_pixels(self) -> Self:
+        if self.posterior_pixels or self.posterior_label:
+            raise ValueError(
+                "posterior_pixels and posterior_label are CoopHash's on images: vectors have neither"
+            )
+        return self
 
     def langevin(self) -> LangevinSettings:
         """The sampler's settings; standardised features have no bounds."""
@@ -169,7 +186,7 @@ class CoopHashVectors(CoopHash):
 
     def _variational(self, batch: Batch, features: Tensor) -> Tensor:
         """L_VAE of the real batch, per dimension."""
-        mean, log_variance = self.descriptor.posterior(features, batch.images)
+        mean, log_variance = self.descriptor.posterior(features, batch.images, batch.labels)
         draw = self.ctx.device_generator("real-posterior", batch.step)
         latent = mean + (0.5 * log_variance).exp() * torch.randn(
             mean.shape, generator=draw, device=mean.device

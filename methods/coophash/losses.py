@@ -16,9 +16,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from benchmark.methods._pairs import balance_weights, off_diagonal, pair_likelihood, similarity
 
 
-def negative_log_likelihood(real: Tensor, revised: Tensor) -> Tensor:
-    """mean f(x~, c~) - mean f(x, c), whose gradient is that of -log p(x given c); real (n,), revised (m,)."""
-    return revised.mean() - real.mean()
+def negative_log_likelihood(real: Tensor, revised: Tensor, weights: Tensor | None = None) -> Tensor:
+    """mean f(x~, c~) - mean f(x, c), whose gradient is that of -log p(x given c); real (n,), revised (m,).
+
+    weights (m,): of revised images, 1 on average over the labels that are drawn (`LabelPool.weights`).
+    """
+    return weighted_mean(revised, weights) - real.mean()
+
+
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean of values times weights; the plain mean without them."""
+    return values.mean() if weights is None else (weights * values).mean()
 
 
 def energy_penalty(real: Tensor, revised: Tensor) -> Tensor:
@@ -90,10 +98,11 @@ def quantisation(codes: Tensor) -> Tensor:
     return (codes.abs() - 1).square().mean()
 
 
-def classification(logits: Tensor, labels: Tensor, multi_label: bool) -> Tensor:
-    """Cross-entropy of p(c given x): softmax, or a sigmoid for each label, summed over labels."""
+def classification(logits: Tensor, labels: Tensor, multi_label: bool, over_labels: str = "mean") -> Tensor:
+    """Cross-entropy of p(c given x): softmax, or a sigmoid for each label, their `mean` or `sum`."""
     if multi_label:
-        return binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1).mean()
+        error = binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return (error.sum(1) if over_labels == "sum" else error.mean(1)).mean()
     return cross_entropy(logits, labels)
 
 
@@ -107,9 +116,9 @@ def reconstruction(images: Tensor, rebuilt: Tensor, sigma: float) -> Tensor:
     return (images - rebuilt).square().flatten(1).sum(1) / (2 * sigma**2)
 
 
-def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log D(x, c) - log(1 - D(x^, c^)) with D = sigmoid(f): for the GAN counterpart."""
-    return softplus(-real).mean() + softplus(fake).mean()
+def discriminator(real: Tensor, fake: Tensor, weights: Tensor | None = None) -> Tensor:
+    """-log D(x, c) - log(1 - D(x^, c^)) with D = sigmoid(f): for the GAN counterpart; weights (m,) of fakes."""
+    return softplus(-real).mean() + weighted_mean(softplus(fake), weights)
 
 
 def adversarial(fake: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from benchmark.methods._stepwise import Batch, Recipe, StepwiseMethod, parameter
 from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
 from benchmark.methods.coophash.pairs import Hidden, LabelPool, Pair
 from benchmark.methods.coophash.params import CoopHashParams
-from benchmark.methods.coophash.sampler import Chain, frozen, langevin
+from benchmark.methods.coophash.sampler import Chain, frozen, langevin, still
 from benchmark.methods.coophash.step import Terms, Update
 from benchmark.methods.coophash.variants import VARIANTS
 
@@ -47,7 +47,7 @@ class CoopHash(StepwiseMethod):
         "Variational MCMC Teaching for Supervised Image Hashing",
         year=2022,
         venue="arXiv",
-        version=3,
+        version=4,
         labels=("single", "multi"),
         supervision="generative",
         notes="hyper-parameters chosen here: the public summary states none",
@@ -78,6 +78,8 @@ class CoopHash(StepwiseMethod):
             discrimination=p.weight_class > 0,
             latent=p.latent if p.weight_vae > 0 else 0,
             spectral=p.spectral_norm,
+            pixels=p.posterior_pixels,
+            labels=p.posterior_label,
         )
         networks: dict[str, nn.Module] = {"hash": descriptor}
         if p.ema > 0:
@@ -122,8 +124,10 @@ class CoopHash(StepwiseMethod):
 
     def step(self, batch: Batch) -> Terms:
         """One update of descriptor and generator; returns the scalars to log."""
-        # A pre-trained base keeps its own statistics, and no dropout disturbs the density that is sampled.
-        self.descriptor.base.train(self.ctx.task.weights == "none")
+        if self.ctx.task.weights != "none":  # a pre-trained base keeps its own statistics
+            for layer in self.descriptor.base.modules():
+                if hasattr(layer, "running_mean"):
+                    layer.eval()
         pair, chain = self._pair(batch)
         unseen = self._unseen(batch.step)
         real, revised, hidden = self._features(batch, pair, unseen)
@@ -168,11 +172,12 @@ class CoopHash(StepwiseMethod):
         if p.revises:
             chain = self.revise(images, labels, ctx.device_generator("langevin", batch.step))
             images = chain.images
-        return Pair(images, initial, labels, valid), chain
+        weights = self.pool.weights(labels) if p.negatives == "data" else None
+        return Pair(images, initial, labels, valid, weights), chain
 
     def revise(self, images: Tensor, labels: Tensor, noise: torch.Generator) -> Chain:
         """Short-run Langevin from `images` (n, channels, height, width) under f(., c), parameters frozen."""
-        with frozen(self.descriptor):
+        with frozen(self.descriptor), still(self.descriptor.base):
             return langevin(images, partial(self._log_density, labels), self.params.langevin(), noise)
 
     def _channels_last(self) -> bool:

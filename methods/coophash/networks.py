@@ -39,6 +39,8 @@ class Descriptor(CalibratedNetwork):
         discrimination: bool = True,
         latent: int = 0,
         spectral: bool = False,
+        pixels: bool = False,
+        labels: bool = False,
     ) -> None:
         super().__init__()
         self.base = build_backbone(task)
@@ -47,6 +49,10 @@ class Descriptor(CalibratedNetwork):
         self.density_head = _density(task, width) if density else None
         self.class_head = _linear(width, task.classes) if discrimination else None
         self.inference_head = _linear(width, 2 * latent) if latent else None
+        self.encoder = _encoder(task, 2 * latent) if latent and pixels else None
+        self.label_mean = nn.Linear(task.classes, latent, bias=False) if latent and labels else None
+        if self.label_mean is not None:
+            nn.init.zeros_(self.label_mean.weight)
         if spectral:
             for part in (self.base, self.density_head):
                 _normalise(part)
@@ -76,13 +82,19 @@ class Descriptor(CalibratedNetwork):
         assert isinstance(self.density_head, ClassDensity | ProjectionDensity), "the density head is off"
         return self.density_head.table(features, candidates)
 
-    def posterior(self, features: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    def posterior(self, features: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z given x), each (n, latent); the log-variance is kept in [-8, 8].
 
-        features: (n, width), of `images`, which this head does not look at again.
+        features: (n, width), of `images`, which this head looks at again only with an encoder of its own, as at
+        labels (n, classes) with means of theirs.
         """
         assert self.inference_head is not None, "the inference head is off"
-        mean, log_variance = self.inference_head(features).chunk(2, dim=1)
+        outputs = self.inference_head(features)
+        if self.encoder is not None:
+            outputs = outputs + self.encoder(images)
+        mean, log_variance = outputs.chunk(2, dim=1)
+        if self.label_mean is not None:
+            mean = mean + self.label_mean(labels)
         return mean, log_variance.clamp(-8, 8)
 
     def class_logits(self, features: Tensor) -> Tensor:
@@ -215,6 +227,16 @@ def mean_rows(labels: Tensor, embedding: Tensor) -> Tensor:
 def _density(task: Task, width: int) -> nn.Module:
     head = ProjectionDensity if task.multi_label else ClassDensity
     return head(width, task.classes)
+
+
+def _encoder(task: Task, out: int) -> nn.Module:
+    """Images to (n, out): two convolutions and a linear layer, for what the shared base forgets."""
+    layers = [nn.Conv2d(task.channels, 16, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    layers += [nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE), nn.Flatten()]
+    layers += [nn.Linear(32 * (task.height // 4) * (task.width // 4), out)]
+    encoder = nn.Sequential(*layers)
+    initialise(encoder)
+    return encoder
 
 
 def _linear(width: int, out: int) -> nn.Linear:

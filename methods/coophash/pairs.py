@@ -7,6 +7,7 @@ training set's label sets in proportion to how often they occur.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +22,14 @@ class Pair:
 
     images: (2m, channels, height, width), what the descriptor sees, without a graph. initial: the generator's
     output they came from, with its graph where the generator learns from it directly. labels: (2m, classes).
-    valid: (m,), 1 where c- shares no label with c+.
+    valid: (m,), 1 where c- shares no label with c+. weights: (2m,), of the negative phase; None: equal ones.
     """
 
     images: Tensor
     initial: Tensor
     labels: Tensor
     valid: Tensor
+    weights: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -43,6 +45,10 @@ class Hidden:
     candidates: Tensor
 
 
+#: Label sets at a time whose c- are weighed.
+CHUNK = 256
+
+
 class LabelPool:
     """The distinct label sets of a training set, and how often each occurs."""
 
@@ -50,6 +56,37 @@ class LabelPool:
         rows, counts = torch.unique(labels.cpu(), dim=0, return_counts=True)
         self.rows = rows.float().to(labels.device)
         self.counts = counts.float().to(labels.device)
+
+    @functools.cached_property
+    def _balance(self) -> Tensor | None:
+        """2 p / (p + q) of each set, at most 2: p its share of the data, q of all c-; None where p = q."""
+        share, drawn = self.counts / self.counts.sum(), torch.zeros_like(self.counts)
+        for rows, part in zip(self.rows.split(CHUNK), share.split(CHUNK), strict=True):
+            chances, _ = self._chances(rows)
+            drawn += (part / chances.sum(1)) @ chances
+        even = torch.allclose(share, drawn, rtol=1e-4, atol=0)
+        return None if even else 2 * share / (share + drawn)
+
+    def weights(self, labels: Tensor) -> Tensor | None:
+        """Weights (n,) of a pair's label sets (n, classes) with which its label marginal is the data's.
+
+        c+ follows the data and c- does not: a frequent class is seldom unlike an image. None: equal weights do.
+        """
+        if self._balance is None:
+            return None
+        differ = labels.sum(1)[:, None] + self.rows.sum(1) - 2 * labels @ self.rows.T
+        return self._balance[differ.argmin(dim=1)]
+
+    def _chances(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """How likely each set of the pool is to be c- of `labels` (m, classes), up to a factor a row: (m, sets).
+
+        And (m,), whether any set qualifies.
+        """
+        shared = labels @ self.rows.T
+        weights = (shared == 0).float() * self.counts
+        valid = weights.sum(1) > 0
+        fewest = (shared == shared.min(dim=1, keepdim=True).values).float() * self.counts
+        return torch.where(valid[:, None], weights, fewest), valid
 
     def negatives(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw a c- for each row of `labels` (m, classes), a set of the pool that shares no label with it.
@@ -59,11 +96,7 @@ class LabelPool:
         Returns c- (m, classes) and a mask (m,). Where no set of the pool qualifies (one class only, or an
         image with every label), the set that shares fewest stands in and the mask is 0.
         """
-        shared = labels @ self.rows.T
-        weights = (shared == 0).float() * self.counts
-        valid = weights.sum(1) > 0
-        fewest = (shared == shared.min(dim=1, keepdim=True).values).float() * self.counts
-        weights = torch.where(valid[:, None], weights, fewest)
+        weights, valid = self._chances(labels)
         # As `multinomial` draws, which on a GPU waits for the device to check the weights.
         chosen = (weights / torch.empty_like(weights).exponential_(generator=generator)).argmax(dim=1)
         return self.rows[chosen], valid.float()

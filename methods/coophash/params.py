@@ -17,6 +17,11 @@ from benchmark.methods.coophash.sampler import LangevinSettings
 class CoopHashParams(StepwiseParams):
     """A weight of 0 switches a loss off, and with it the head and the passes that nothing else needs."""
 
+    #: Left out of a fit's identity at their defaults: they came when there were records.
+    later = StepwiseParams.later | {
+        *("negatives", "label_loss", "weight_vae_real", "posterior_pixels", "posterior_label")
+    }
+
     # Loss weights
     weight_nll: float = Field(default=0.05, ge=0, le=100, description="L_NLL, the density head")
     weight_tr: float = Field(default=20.0, ge=0, le=1000, description="L_TR, the hash head")
@@ -24,6 +29,21 @@ class CoopHashParams(StepwiseParams):
         default=1.0, ge=0, le=100, description="L_CLASS on real images, the class head"
     )
     weight_vae: float = Field(default=0.1, ge=0, le=100, description="L_VAE per pixel, the inference head")
+
+    weight_vae_real: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="L_VAE of real images per pixel, beside the pair; needs weight_vae",
+    )
+    posterior_pixels: bool = Field(
+        default=False,
+        description="the inference head has convolutions of its own on the image, beside the base's features",
+    )
+
+    posterior_label: bool = Field(
+        default=False, description="the posterior's mean is moved by a learnt vector for each label"
+    )
 
     # Hashing
     margin: float = Field(default=0.1, ge=0, le=1, description="m, as a share of differing bits")
@@ -52,6 +72,14 @@ class CoopHashParams(StepwiseParams):
         description="deviation of noise on real images and the pair, while there is a density",
     )
     spectral_norm: bool = Field(default=False, description="on the base and the density head")
+
+    negatives: Literal["drawn", "data"] = Field(
+        default="data",
+        description="labels of the negative phase: as pairs are drawn, or weighted so that they are the data's",
+    )
+    label_loss: Literal["mean", "sum"] = Field(
+        default="mean", description="L_CLASS of label sets: mean or sum over labels"
+    )
 
     # Langevin dynamics
     langevin_steps: int = Field(default=3, ge=0, le=1000, description="T")

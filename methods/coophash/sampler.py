@@ -115,6 +115,18 @@ def _move(
 
 
 @contextlib.contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """A module and its parts are in evaluation mode inside the block: no dropout, no batch statistics."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+@contextlib.contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Parameters of these modules ask for no gradient inside the block; graphs built there skip them."""
     held = [p for module in modules for p in module.parameters() if p.requires_grad]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,13 +63,14 @@ class Update:
         f_pair = self.descriptor.density(self.revised, pair.labels)
         if self.unseen is not None:
             f_real = torch.cat([f_real, losses.marginal(self._table())])
+        weights = pair.weights
         if p.adversarial:
-            self.terms["discriminator"] = p.weight_nll * losses.discriminator(f_real, f_pair)
+            self.terms["discriminator"] = p.weight_nll * losses.discriminator(f_real, f_pair, weights)
         else:
-            self.terms["nll"] = p.weight_nll * losses.negative_log_likelihood(f_real, f_pair)
+            self.terms["nll"] = p.weight_nll * losses.negative_log_likelihood(f_real, f_pair, weights)
             penalty = losses.energy_penalty(f_real, f_pair)
             self.terms["energy_penalty"] = p.weight_nll * p.energy_penalty * penalty
-        real, made = f_real.detach().mean(), f_pair.detach().mean()
+        real, made = f_real.detach().mean(), losses.weighted_mean(f_pair.detach(), weights)
         self.watched |= {"f_real": real, "f_pair": made, "f_gap": made - real}
 
     def _hashing(self) -> None:
@@ -97,11 +99,12 @@ class Update:
     def _discrimination(self) -> None:
         """L_CLASS on the real batch and, with its weight, on the revised pair."""
         p, multi = self.params, self.ctx.task.multi_label
+        classification = partial(losses.classification, multi_label=multi, over_labels=p.label_loss)
         logits = self.descriptor.class_logits(self.real)
-        self.terms["class"] = p.weight_class * losses.classification(logits, self.batch.labels, multi)
+        self.terms["class"] = p.weight_class * classification(logits, self.batch.labels)
         if self.pair is not None and p.class_on_pair:
             made = self.descriptor.class_logits(self.revised)
-            error = losses.classification(made, self.pair.labels, multi)
+            error = classification(made, self.pair.labels)
             self.terms["class_pair"] = p.weight_class * p.class_on_pair * error
         right = (logits > 0) == (self.batch.labels > 0) if multi else logits.argmax(1) == self.batch.class_ids
         self.watched["class_accuracy"] = right.float().mean()
@@ -121,6 +124,11 @@ class Update:
             self.terms |= {"vae_reconstruction": error, "vae_kl": kl}
             if self.unseen is not None:
                 self._infer_unseen(self.unseen)
+            if revised and p.weight_vae_real and self.ctx.task.inputs != "vectors":
+                error, kl = self._variational(
+                    self.real, self.batch.images, self.batch.labels, "real-posterior"
+                )
+                self.terms["vae_real"] = p.weight_vae_real / p.weight_vae * (error + kl)
         if p.adversarial:
             with frozen(self.descriptor):
                 self.terms["adversarial"] = losses.adversarial(self.log_density(pair.labels, pair.initial))
@@ -133,7 +141,7 @@ class Update:
     ) -> tuple[Tensor, Tensor]:
         """The two parts of weight * L_VAE under q(z given x), divided by the pixels and channels of an image."""
         assert self.generator is not None
-        mean, log_variance = self.descriptor.posterior(features, images)
+        mean, log_variance = self.descriptor.posterior(features, images, labels)
         draw = self.ctx.device_generator(purpose, self.batch.step)
         eps = torch.randn(mean.shape, generator=draw, device=mean.device)
         with self.ctx.autocast():

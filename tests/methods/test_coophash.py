@@ -1,6 +1,7 @@
 """CoopHash as a whole: networks, where gradients go, variants, resuming, failures."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from benchmark.contracts import FitContext, HashData, Task
 from benchmark.errors import InputError
+from benchmark.methods import _backbones
+from benchmark.methods._convolutions import Pixels
 from benchmark.methods._stepwise import Batch
 from benchmark.methods.coophash import CoopHash, CoopHashParams
 from benchmark.methods.coophash.networks import Descriptor, FixedProjection, Generator
@@ -145,6 +148,71 @@ def test_negative_classes_are_drawn_evenly_from_the_other_ones():
     pool = LabelPool(torch.eye(4).repeat(5, 1))
     negatives, _ = pool.negatives(torch.eye(4)[:1].expand(3000, -1), torch.Generator().manual_seed(0))
     torch.testing.assert_close(negatives.mean(0), torch.tensor([0, 1 / 3, 1 / 3, 1 / 3]), atol=0.03, rtol=0)
+
+
+def test_the_negative_phase_has_the_labels_of_the_data():
+    """c- is drawn from the other classes, so that of 150 and 8 images the rare class makes half of all pairs."""
+    labels = torch.eye(2)[torch.tensor([0] * 150 + [1] * 8)]
+    pool, share = LabelPool(labels), 8 / 158
+    drawn = torch.cat([labels, pool.negatives(labels, torch.Generator().manual_seed(0))[0]])
+    assert drawn.mean(0)[1] == pytest.approx(0.5)
+    weights = pool.weights(drawn)
+    assert weights.mean().item() == pytest.approx(1, abs=1e-5)
+    assert (weights * drawn[:, 1]).mean().item() == pytest.approx(share, abs=1e-5)
+    assert LabelPool(labels[140:]).weights(drawn) is not None
+    assert LabelPool(labels[142:]).weights(drawn) is None, "with as many of each, equal weights are exact"
+
+
+def test_the_weights_of_label_sets_are_those_of_what_is_drawn():
+    data = multi_label_data()
+    labels = torch.cat([data.labels.float(), data.labels[2:3].float().repeat(12, 1)])
+    pool = LabelPool(labels)
+    own = labels.repeat(400, 1)
+    drawn = torch.cat([own, pool.negatives(own, torch.Generator().manual_seed(0))[0]])
+    found = (pool.weights(drawn)[:, None] * drawn).mean(0)
+    torch.testing.assert_close(found, labels.mean(0), atol=0.01, rtol=0)
+    assert not torch.allclose(drawn.mean(0), labels.mean(0), atol=0.03, rtol=0)
+
+
+def test_the_loss_of_the_density_weighs_its_pairs():
+    labels = torch.eye(10)[torch.tensor([0] * 40 + [1] * 8)].to(torch.uint8)
+    data = replace(digits(48), labels=labels)
+    terms = {}
+    for negatives in ("data", "drawn"):
+        made, batch = ready(data, negatives=negatives)
+        terms[negatives] = losses_without_step(made, batch)["nll"]
+        pair, _ = made._pair(batch)
+        assert (pair.weights is None) == (negatives == "drawn")
+    assert terms["data"] != terms["drawn"]
+
+
+class Normalised(Pixels):
+    """Pixels after batch normalisation and dropout, which notes in which mode it drops."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.norm, self.dropout = torch.nn.BatchNorm1d(self.features), torch.nn.Dropout(0.5)
+        self.modes: list[bool] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.modes.append(self.dropout.training)
+        return self.dropout(self.norm(images.flatten(1)))
+
+
+def test_a_pre_trained_base_keeps_its_statistics_and_its_dropout(monkeypatch):
+    """As the other methods have it; the chain alone, which climbs one function, runs without dropout."""
+    monkeypatch.setitem(_backbones.BACKBONES, "normalised", Normalised)
+    data = digits()
+    task = replace(data.task, backbone="normalised")
+    made, batch = ready(replace(data, task=task))
+    made.ctx.task = replace(task, weights="imagenet")  # as if: no file of such weights exists
+    made.networks.train()
+    base = made.descriptor.base
+    base.modes.clear()
+    before = base.norm.running_mean.clone()
+    made.step(batch)
+    assert base.modes == [False] * SMALL["langevin_steps"] + [True]
+    assert torch.equal(base.norm.running_mean, before)
 
 
 def test_an_image_with_every_label_gets_the_set_that_shares_fewest_and_no_triplet():

@@ -136,7 +136,7 @@ def test_the_warm_encoder_finds_the_z_that_made_a_vector() -> None:
     with torch.no_grad():
         made = generator(latent, labels[:200])
         centred = made - labels[:200] @ generator.centres
-        mean, log_variance = descriptor.posterior(descriptor.base(centred), centred)
+        mean, log_variance = descriptor.posterior(descriptor.base(centred), centred, labels[:200])
     torch.testing.assert_close(mean[:, :4], latent[:, :4], atol=0.25, rtol=0.1)
     # Directions that vectors do not vary along are left at the prior.
     torch.testing.assert_close(log_variance[:, 4:], torch.zeros(200, 2), atol=0.15, rtol=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from benchmark.methods.coophash import losses
+from benchmark.methods.coophash import CoopHashParams, losses
 
 pytestmark = pytest.mark.processor
 
@@ -120,7 +120,31 @@ def test_classification_by_hand():
     assert losses.classification(logits, labels, False).item() == pytest.approx(math.log(4 / 3))
     # Sigmoid of log 3 is 3/4, of 0 is 1/2.
     both = -math.log(3 / 4) - math.log(1 / 2)
-    assert losses.classification(logits, labels, True).item() == pytest.approx(both)
+    assert losses.classification(logits, labels, True).item() == pytest.approx(both / 2)
+    assert losses.classification(logits, labels, True, "sum").item() == pytest.approx(both)
+
+
+def test_classification_of_label_sets_pulls_no_harder_with_more_labels():
+    """At 80 labels the sum's gradient is 40 times that at 2; the mean's is the same."""
+    assert CoopHashParams().label_loss == "mean"
+    norms = []
+    for classes in (2, 80):
+        feature = torch.ones(1, requires_grad=True)
+        labels = torch.ones(1, classes)
+        losses.classification(feature.expand(1, classes) * 0.1, labels, True).backward()
+        norms.append(feature.grad.abs().item())
+    assert norms[1] == pytest.approx(norms[0])
+
+
+def test_likelihood_of_weighted_pairs_by_hand():
+    real, revised = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 6.0])
+    weights = torch.tensor([1.5, 0.5])
+    assert losses.negative_log_likelihood(real, revised).item() == pytest.approx(4 - 2)
+    assert losses.negative_log_likelihood(real, revised, weights).item() == pytest.approx(3 - 2)
+    fakes = losses.discriminator(real, revised, weights) - losses.discriminator(
+        real, revised * 0, weights * 0
+    )
+    assert fakes.item() == pytest.approx((1.5 * math.log1p(math.exp(2)) + 0.5 * math.log1p(math.exp(6))) / 2)
 
 
 def test_gaussian_kl_by_hand_and_at_its_zero():
