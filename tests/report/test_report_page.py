@@ -117,6 +117,34 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_how_images_are_generated_is_a_table_of_the_last_look(tmp_path: Path) -> None:
+    """By title, the best mAP first, the mean over seeds of the last point; what a method has not is a dash."""
+    store = Store(tmp_path / "results")
+    for method, value, found in (
+        ("coophash", 0.9, {"diversity_generated": 0.8, "diversity_revised": 1.0, "chain_raises_f": 0.75}),
+        ("coophash-gan", 0.8, {"diversity_generated": 0.5}),
+    ):
+        for seed in (0, 1):
+            record = made(value, method=method, seed=seed)
+            shift = {name: one + seed / 10 for name, one in found.items()}
+            last = record.curve[-1].model_copy(update=shift)
+            early = record.curve[0].model_copy(update=dict.fromkeys(found, 7.0))
+            store.save(record.model_copy(update={"curve": (early, last)}), Artifacts())
+    store.save(made(0.95, method="hashnet"), Artifacts())
+    written = render(tmp_path / "results", tmp_path / "report", "heads")
+    (path,) = [path for path in written if path.match("generation-*.md")]
+    head, _, *rows = [
+        line.strip("| ").split(" | ") for line in path.read_text().splitlines() if line[:1] == "|"
+    ]
+    first, second = (dict(zip(head, row, strict=True)) for row in rows)
+    assert [first["method"], second["method"]] == ["CoopHash", "GAN-based counterpart"]
+    assert first["diversity"].startswith("0.850")
+    assert first["diversity, after"].startswith("1.050")
+    assert first["chains that raise f"].startswith("0.800")
+    assert second["diversity"].startswith("0.550")
+    assert not any(char.isdigit() for char in second["diversity, after"] + second["chains that raise f"])
+
+
 class Outline(HTMLParser):
     """The elements of a page, the attributes of each, and the text of scripts and styles."""
 

@@ -10,7 +10,7 @@ from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_lines
 from benchmark.report.figures.style import COLUMN, full_scale, inches, legend_below, on_paper
 from benchmark.report.groups import Group
-from benchmark.report.map_table import group_facts
+from benchmark.report.map_table import by_score, group_facts
 from benchmark.report.selections import base_of
 from benchmark.report.series import Curves, map_curves, points_sheet
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, text_cell
@@ -66,14 +66,16 @@ def build(ctx: Context) -> Drawn:
 
 
 def _generation(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -> Sheet:
-    """How images are generated at the last look, a method a row, the mean over seeds."""
+    """How images are generated at the last look, a method a row, the best mAP first, the mean over seeds."""
     columns = {
         f"{name}{end}": f"{key}_{when}"
         for key, name in _MEASURES.items()
         for when, end in (("generated", ""), ("revised", ", after"))
     } | {name: key for key, name in _CHAIN.items()}
-    rows = []
-    for name, members in sorted(rows_of(records).items()):
+    rows, parts = [], rows_of(records)
+    scores = {name: [_last(members, "map", 1, ctx.stale)] for name, members in parts.items()}
+    for name in by_score(scores):
+        members = parts[name]
         planned = len({r.spec.seed for r in members})
         rows.append((text_cell(name), *(_last(members, key, planned, ctx.stale) for key in columns.values())))
     return Sheet(
