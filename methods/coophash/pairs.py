@@ -7,7 +7,6 @@ training set's label sets in proportion to how often they occur.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import torch
@@ -54,11 +53,14 @@ class LabelPool:
 
     def __init__(self, labels: Tensor) -> None:
         rows, counts = torch.unique(labels.cpu(), dim=0, return_counts=True)
-        self.rows = rows.float().to(labels.device)
-        self.counts = counts.float().to(labels.device)
+        self.rows, self.counts = rows.float(), counts.float()
+        balance = (
+            self._balanced()
+        )  # on the CPU: an update must not wait for the device to say whether there is one
+        self.rows, self.counts = self.rows.to(labels.device), self.counts.to(labels.device)
+        self.balance = None if balance is None else balance.to(labels.device)
 
-    @functools.cached_property
-    def _balance(self) -> Tensor | None:
+    def _balanced(self) -> Tensor | None:
         """2 p / (p + q) of each set, at most 2: p its share of the data, q of all c-; None where p = q."""
         share, drawn = self.counts / self.counts.sum(), torch.zeros_like(self.counts)
         for rows, part in zip(self.rows.split(CHUNK), share.split(CHUNK), strict=True):
@@ -72,10 +74,10 @@ class LabelPool:
 
         c+ follows the data and c- does not: a frequent class is seldom unlike an image. None: equal weights do.
         """
-        if self._balance is None:
+        if self.balance is None:
             return None
         differ = labels.sum(1)[:, None] + self.rows.sum(1) - 2 * labels @ self.rows.T
-        return self._balance[differ.argmin(dim=1)]
+        return self.balance[differ.argmin(dim=1)]
 
     def _chances(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """How likely each set of the pool is to be c- of `labels` (m, classes), up to a factor a row: (m, sets).

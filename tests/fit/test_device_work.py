@@ -23,6 +23,7 @@ from benchmark.fit.runtime import Runtime
 from benchmark.fit.setup import open_fit
 from benchmark.methods._batches import Ahead
 from benchmark.methods._scalars import DeviceScalars
+from benchmark.methods.coophash.pairs import LabelPool
 from benchmark.metrics import Rules
 from benchmark.metrics.engines import choose_engine
 from benchmark.stepwise import batch_index
@@ -41,6 +42,15 @@ def training_set(n: int = 96) -> HashData:
     images = torch.randint(0, 256, (n, 3, 16, 16), generator=draw, dtype=torch.uint8)
     labels = torch.nn.functional.one_hot(torch.arange(n) % 4, 4).to(torch.uint8)
     return HashData(task(), images, labels, images[: n // 2], crop_padding=2, flip=True)
+
+
+def pool_on(device: torch.device) -> LabelPool:
+    """CoopHash's label sets, some more frequent than others, as if they lay on another device."""
+    labels = training_set().labels
+    pool = LabelPool(torch.cat([labels, labels[:1].repeat(9, 1)]))
+    for name in ("rows", "counts", "balance"):
+        setattr(pool, name, getattr(pool, name).to(device))
+    return pool
 
 
 @dataclass
@@ -166,7 +176,7 @@ def _three_updates(method: str, copies: int, saved: dict[str, Any] | None = None
     trained.optimizers = trained.build_optimizers()
     trained.begin(data)
     if method == "coophash":  # the distinct label sets are found once, before the first update
-        trained.pool.rows, trained.pool.counts = trained.pool.rows.to(device), trained.pool.counts.to(device)
+        trained.pool = pool_on(device)
     data = trained.data = placed(data, device)
     first = trained._resume(saved)
     for step in range(first, first + 3):
@@ -278,9 +288,8 @@ def test_only_the_fits_own_device_counts(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_engine("auto", 10**11, "cuda:1") == choose_engine("auto", 10**11) == "torch"
     assert "torch" not in (choose_engine("auto", 10**11, "cpu"), choose_engine("auto", 10**11, "mps"))
     seen: list[Any] = []
-    monkeypatch.setattr(
-        evaluator.metrics, "evaluate", lambda *codes, **options: seen.append(options["device"])
-    )
+    note = lambda *codes, **options: seen.append(options["device"])  # noqa: E731
+    monkeypatch.setattr("benchmark.metrics.evaluation.evaluate", note)
     codes = {name: torch.zeros(1).numpy() for name in ("query_codes", "database_codes", "query_labels")}
     with pytest.raises(AttributeError):
         evaluator.score(codes | {"database_labels": None}, 8, Rules(), device="cuda:1")  # type: ignore[dict-item]
@@ -313,7 +322,7 @@ def test_batches_of_images_in_host_memory_reach_the_device(method: str) -> None:
     data = dataclasses.replace(data, labels=data.labels.to(device))
     if method == "coophash":
         trained.begin(training_set())
-        trained.pool.rows, trained.pool.counts = trained.pool.rows.to(device), trained.pool.counts.to(device)
+        trained.pool = pool_on(device)
         trained.unlabelled = data
     else:
         trained.begin(data)
