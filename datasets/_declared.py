@@ -45,7 +45,7 @@ class DeclaredDataset(ImageDataset):
         asked = {**told.model_dump(), "facts": facts}
         self._kept = shelf and Kept(shelf, asked, self._documents(), self.base / told.folder)
         self._key = self._kept.key() if self._kept else ""  # before anything is read
-        if (kept := self._kept and self._kept.read()) is not None:
+        if (kept := self._kept and self._kept.read(self._key)) is not None:
             self._facts = kept[0]
         else:
             facts_of = {"folder": self._folder_facts, "lists": self._list_facts, "table": self._table_facts}

@@ -60,9 +60,9 @@ class Kept:
         told = [self._told, os.path.abspath(self._folder), [file.name for file in self._documents], held]
         return hashlib.blake2b(json.dumps(told, default=str).encode(), digest_size=16).hexdigest()
 
-    def read(self) -> tuple[Facts, Callable[[], ImageFiles]] | None:
-        """What was kept; None where there is nothing, or something has changed since."""
-        key = self.key()
+    def read(self, key: str | None = None) -> tuple[Facts, Callable[[], ImageFiles]] | None:
+        """What was kept; None where there is nothing, or something has changed since. key: just taken."""
+        key = self.key() if key is None else key
         arrays = self._shelf.read(key) if key else None
         if arrays is None:
             return None

@@ -202,8 +202,8 @@ class TestKept:
         self.shelf = FileShelf(tmp_path / "cache" / "a.listing", lambda: "salt")
         real = _kept.Kept.read
 
-        def noticed(kept: _kept.Kept) -> Any:
-            found = real(kept)
+        def noticed(kept: _kept.Kept, *key: str) -> Any:
+            found = real(kept, *key)
             self.given.append(found is not None)
             return found
 
