@@ -15,10 +15,9 @@ from benchmark.methods._generated import density_and_coverage, diversity
 from benchmark.methods._images import to_float
 from benchmark.methods._stepwise import Batch
 from benchmark.methods._vector_networks import VectorDescriptor, VectorGenerator, warm_start
-from benchmark.methods.coophash import CoopHash, CoopHashParams, losses
+from benchmark.methods.coophash import CoopHash, CoopHashParams
 from benchmark.methods.coophash.pairs import Hidden, Pair
 from benchmark.methods.coophash.sampler import LangevinSettings
-from benchmark.methods.coophash.step import Terms
 from benchmark.methods.coophash.variants import VARIANTS
 
 #: Vectors generated for the facts of a record: so many in all, and so many label sets at most.
@@ -163,7 +162,7 @@ class CoopHashVectors(CoopHash):
     def _standardised(self, vectors: Tensor) -> Tensor:
         return cast(VectorDescriptor, self.networks["hash"]).standardise(to_float(vectors))
 
-    # ---- L_VAE on real vectors -------------------------------------------------------------------
+    # ---- one update --------------------------------------------------------------------------------
 
     def _features(self, batch: Batch, pair: Pair | None, unseen: Hidden | None) -> tuple[Tensor, ...]:
         """As in CoopHash, with `density_noise` where there is no density too: it alone makes better codes, and
@@ -173,28 +172,7 @@ class CoopHashVectors(CoopHash):
             draw = self.ctx.device_generator("density-noise", batch.step)
             noisy = replace(batch, images=_noisy(batch.images, noise, draw))
             noisy_pair = pair and replace(pair, images=_noisy(pair.images, noise, draw))
-        parts = super()._features(noisy, noisy_pair, unseen)
-        self._real = batch, parts[0]
-        return parts
-
-    def _descend(self, terms: Terms) -> Tensor:
-        p = self.params
-        # Without a density, L_VAE is that of the real batch already.
-        if p.weight_vae and p.weight_nll and p.weight_vae_real:
-            terms["vae_real"] = p.weight_vae_real * self._variational(*self._real)
-        return super()._descend(terms)
-
-    def _variational(self, batch: Batch, features: Tensor) -> Tensor:
-        """L_VAE of the real batch, per dimension."""
-        mean, log_variance = self.descriptor.posterior(features, batch.images, batch.labels)
-        draw = self.ctx.device_generator("real-posterior", batch.step)
-        latent = mean + (0.5 * log_variance).exp() * torch.randn(
-            mean.shape, generator=draw, device=mean.device
-        )
-        with self.ctx.autocast():
-            rebuilt = self.generator(latent, batch.labels).float()
-        error = losses.reconstruction(batch.images, rebuilt, self.params.reconstruction_std)
-        return (error + losses.gaussian_kl(mean, log_variance)).mean() / batch.images.shape[1]
+        return super()._features(noisy, noisy_pair, unseen)
 
     # ---- what the harness asks of a trained model ------------------------------------------------
 

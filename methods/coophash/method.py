@@ -122,12 +122,14 @@ class CoopHash(StepwiseMethod):
 
     # ---- one update --------------------------------------------------------------------------
 
+    def _held_layers(self) -> list[nn.Module]:
+        """A pre-trained base, though it learns, keeps its own statistics too."""
+        if self.ctx.task.weights == "none":
+            return super()._held_layers()
+        return [layer for layer in self.descriptor.base.modules() if hasattr(layer, "running_mean")]
+
     def step(self, batch: Batch) -> Terms:
         """One update of descriptor and generator; returns the scalars to log."""
-        if self.ctx.task.weights != "none":  # a pre-trained base keeps its own statistics
-            for layer in self.descriptor.base.modules():
-                if hasattr(layer, "running_mean"):
-                    layer.eval()
         pair, chain = self._pair(batch)
         unseen = self._unseen(batch.step)
         real, revised, hidden = self._features(batch, pair, unseen)
@@ -172,7 +174,7 @@ class CoopHash(StepwiseMethod):
         if p.revises:
             chain = self.revise(images, labels, ctx.device_generator("langevin", batch.step))
             images = chain.images
-        weights = self.pool.weights(labels) if p.negatives == "data" else None
+        weights = self.pool.weights(labels) if p.weight_nll and p.negatives == "data" else None
         return Pair(images, initial, labels, valid, weights), chain
 
     def revise(self, images: Tensor, labels: Tensor, noise: torch.Generator) -> Chain:

@@ -124,31 +124,37 @@ class Update:
             self.terms |= {"vae_reconstruction": error, "vae_kl": kl}
             if self.unseen is not None:
                 self._infer_unseen(self.unseen)
-            if revised and p.weight_vae_real and self.ctx.task.inputs != "vectors":
-                error, kl = self._variational(
-                    self.real, self.batch.images, self.batch.labels, "real-posterior"
-                )
-                self.terms["vae_real"] = p.weight_vae_real / p.weight_vae * (error + kl)
         if p.adversarial:
             with frozen(self.descriptor):
                 self.terms["adversarial"] = losses.adversarial(self.log_density(pair.labels, pair.initial))
         elif p.teaches:
             gap = losses.reconstruction(pair.images, pair.initial, p.reconstruction_std)
             self.terms["teaching"] = p.teaching * gap.mean() / pair.images[0].numel()
+        if p.weight_vae and p.weight_nll and p.weight_vae_real:
+            images = self.batch.images
+            error, kl = self._evidence(self.real, images, self.batch.labels, "real-posterior")
+            self.terms["vae_real"] = p.weight_vae_real * ((error + kl).mean() / images[0].numel())
 
     def _variational(
         self, features: Tensor, images: Tensor, labels: Tensor, purpose: str
     ) -> tuple[Tensor, Tensor]:
         """The two parts of weight * L_VAE under q(z given x), divided by the pixels and channels of an image."""
+        scale = self.params.weight_vae / images[0].numel()
+        error, kl = self._evidence(features, images, labels, purpose)
+        return scale * error.mean(), scale * kl.mean()
+
+    def _evidence(
+        self, features: Tensor, images: Tensor, labels: Tensor, purpose: str
+    ) -> tuple[Tensor, Tensor]:
+        """Reconstruction error and KL divergence of each image, (n,) each, for one z ~ q(z given x)."""
         assert self.generator is not None
         mean, log_variance = self.descriptor.posterior(features, images, labels)
         draw = self.ctx.device_generator(purpose, self.batch.step)
         eps = torch.randn(mean.shape, generator=draw, device=mean.device)
         with self.ctx.autocast():
             rebuilt = self.generator(mean + (0.5 * log_variance).exp() * eps, labels).float()
-        scale = self.params.weight_vae / images[0].numel()
-        error = losses.reconstruction(images, rebuilt, self.params.reconstruction_std).mean()
-        return scale * error, scale * losses.gaussian_kl(mean, log_variance).mean()
+        error = losses.reconstruction(images, rebuilt, self.params.reconstruction_std)
+        return error, losses.gaussian_kl(mean, log_variance)
 
     def _infer_unseen(self, unseen: Hidden) -> None:
         """L_VAE of unlabelled images under the descriptor's own guess of their label; the generator is frozen."""

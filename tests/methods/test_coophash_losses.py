@@ -10,8 +10,6 @@ from benchmark.methods.coophash import CoopHashParams, losses
 
 pytestmark = pytest.mark.processor
 
-pytestmark = pytest.mark.processor
-
 F64 = torch.float64
 
 

@@ -8,8 +8,6 @@ from benchmark.methods.coophash.sampler import LangevinSettings, frozen, langevi
 
 pytestmark = pytest.mark.processor
 
-pytestmark = pytest.mark.processor
-
 SHAPE = (4000, 1, 2, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from benchmark.contracts import VECTORS, FitContext, HashData, Task
-from benchmark.methods.coophash import CoopHash
+from benchmark.methods.coophash import CoopHash, losses
 from benchmark.methods.coophash_vectors import CoopHashVectors, CoopHashVectorsParams
 from benchmark.metrics import mean_average_precision
 from benchmark.spec import parse
@@ -181,7 +182,7 @@ def test_facts_tell_what_the_chain_did(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "nll", "hash-only"])
-def test_noise_is_the_same_regulariser_in_every_twin(name: str) -> None:
+def test_noise_is_the_same_regulariser_in_every_twin(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The descriptor sees it on real vectors and the pair, the losses compare with vectors as they are."""
     made = fitted(vectors(), 1, density_noise=0.5, **VARIANTS.get(name, {}))
     batch = made._batch(vectors(), 0)
@@ -191,9 +192,22 @@ def test_noise_is_the_same_regulariser_in_every_twin(name: str) -> None:
     made._features(batch, pair, None)
     clean = torch.cat([batch.images] if pair is None else [batch.images, pair.images])
     assert (seen[0] - clean).std() == pytest.approx(0.5, rel=0.1)
-    assert made._real[0].images is batch.images
     made.encode(vectors().images)
     assert torch.equal(seen[1], made._standardised(vectors().images)), "no noise when encoding"
+    compared: list[torch.Tensor] = []
+    monkeypatch.setattr(losses, "reconstruction", noted(losses.reconstruction, compared))
+    made.step(batch)
+    assert any(images is batch.images for images in compared) == (name != "hash-only")
+
+
+def noted(loss: Callable[..., torch.Tensor], compared: list[torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """The loss, which keeps what it compares with."""
+
+    def noting(images: torch.Tensor, *rest: Any) -> torch.Tensor:
+        compared.append(images)
+        return loss(images, *rest)
+
+    return noting
 
 
 def test_an_update_moves_vectors_without_bounds_and_label_sets_work() -> None:
