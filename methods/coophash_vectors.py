@@ -37,9 +37,20 @@ LOOKS: dict[str, Any] = {
 class CoopHashVectorsParams(CoopHashParams):
     """CoopHash's, with defaults for vectors (`docs/coophash.md`); `generator_width` has no meaning here."""
 
-    later = CoopHashParams.later - {"weight_vae_real"}
+    later = CoopHashParams.later | {"posterior_pixels", "posterior_label", "density_class"}
 
     hidden: int = Field(default=128, ge=4, le=4096, description="width of each network's hidden layers")
+    weight_nll: float = Field(default=0.05, ge=0, le=100, description="L_NLL, the density head")
+    density_class: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="inside L_NLL, weight of the cross-entropy of the label posterior that f implies; not stated",
+    )
+    langevin_clip: float | None = Field(default=1.0, gt=0, description="bound on each pixel's gradient")
+    reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
+    posterior_pixels: Literal[False] = Field(default=False, description="of CoopHash on images alone")
+    posterior_label: Literal[False] = Field(default=False, description="of CoopHash on images alone")
     negatives: Literal["drawn", "data"] = Field(
         default="drawn",
         description="labels of the negative phase: as pairs are drawn, or weighted so that they are the data's",

@@ -39,6 +39,16 @@ def marginal(table: Tensor) -> Tensor:
     return torch.logsumexp(table, dim=1) - math.log(table.shape[1])
 
 
+def label_posterior(table: Tensor, labels: Tensor) -> Tensor:
+    """Mean -log p(c given x) that f implies by Bayes' rule, where every p(x given c) has one normaliser.
+
+    table (n, n): f of each image under each image's label set; labels (n, classes). The batch's shares are p(c).
+    """
+    same = (labels[:, None] == labels[None]).all(dim=2)
+    own = table.masked_fill(~same, -torch.inf)
+    return (torch.logsumexp(table, dim=1) - torch.logsumexp(own, dim=1)).mean()
+
+
 def code_distance(first: Tensor, second: Tensor) -> Tensor:
     """|a - b|^2 / (4 bits) along the last axis: for codes in {-1, 1} the share of bits that differ."""
     return (first - second).square().sum(-1) / (4 * first.shape[-1])

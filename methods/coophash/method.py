@@ -47,7 +47,7 @@ class CoopHash(StepwiseMethod):
         "Variational MCMC Teaching for Supervised Image Hashing",
         year=2022,
         venue="arXiv",
-        version=4,
+        version=5,
         labels=("single", "multi"),
         supervision="generative",
         notes="hyper-parameters chosen here: the public summary states none",

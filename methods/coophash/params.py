@@ -18,12 +18,10 @@ class CoopHashParams(StepwiseParams):
     """A weight of 0 switches a loss off, and with it the head and the passes that nothing else needs."""
 
     #: Left out of a fit's identity at their defaults: they came when there were records.
-    later = StepwiseParams.later | {
-        *("negatives", "label_loss", "weight_vae_real", "posterior_pixels", "posterior_label")
-    }
+    later = StepwiseParams.later | {"negatives", "label_loss"}
 
     # Loss weights
-    weight_nll: float = Field(default=0.05, ge=0, le=100, description="L_NLL, the density head")
+    weight_nll: float = Field(default=0.3, ge=0, le=100, description="L_NLL, the density head")
     weight_tr: float = Field(default=20.0, ge=0, le=1000, description="L_TR, the hash head")
     weight_class: float = Field(
         default=1.0, ge=0, le=100, description="L_CLASS on real images, the class head"
@@ -31,18 +29,18 @@ class CoopHashParams(StepwiseParams):
     weight_vae: float = Field(default=0.1, ge=0, le=100, description="L_VAE per pixel, the inference head")
 
     weight_vae_real: float = Field(
-        default=0.0,
+        default=0.2,
         ge=0,
         le=100,
         description="L_VAE of real images per pixel, beside the pair; needs weight_vae",
     )
     posterior_pixels: bool = Field(
-        default=False,
+        default=True,
         description="the inference head has convolutions of its own on the image, beside the base's features",
     )
 
     posterior_label: bool = Field(
-        default=False, description="the posterior's mean is moved by a learnt vector for each label"
+        default=True, description="the posterior's mean is moved by a learnt vector for each label"
     )
 
     # Hashing
@@ -71,6 +69,12 @@ class CoopHashParams(StepwiseParams):
         le=2,
         description="deviation of noise on real images and the pair, while there is a density",
     )
+    density_class: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="inside L_NLL, weight of the cross-entropy of the label posterior that f implies; not stated",
+    )
     spectral_norm: bool = Field(default=False, description="on the base and the density head")
 
     negatives: Literal["drawn", "data"] = Field(
@@ -82,10 +86,10 @@ class CoopHashParams(StepwiseParams):
     )
 
     # Langevin dynamics
-    langevin_steps: int = Field(default=3, ge=0, le=1000, description="T")
-    langevin_step: float = Field(default=1.0, gt=0, description="delta^2 / 2, the factor on the gradient")
-    langevin_noise: float | None = Field(default=0.01, ge=0, description="null: delta, tied to the step")
-    langevin_clip: float | None = Field(default=1.0, gt=0, description="bound on each pixel's gradient")
+    langevin_steps: int = Field(default=10, ge=0, le=1000, description="T")
+    langevin_step: float = Field(default=0.5, gt=0, description="delta^2 / 2, the factor on the gradient")
+    langevin_noise: float | None = Field(default=0.02, ge=0, description="null: delta, tied to the step")
+    langevin_clip: float | None = Field(default=None, gt=0, description="bound on each pixel's gradient")
     langevin_decay: float = Field(default=1.0, gt=0, le=1, description="factor on the step per update")
     reference_std: float | None = Field(default=None, gt=0, description="s of the reference N(0, s^2)")
 
@@ -93,7 +97,7 @@ class CoopHashParams(StepwiseParams):
     latent: int = Field(default=32, ge=1, le=1024, description="d, the dimension of z")
     generator_width: int = Field(default=32, ge=4, le=512, description="channels at full resolution")
     generator_lr: float | None = Field(default=None, gt=0, description="null: the descriptor's")
-    reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
+    reconstruction_std: float = Field(default=1.0, gt=0, le=10, description="sigma of L_VAE")
     teaching: float = Field(
         default=1.0,
         ge=0,

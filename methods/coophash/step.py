@@ -70,6 +70,10 @@ class Update:
             self.terms["nll"] = p.weight_nll * losses.negative_log_likelihood(f_real, f_pair, weights)
             penalty = losses.energy_penalty(f_real, f_pair)
             self.terms["energy_penalty"] = p.weight_nll * p.energy_penalty * penalty
+        if p.density_class:
+            table = self.descriptor.density_table(self.real, self.batch.labels)
+            implied = losses.label_posterior(table, self.batch.labels)
+            self.terms["density_class"] = p.weight_nll * p.density_class * implied
         real, made = f_real.detach().mean(), losses.weighted_mean(f_pair.detach(), weights)
         self.watched |= {"f_real": real, "f_pair": made, "f_gap": made - real}
 

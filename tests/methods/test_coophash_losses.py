@@ -37,6 +37,24 @@ def test_marginal_is_the_log_of_the_mean_exponential():
     torch.testing.assert_close(losses.marginal(table), torch.log(column(2, 2)))
 
 
+def test_label_posterior_is_bayes_rule_with_the_batch_as_prior():
+    f = random(5, 3).detach()  # of five images under the three classes
+    shares = LABELS.mean(0)
+    by_hand = -torch.log_softmax(f + shares.log(), dim=1)[torch.arange(5), LABELS.argmax(1)].mean()
+    torch.testing.assert_close(losses.label_posterior(f @ LABELS.T, LABELS), by_hand)
+
+
+def test_label_posterior_of_label_sets_tells_whole_sets_apart():
+    sets = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 0]], dtype=F64)
+    table = torch.log(torch.tensor([[1, 2, 1], [5, 3, 5], [1, 2, 1]], dtype=F64))
+    by_hand = -(2 * math.log(2 / 4) + math.log(3 / 13)) / 3
+    assert losses.label_posterior(table, sets).item() == pytest.approx(by_hand)
+
+
+def test_label_posterior_of_one_label_set_is_nothing():
+    assert losses.label_posterior(random(3, 3), LABELS[[0, 0, 0]]).item() == pytest.approx(0)
+
+
 def test_code_distance_is_the_share_of_differing_bits():
     first = torch.tensor([1.0, 1.0, -1.0, -1.0])
     second = torch.tensor([1.0, -1.0, -1.0, 1.0])
@@ -167,6 +185,7 @@ CASES = {
     "nll": lambda a, b: losses.negative_log_likelihood(a[:, 0], b[:, 0]),
     "penalty": lambda a, b: losses.energy_penalty(a[:, 0], b[:, 0]),
     "marginal": lambda a, b: losses.marginal(a + b),
+    "label posterior": lambda a, b: losses.label_posterior(a @ b.T, LABELS),
     "pair, plain": lambda a, b: losses.pair_triplet(a, b, b.flip(0), column(1, 1, 0, 1, 1), 0.5, None),
     "pair, smooth": lambda a, b: losses.pair_triplet(a, b, b.flip(0), column(1, 1, 0, 1, 1), 0.5, 0.1),
     "batch, plain": lambda a, b: losses.batch_triplet(torch.tanh(a + b), LABELS, 0.5, None),
