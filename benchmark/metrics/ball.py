@@ -6,7 +6,7 @@ from typing import Unpack
 
 from numpy.typing import ArrayLike
 
-from benchmark.metrics.functions import Options, evaluated
+from benchmark.metrics.options import Options, evaluated
 
 
 def precision_within_radius(
