@@ -16,7 +16,7 @@ _REVISITED = "Radenovic et al., Revisiting Oxford and Paris, CVPR 2018; filiprad
 _CROSS = "WangGodder/deep-cross-modal-hashing torchcmh/evaluate/hashing.py calc_map_k"
 _RADIUS = "willard-yuan/hashing-baseline-for-image-retrieval recall_precision.m"
 _TREC = "Manning, Raghavan and Schuetze, Introduction to information retrieval, 2008"
-_ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
+_GONG = "Gong et al., Iterative quantization, TPAMI 2013"
 
 
 #: What computes a metric: a ranking of the database (`blocks.py`), one with degrees of relevance (there too), all
@@ -113,13 +113,13 @@ _ALL = (
         "chance that a foreign query lies farther from the database than an own one",
         _OOD,
     ),
-    _metric("bit_balance", "codes", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _ITQ),
+    _metric("bit_balance", "codes", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _GONG),
     _metric(
         "bit_correlation_max",
         "codes",
         "max |corr|",
         "largest absolute correlation of two bits",
-        _ITQ,
+        _GONG,
         direction="min",
     ),
     _metric(
@@ -127,10 +127,10 @@ _ALL = (
         "codes",
         "mean |corr|",
         "mean absolute correlation of two bits",
-        _ITQ,
+        _GONG,
         direction="min",
     ),
-    _metric("bit_entropy", "codes", "entropy", "mean entropy of a bit, in bits", _ITQ),
+    _metric("bit_entropy", "codes", "entropy", "mean entropy of a bit, in bits", _GONG),
     _metric(
         "distinct_codes", "codes", "distinct", "number of different codes", _HASHING, upper=None, spec=".0f"
     ),
