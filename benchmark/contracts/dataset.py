@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class HashDataset(ABC):
-    """Base of every data set. Subclass it in `datasets/<name>.py` or in an installed package."""
+    """Base of every data set. Subclass it in `datasets/<name>.py` or in an installed package.
+
+    Attributes
+    ----------
+    info : DatasetInfo
+        Its facts.
+    """
 
     info: ClassVar[DatasetInfo]
 
@@ -82,13 +88,19 @@ PARTS = ("query", "train", "database")
 class Decoded:
     """A whole data set: in memory, or (large ones) with its images in a memory-mapped file.
 
-    images: uint8 (n, channels, height, width), or for vectors float16 or float32 (n, channels).
-    labels: uint8 (n, classes), one-hot or multi-hot.
-    names: n stable image names (unlike paths, the same on every machine), used by audits.
-    parts: what a data set that comes with fixed lists says about its parts: int64 row numbers under names of
-    `PARTS`, without repeats inside a part, in the lists' order. Parts may overlap where the released lists do.
-    None: the data set has no parts of its own and a protocol draws them.
-    facts: what a record should say about this reading of the files, such as images that were left out.
+    Attributes
+    ----------
+    images : array
+        uint8 (n, channels, height, width), or for vectors float16 or float32 (n, channels).
+    labels : uint8 (n, classes)
+        One-hot or multi-hot.
+    names : array of str (n,)
+        Stable image names (unlike paths, the same on every machine), used by audits.
+    parts : mapping of str to int64 array, or None
+        Row numbers under names of `PARTS`, of a data set that comes with fixed lists: in the lists' order, without
+        repeats inside a part. Parts may overlap where the released lists do. None: a protocol draws the parts.
+    facts : mapping
+        What a record should say about this reading of the files, such as images that were left out.
     """
 
     images: np.ndarray
@@ -102,9 +114,14 @@ class Decoded:
 class ImageFiles:
     """A data set as image files, which the harness decodes in parallel into its cache.
 
-    paths: n files of a raster format, or `.npy` files with one uint8 image (height, width) or (height, width, 3).
-    labels, names, parts, facts: as in `Decoded`.
-    origins: where each path was read, for messages (`train.txt line 3`); empty when folders were listed.
+    Attributes
+    ----------
+    paths : sequence of Path (n,)
+        Files of a raster format, or `.npy` files with one uint8 image (height, width) or (height, width, 3).
+    labels, names, parts, facts
+        As in `Decoded`.
+    origins : sequence of str
+        Where each path was read, for messages (`train.txt line 3`); empty when folders were listed.
     """
 
     paths: Sequence[Path]
@@ -116,11 +133,15 @@ class ImageFiles:
 
 
 class ImageDataset(HashDataset):
-    """Base of data sets that are image files: they say which, and the harness decodes.
+    """Base of data sets that are image files: they name the files, and the harness decodes them.
 
-    Images of another size are resized (bilinear, antialiased): `stretch` to height and width whatever their shape,
-    `crop` by scaling until both sides reach `zoom` times the wanted ones and cutting out the centre. A zoom of
-    256/224 is the usual test-time view of ImageNet models.
+    Attributes
+    ----------
+    fit : str
+        How images of another size are resized (bilinear, antialiased): `stretch` to height and width whatever their
+        shape, or `crop`: scaled until both sides reach `zoom` times the wanted ones, and the centre cut out.
+    zoom : float
+        From 1; 256/224 is the usual test-time view of ImageNet models.
     """
 
     fit: ClassVar[Literal["stretch", "crop"]] = "stretch"
@@ -147,7 +168,7 @@ class ImageDataset(HashDataset):
         """
 
     def documents(self, root: Path | None) -> list[Path] | None:
-        """The sources without the images, for a set whose sources are these and every image that `files` lists.
+        """`sources` without the images: the lists and label files alone, where every other source is in `files`.
 
         `files` is then quick, and a million images need not be listed twice.
 

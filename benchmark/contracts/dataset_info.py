@@ -11,8 +11,15 @@ from benchmark.spec import NAME_PATTERN, PLAIN, Preprocessing, Value
 class CorruptedFiles(Value):
     """Published corrupted versions of a data set's test images, in the layout of CIFAR-10-C.
 
-    folder: below the data folder; it holds `labels.npy` and `<corruption>.npy`, uint8 (5 x images, height, width,
-    channels), all images at severity 1 first. part, images: the test images are named `<part>/0`, `<part>/1`, ...
+    Attributes
+    ----------
+    folder : str
+        Below the data folder. It holds `labels.npy` and `<corruption>.npy`, uint8 (5 x images, height, width,
+        channels), all images at severity 1 first.
+    part : str
+        The test images are named `<part>/0`, `<part>/1`, ...
+    images : int
+        How many test images there are.
     """
 
     folder: str = Field(min_length=1)
@@ -23,17 +30,44 @@ class CorruptedFiles(Value):
 class DatasetInfo(Value):
     """Facts about a data set.
 
-    `labelled` is false for a set without labels, whose one class stands for all.
-    `inputs` says what it holds: `images`, or `vectors` of `channels` numbers each (height and width are then 1).
-
-    `crop_padding` (pixels) and `flip` state the training augmentation that every method gets; `split_key`
-    names the draws, so that two encodings of one image collection share their splits. `images` is how many
-    images the released collection gives, for forecasts where its files are not at hand.
-
-    `subject` says in a word or two what the images show, and `near` names other subjects like it: by them a
-    novelty view calls two data sets near or far. `confusions` are published pairs (class index, the class that it
-    is mistaken for) for class-conditional label noise; data sets that share draws share them. `corrupted` are
-    published files that corruption views take in place of the project's own corruptions.
+    Attributes
+    ----------
+    name, title, source : str
+        What commands call it, what tables call it, and where its files come from.
+    version : int
+        From 1; raised when the same files would give other images or labels.
+    classes : tuple of str
+        Their names, in the order of the label columns.
+    multi_label : bool
+        Whether an item may have several labels.
+    labelled : bool
+        False for a set without labels, whose one class stands for all.
+    inputs : str
+        `images`, or `vectors` of `channels` numbers each (height and width are then 1).
+    channels, height, width : int
+        Of every item, in pixels; images have at least 4 x 4.
+    default_protocol : str
+        The protocol of runs that name none.
+    epochs : int
+        The training budget of runs that name none.
+    crop_padding, flip : int (pixels), bool
+        The training augmentation that every method gets.
+    split_key : str
+        Names the draws: two encodings of one image collection that share it share their splits. Empty: the name.
+    images : int or None
+        How many images the released collection gives, for forecasts where its files are not at hand.
+    k : int or None
+        The cut-off of mAP that the set's own lists were published with.
+    notes : str
+        What else a reader should know.
+    subject, near : str, tuple of str
+        In a word or two what the images show, and other subjects like it: by them a novelty view calls two data
+        sets near or far.
+    confusions : tuple of (int, int)
+        Published pairs (class index, the class that it is mistaken for) for class-conditional label noise; data
+        sets that share draws share them.
+    corrupted : CorruptedFiles or None
+        Published files that corruption views take in place of the project's own corruptions.
     """
 
     name: str = Field(pattern=NAME_PATTERN)

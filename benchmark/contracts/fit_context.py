@@ -20,12 +20,20 @@ if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pa
 class HashData:
     """What a method trains on.
 
-    images: uint8 (n, channels, height, width), the labelled training images, on the fit's device; float32
-    (n, channels) where the task's inputs are vectors. In host memory only where they do not fit the device and the
-    method says that it takes them so (`takes_host_images`); the same holds for `unlabelled`.
-    labels: uint8 (n, classes), one-hot or multi-hot; every row belongs to the image of the same index.
-    unlabelled: training images whose labels are hidden, (m, ...) in the same form (m may be 0).
-    crop_padding, flip: the augmentation that all methods share.
+    Attributes
+    ----------
+    task : Task
+        The static facts of the fit.
+    images : Tensor
+        The labelled training images, uint8 (n, channels, height, width), on the fit's device; float32 (n, channels)
+        where the task's inputs are vectors. They lie in host memory only where they do not fit the device and the
+        method says that it takes them so (`takes_host_images`).
+    labels : uint8 (n, classes)
+        One-hot or multi-hot; a row belongs to the image of the same index.
+    unlabelled : Tensor
+        Training images whose labels are hidden, (m, ...) in the form of `images`; m may be 0.
+    crop_padding, flip : int (pixels), bool
+        The augmentation that all methods share.
     """
 
     task: Task
@@ -48,12 +56,26 @@ class FitContext:
     """The harness's side of a fit: budget, device, randomness, logging, evaluation, checkpoints.
 
     The base class is usable as it is (in a notebook or a test): it logs nothing and never stops early.
-    `updates` is the number of gradient steps every method gets: epochs x (training images // batch size),
-    where hidden-label images count, so that fewer labels never means fewer steps.
 
-    device: where networks and images live. root_seed: of the whole fit; draw from `seed` and `generator`.
-    workdir: where the harness keeps checkpoints and samples, or None.
-    scalars: what `log` was given, (step, values by name).
+    Attributes
+    ----------
+    task : Task
+        The static facts of the fit.
+    device : torch.device
+        Where networks and images live.
+    epochs, batch_size : int
+        Passes over the training images, and images of an update.
+    updates : int
+        Gradient steps, the same for every method: epochs x (training images // batch size), where images with a
+        hidden label count, so that fewer labels never means fewer steps.
+    precision : str
+        `fp32`, or `bf16` for mixed precision (see `autocast`).
+    root_seed : int
+        Of the whole fit; draw from `seed` and `generator` instead.
+    workdir : Path or None
+        Where the harness keeps checkpoints and samples.
+    scalars : list of (int, dict)
+        What `log` was given: the step, and the values by name.
     """
 
     task: Task
@@ -130,7 +152,7 @@ class FitContext:
         """
 
     def reads(self, step: int) -> bool:
-        """Whether to read what update `step` leaves on the device at once; reading waits for the device.
+        """Whether to read the scalars of update `step` from the device now, which waits for the device.
 
         Otherwise scalars may be kept there and read, checked and logged in order at the next update that asks.
 
@@ -172,7 +194,7 @@ class FitContext:
         return False
 
     def count(self, made: int) -> None:
-        """Tell how many optimiser steps were made so far, where that may not be one an update.
+        """Tell the harness how many optimiser steps were made so far, where an update is not always one step.
 
         Parameters
         ----------

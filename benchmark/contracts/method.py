@@ -20,7 +20,19 @@ if TYPE_CHECKING:  # torch takes seconds to import; listing plug-ins must not pa
 
 
 class HashMethod(ABC):
-    """Base of every hashing method. Subclass it in `methods/<name>.py` or in an installed package."""
+    """Base of every hashing method. Subclass it in `methods/<name>.py` or in an installed package.
+
+    Attributes
+    ----------
+    info : MethodInfo
+        Its facts.
+    Params : type
+        The class of its hyper-parameters; `params` is the instance of a fit.
+    variants : tuple of Variant
+        The same class under other names, with parameters preset.
+    takes_host_images : bool
+        Whether `fit` moves images to the device itself, batch by batch, where all of them together do not fit.
+    """
 
     info: ClassVar[MethodInfo]
     Params: ClassVar[type[Params]] = Params
@@ -115,7 +127,7 @@ class HashMethod(ABC):
         return {}
 
     def abilities(self) -> frozenset[Ability]:
-        """What this instance is trained for, asked after `fit` built its networks; curves score what there is."""
+        """What this instance can do, asked after `fit` built its networks; training curves score each ability."""
         return frozenset({"hashing"})
 
     def class_logits(self, images: torch.Tensor) -> torch.Tensor:

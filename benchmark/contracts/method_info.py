@@ -11,7 +11,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.spec import NAME_PATTERN, Value
 
+#: What a method's loss compares: nothing, single items, pairs, triplets, whole lists; or it trains a generator.
 Supervision = Literal["unsupervised", "pointwise", "pairwise", "triplet", "listwise", "generative"]
+#: Items with one label each, or with several.
 LabelKind = Literal["single", "multi"]
 
 #: `classification` offers `class_logits`, `generation` offers `sample`, which `revision` then revises, `density`
@@ -39,9 +41,13 @@ Look = tuple[
 class Params(Value):
     """Base of a method's typed hyper-parameters. Defaults are the paper's; unknown keys are refused.
 
-    `search` declares what `tune` searches: parameter name to (low, high), on a log scale. `later` names fields of
-    the class that says it which came after fits were recorded: at their default they are no part of a fit's
-    identity, which so stays what it was.
+    Attributes
+    ----------
+    search : mapping of str to (float, float)
+        What `tune` searches: parameter name to the lowest and the highest value, on a log scale.
+    later : frozenset of str
+        Parameters of this class that were added after fits had been recorded. At their default they are left out of
+        a fit's identity, so that older records keep theirs.
     """
 
     search: ClassVar[Mapping[str, tuple[float, float]]] = {}
@@ -66,8 +72,16 @@ def _later(cls: type[Params]) -> tuple[str, ...]:
 class Variant(Value):
     """A declared variant of a method: another name for the same class with some parameters preset.
 
-    title: for tables. params: the preset parameters by name. note: what a reader of its numbers should know.
-    look: how reports draw it; left out, they draw it by its name.
+    Attributes
+    ----------
+    name, title : str
+        What commands and tables call it.
+    params : dict
+        The preset parameters, by name.
+    note : str
+        What a reader of its numbers should know.
+    look : Look or None
+        How reports draw it; None: by its name.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -80,10 +94,27 @@ class Variant(Value):
 class MethodInfo(Value):
     """Facts about a method that tables, skips and checks read.
 
-    `version` is raised whenever the same parameters would give other codes. `trained_by` is `updates` for
-    gradient training under the shared budget, `closed-form` for methods without one (their identity then
-    leaves epochs and batch size out). `known_failures` maps a conformance check to the reason it fails.
-    `look` is how reports draw the method, such as `("blue", "s", "dashed")`; left out, they draw it by its name.
+    Attributes
+    ----------
+    name, title : str
+        What commands and tables call it.
+    paper, year, venue : str, int, str
+        Where it was published.
+    version : int
+        From 1; raised whenever the same parameters would give other codes.
+    labels : tuple of str
+        The kinds of labels that it takes: `single`, `multi`.
+    supervision : str
+        What its loss compares, or `unsupervised`.
+    trained_by : str
+        `updates` for gradient training under the shared budget, `closed-form` for methods without one (epochs and
+        batch size are then no part of a fit's identity).
+    known_failures : dict of str to str
+        Conformance check to the reason why the method fails it.
+    notes : str
+        What else a reader should know.
+    look : Look or None
+        How reports draw it, such as `("blue", "s", "dashed")`; None: by its name.
     """
 
     name: str = Field(pattern=NAME_PATTERN)

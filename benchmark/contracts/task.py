@@ -18,8 +18,26 @@ VECTORS = "vectors"
 class Task:
     """The static facts of one fit: what goes in, how many bits come out, on which backbone.
 
-    inputs: `images`, or `vectors` of `channels` numbers, for which the backbone is `vectors`, no network at all.
-    preprocessing: what overrides a pre-trained backbone's own. head: `linear`, `mlp:N`, or empty for the method's.
+    Attributes
+    ----------
+    bits : int
+        Bits of a code, from 1.
+    classes : int
+        Classes of the data set.
+    channels, height, width : int
+        Of an image, in pixels; of a vector, its length, 1 and 1.
+    multi_label : bool
+        Whether an item may have several labels.
+    backbone : str
+        The feature network's name; `vectors`, no network at all, where the inputs are vectors.
+    weights : str
+        The backbone's: `none`, a published name, or a file's path.
+    inputs : str
+        `images`, or `vectors` of `channels` numbers.
+    preprocessing : Preprocessing
+        What overrides a pre-trained backbone's own.
+    head : str
+        `linear`, `mlp:N`, or empty for the method's own.
     """
 
     bits: int

@@ -26,13 +26,24 @@ RETRIEVAL, GRADED = names_of("ranking", "pooled"), names_of("graded")
 class Evaluation:
     """What was measured, under which rules.
 
-    queries, database: how many items of each. engine: which implementation counted.
-    values: score key -> mean over queries ("map", "precision@100", "ndcg", ...); NaN where every
-        query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped; those of
-        the group "pooled" have no score of a query.
-    curves: `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,)
-        with `radius_precision`, `radius_recall` by Hamming radius: the means over queries. Beside a
-        metric of all pairs also `radius_micro_precision` and `radius_micro_recall`.
+    Attributes
+    ----------
+    rules : Rules
+        Those of every value.
+    bits : int
+        Bits of a code.
+    queries, database : int
+        How many items there were of each.
+    engine : str
+        Which implementation counted: `numpy`, `numba` or `torch`.
+    values : dict of str to float
+        Score key ("map", "precision@100", "ndcg", ...) to the mean over queries; NaN where all were skipped.
+    per_query : dict of str to float64 (queries,)
+        The same keys, NaN where a query was skipped; metrics of the group "pooled" have no score of a query.
+    curves : dict of str to array
+        `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,) with
+        `radius_precision`, `radius_recall` by Hamming radius: the means over queries. With a metric of all pairs
+        also `radius_micro_precision` and `radius_micro_recall`.
     """
 
     rules: Rules

@@ -28,9 +28,26 @@ Group = Literal["ranking", "graded", "pooled", "foreign", "codes"]
 class Metric:
     """One metric: how to print it, compare it and look it up.
 
-    group: what computes it. label: for table headers. format: a format specification such as `.4f`.
-    multi_label_only: whether it is defined for label sets alone. on_request: whether it is computed only where it
-    is named. description: what it measures, in a line; source: where it was defined.
+    Attributes
+    ----------
+    name : str
+        The key of its scores, without a cut-off.
+    group : str
+        What computes it; see `Group`.
+    label : str
+        For table headers.
+    direction : str
+        Which way is better: `max` or `min`.
+    range : (float, float or None)
+        Its lowest and highest value; None: no upper bound.
+    format : str
+        A format specification such as `.4f`.
+    multi_label_only : bool
+        Whether it is defined for label sets alone.
+    description, source : str
+        What it measures, in a line, and where it was defined.
+    on_request : bool
+        Whether it is computed only where it is named.
     """
 
     name: str

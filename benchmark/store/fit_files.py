@@ -1,4 +1,4 @@
-"""The files of one fit beside its record: codes, curve, weights, grids, and what trackers have of it."""
+"""The files of one fit beside its record: codes, curve, weights, grids of images, and which trackers have it."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class FitFiles(ResultsFolder):
         (self.folder(spec) / CHECKPOINT).unlink(missing_ok=True)
 
     def stamp(self, spec: FitSpec) -> int | None:
-        """What changes whenever a fit's record is written.
+        """The time of a fit's record file, which changes whenever the record is written.
 
         Parameters
         ----------

@@ -157,7 +157,7 @@ class Tracker(Connection):
     def missing(self, records: Iterable[Record], *, ask: bool = False) -> list[Record]:
         """The records that the tracker lacks: by the ledger and, for what the ledger lacks, by one search.
 
-        With `ask` the search is believed alone, and the ledger set right: a tracker may have lost its database.
+        With `ask` the search alone counts, and the ledger is corrected: a tracker may have lost its database.
         """
         records = [*records]
         left = records if ask else [record for record in records if not self.is_sent(record)]

@@ -163,7 +163,7 @@ class Store(FitFiles):
                 yield read_record(path)
 
     def ids(self, prefix: str = "") -> set[str]:
-        """The ids, by their folders' names, of the records that there are.
+        """The ids of all records, read from the names of their folders.
 
         Parameters
         ----------
