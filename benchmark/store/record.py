@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec, Value
+from benchmark.store.contents import npz, safetensors, table
 
 #: Number of the record's layout.
 RECORD_SCHEMA = 1
@@ -270,32 +269,10 @@ class Artifacts:
     def files(self) -> dict[str, bytes | None]:
         """The content of each file beside the record; None for one that this result does not have."""
         return {
-            "codes.npz": _npz(self.codes) if self.codes else None,
-            "views.npz": _npz(self.views) if self.views else None,
-            "weights.safetensors": _safetensors(self.weights) if self.weights else None,
-            "curve.csv": _csv(self.curve).encode() if self.curve else None,
+            "codes.npz": npz(self.codes) if self.codes else None,
+            "views.npz": npz(self.views) if self.views else None,
+            "weights.safetensors": safetensors(self.weights) if self.weights else None,
+            "curve.csv": table(self.curve).encode() if self.curve else None,
             "log.txt": self.log.encode(errors="backslashreplace") or None,
             **{f"{SAMPLES}/{name}": content for name, content in self.samples.items()},
         }
-
-
-def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _safetensors(tensors: Mapping[str, Any]) -> bytes:
-    from safetensors.torch import save
-
-    content: bytes = save(dict(tensors))
-    return content
-
-
-def _csv(rows: Sequence[Mapping[str, float]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    return buffer.getvalue()
