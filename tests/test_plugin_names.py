@@ -25,7 +25,6 @@ ALLOWED = {
         "coophash-vectors",
     },  # the paper whose claims are judged is about it
     "report/claims/paper.py": {"coophash"},  # the paper's statements in words
-    "scoring/convention_table.py": {"hashgan", "hashnet", "orthohash", "csq", "dch"},  # others' repositories
 }
 
 

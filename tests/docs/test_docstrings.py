@@ -125,3 +125,11 @@ def test_examples_are_what_comes_out() -> None:
     assert metrics.mean_average_precision([[1, 1]], [[1, 1], [-1, -1]], [0], [0, 1]) == 1.0
     assert metrics.pack_codes([[1.5, -0.2, 0.0]]).tolist() == [[160]]
     assert spec.canonical_json({"b": 1, "a": [True, None]}) == '{"a":[true,null],"b":1}'
+
+
+def test_recipes_name_files_that_are_there() -> None:
+    root = Path(contracts.__file__).parents[2]
+    text = (root / "docs" / "contributing.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:benchmark|methods|datasets|tests)/[\w/.]+)`", text))
+    assert len(named) > 20
+    assert [one for one in sorted(named) if "NAME" not in one and not (root / one).exists()] == []
