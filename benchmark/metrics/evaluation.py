@@ -63,12 +63,13 @@ class Evaluation:
             "queries": self.queries,
             "database": self.database,
             "engine": self.engine,
-            "values": {key: _finite(value) for key, value in self.values.items()},
-            "curves": {key: [_finite(one) for one in curve.tolist()] for key, curve in self.curves.items()},
+            "values": {key: finite(value) for key, value in self.values.items()},
+            "curves": {key: [finite(one) for one in curve.tolist()] for key, curve in self.curves.items()},
         }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value for JSON: None for NaN."""
     return None if value != value else value
 
 
