@@ -33,12 +33,22 @@ CALIBRATION_IMAGES, CALIBRATED_SPREAD = 512, 0.1
 class StepwiseParams(Params):
     """Optimisation parameters that every gradient-trained method has.
 
-    `recipe`: `paper` is the method's published optimiser, `scratch` the benchmark's own for untrained
-    backbones, `auto` takes the paper's when the backbone has pre-trained weights. `lr`, `weight_decay` and
-    `optimizer` override the recipe's. `warmup_share`: of the updates, over which rates rise linearly to the
-    schedule's. `accumulate`: batches whose mean gradient makes one optimiser step; epochs stay, so that steps get
-    fewer. `clip_norm`: of an optimiser's gradient, at most. `early_stopping`: training ends after so many
-    evaluations on held-out training images without a better one, and the best model is kept (`--selection val`).
+    Attributes
+    ----------
+    recipe : str
+        `paper` is the method's published optimiser, `scratch` the benchmark's own for untrained backbones, `auto`
+        takes the paper's when the backbone has pre-trained weights.
+    lr, weight_decay, optimizer : float, float, str, or None
+        They override the recipe's; None leaves it.
+    warmup_share : float
+        The share of the updates over which rates rise linearly to the schedule's, 0 to below 1.
+    accumulate : int
+        Batches whose mean gradient makes one optimiser step. Epochs stay, so that there are fewer steps.
+    clip_norm : float or None
+        The largest norm of an optimiser's gradient; None: any.
+    early_stopping : int or None
+        Training ends after so many evaluations on held-out training images without a better one, and the best model
+        is kept (`--selection val`). None: never.
     """
 
     later = frozenset({"optimizer", "warmup_share", "accumulate", "clip_norm", "early_stopping"})
@@ -55,7 +65,18 @@ class StepwiseParams(Params):
     early_stopping: int | None = Field(default=None, ge=1)
 
     def option(self, name: str) -> Any:
-        """One of `later`; its default where a method's own parameter has that name and another type."""
+        """The value of a parameter that `later` names.
+
+        Parameters
+        ----------
+        name : str
+            One of `later`.
+
+        Returns
+        -------
+        value
+            Its default where the method has a parameter of its own of that name, with another type.
+        """
         own, base = type(self).model_fields[name], StepwiseParams.model_fields[name]
         return getattr(self, name) if own.annotation == base.annotation else base.default
 
@@ -64,9 +85,18 @@ class StepwiseParams(Params):
 class Batch:
     """One training batch.
 
-    images: float32 (b, channels, height, width) in [-1, 1], augmented, or vectors (b, channels). labels: float32
-    (b, classes), one-hot or multi-hot. index: int64 (b,), rows of the labelled training set (for buffers).
-    step: the number of this update from 0; progress: its share of the budget in [0, 1).
+    Attributes
+    ----------
+    images : Tensor
+        float32 (b, channels, height, width) in [-1, 1], augmented; or vectors (b, channels).
+    labels : float32 (b, classes)
+        One-hot or multi-hot.
+    index : int64 (b,)
+        Rows of the labelled training set, for buffers.
+    step : int
+        The number of this update, from 0.
+    progress : float
+        The share of the budget that is spent, in [0, 1).
     """
 
     images: Tensor
@@ -84,9 +114,23 @@ class Batch:
 class StepwiseMethod(HashMethod):
     """Base of gradient-trained methods.
 
-    `networks` holds every module that the optimiser must reach, losses with parameters included, under the
-    names that `build` gives; `networks["hash"]` is what `encode` runs. `buffers` holds whole-set tensors that
-    must survive a resume.
+    Attributes
+    ----------
+    params : StepwiseParams
+        The parameters of the fit.
+    paper_recipe : Recipe
+        The published optimiser, which the recipe `paper` takes.
+    networks : ModuleDict
+        Every module that the optimiser must reach, losses with parameters included, under the names that `build`
+        gives; `networks["hash"]` is what `encode` runs.
+    buffers : dict of Tensor
+        Tensors over the whole training set that must survive a resume.
+    optimizers : dict of Optimizer
+        Those of `build_optimizers`, by name.
+    ctx : FitContext
+        Of the fit that runs.
+    scalars : DeviceScalars
+        Loss terms that wait on the device to be logged.
     """
 
     Params = StepwiseParams

@@ -103,7 +103,8 @@ def test_tests_lie_in_the_folder_of_their_room() -> None:
     tests = Path(__file__).parent
     assert {path.parent.name for path in tests.glob("*/test_*.py")} <= {*ROOMS, "docs"}
     assert all((path.parent / "__init__.py").is_file() for path in tests.glob("*/test_*.py"))
-    whole = {"layers", "size", "budget", "plain_processor", "gpu_check"}  # of the checkout as a whole
+    # Of the checkout as a whole:
+    whole = {"layers", "size", "plugin_names", "budget", "plain_processor", "gpu_check"}
     assert {path.stem.removeprefix("test_") for path in tests.glob("test_*.py")} <= whole
 
 

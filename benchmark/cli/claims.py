@@ -104,9 +104,8 @@ def _plan(ctx: Any, findings: list[Any], smallest: float, out: Path, most: int |
 
     if not any(one.units for one in findings):
         there = any(record.spec.method in SUBJECTS for record in ctx.records)
-        lacks = (
-            "nothing that CoopHash can be compared with" if there else f"no record of {' or '.join(SUBJECTS)}"
-        )
+        without = "nothing that the paper's method can be compared with"
+        lacks = without if there else f"no record of {' or '.join(SUBJECTS)}"
         command = ctx.suite_command("paper-main-small")
         raise InputError(
             f"results folder {str(ctx.store.root)!r} holds {lacks}, so no claim can be planned; begin with: "

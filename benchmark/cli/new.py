@@ -15,6 +15,7 @@ import click
 def command(name: str, directory: str | None) -> int:
     """Write a method file and its test that pass `check` as they are."""
     from benchmark.authoring import new_method
+    from benchmark.spec import Sweep
 
     files = new_method.create(name, Path(directory) if directory is not None else None)
     for path in files:
@@ -22,5 +23,7 @@ def command(name: str, directory: str | None) -> int:
     if directory is not None:
         click.echo(f"install it:  python -m pip install --no-deps --no-build-isolation -e {directory}")
     click.echo(f"check it:    python -m benchmark check {name}")
-    click.echo(f"run it:      python -m benchmark run --methods {name} --datasets digits --bits 16")
+    click.echo(
+        f"run it:      python -m benchmark run --methods {name} --datasets {Sweep().datasets[0]} --bits 16"
+    )
     return 0

@@ -1,4 +1,4 @@
-"""Long listings without an object a line: paths and origins are made when somebody asks for one."""
+"""Long listings that take little memory: a path or an origin is made when it is asked for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,15 @@ class _Made(Sequence[T]):
 
 
 class PathsBelow(_Made[Path]):
-    """The files `folder / name` of many names; `/` parts the names' components."""
+    """The files `folder / name` of many names, each path made when it is asked for.
+
+    Attributes
+    ----------
+    folder : Path
+        Of all of them.
+    names : sequence of str
+        Their places below it, components parted by `/`.
+    """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         super().__init__(len(names), lambda row: folder / names[row])
@@ -50,7 +58,13 @@ class PathsBelow(_Made[Path]):
 
 
 class Origins(_Made[str]):
-    """`train.txt line 3`: the lines of one file, or of several one after the other."""
+    """Where each of many things was read: `train.txt line 3`, each text made when it is asked for.
+
+    Attributes
+    ----------
+    files : tuple of (str, sequence of int)
+        File name and line numbers, one file after the other.
+    """
 
     def __init__(self, *files: tuple[str, Sequence[int]]) -> None:
         self.files = files

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from benchmark.store.fit_files import CHECKPOINT
 from benchmark.store.record import CurvePoint
-from benchmark.store.store import CHECKPOINT
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -17,6 +18,11 @@ import benchmark
 from benchmark.store.record import Environment
 
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "scikit-learn", "timm", "mlflow", "coophash-benchmark")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def describe(

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ def run_job(
     and traceback; only `Interrupted` (after `stop` turned true) and the user's KeyboardInterrupt leave.
     """
     spec = job.fit
-    started, text = _now(), io.StringIO()
+    started, text = environment.now(), io.StringIO()
     environment.reset_peak_memory()
     precision = precision_of(spec, runtime)
     with captured_log(text), numerics(precision, runtime.device, runtime.deterministic):
@@ -90,7 +89,7 @@ def run_job(
         "command": printable(runtime.command),
         "sweep": runtime.sweep,
         "started": started,
-        "finished": _now(),
+        "finished": environment.now(),
         "environment": environment.describe(device_title(runtime.device), *how),
         "peak_memory_mib": environment.peak_memory_mib(),
     }
@@ -292,7 +291,3 @@ def _gpu_peak(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

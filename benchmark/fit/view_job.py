@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def revisit(
                 raise
             log.error("views of %s failed: %s", job.fit.label, words(error))
             return ViewResult(record, failure=describe_failure(error))
-    when = datetime.now(UTC).isoformat(timespec="seconds")
+    when = environment.now()
     commit = environment.describe(runtime.device, "", 0).commit
     facts = tuple(one.model_copy(update={"evaluated": when, "commit": commit}) for one in measured.views)
     return ViewResult(record, tuple(measured.scores), facts, measured.arrays)

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from numpy.typing import ArrayLike
 
-from benchmark.metrics.functions import Options, evaluated
+from benchmark.metrics.options import Options, evaluated
 
 
 def precision_within_radius(
@@ -16,7 +16,7 @@ def precision_within_radius(
     database_labels: ArrayLike,
     **options: Unpack[Options],
 ) -> float:
-    """Mean precision of the items within Hamming radius 2; `empty_ball` rules the empty ones.
+    """Mean precision of the items within Hamming radius 2; `empty_ball`: how empty balls count.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def recall_within_radius(
     database_labels: ArrayLike,
     **options: Unpack[Options],
 ) -> float:
-    """Mean recall of the items within Hamming radius 2; `empty_ball` rules the empty ones.
+    """Mean recall of the items within Hamming radius 2; `empty_ball`: how empty balls count.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def mean_average_precision_within_radius(
     database_labels: ArrayLike,
     **options: Unpack[Options],
 ) -> float:
-    """mAP of the items within Hamming radius 2, in Hamming order; `empty_ball` rules the empty ones.
+    """mAP of the items within Hamming radius 2, in Hamming order; `empty_ball`: how empty balls count.
 
     Parameters
     ----------

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import InputError, unknown
-from benchmark.metrics.blocks import Block, Plan, score_counts, score_order
-from benchmark.metrics.engines import choose_engine, count, thread_count
-from benchmark.metrics.pooled import MACRO, MICRO, macro, micro, query_classes
+from benchmark.metrics.blocks import Plan, score_counts
+from benchmark.metrics.engines import choose_engine, thread_count
+from benchmark.metrics.means import joined, scored_problem
+from benchmark.metrics.pooled import MACRO
 from benchmark.metrics.problem import Hist, Neighbours, Problem, build_problem, neighbours_of
 from benchmark.metrics.rules import Rules, checked_cutoff
 from benchmark.metrics.table import METRICS, names_of
 from benchmark.metrics.ties import Floats
 
-_CELLS = 1 << 18  # cells of a block's counts: what bounds the memory of the metrics
 RETRIEVAL, GRADED = names_of("ranking", "pooled"), names_of("graded")
 
 
@@ -26,13 +26,24 @@ RETRIEVAL, GRADED = names_of("ranking", "pooled"), names_of("graded")
 class Evaluation:
     """What was measured, under which rules.
 
-    queries, database: how many items of each. engine: which implementation counted.
-    values: score key -> mean over queries ("map", "precision@100", "ndcg", ...); NaN where every
-        query was skipped. per_query: the same keys -> float64 (queries,), NaN where skipped; those of
-        the group "pooled" have no score of a query.
-    curves: `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,)
-        with `radius_precision`, `radius_recall` by Hamming radius: the means over queries. Beside a
-        metric of all pairs also `radius_micro_precision` and `radius_micro_recall`.
+    Attributes
+    ----------
+    rules : Rules
+        Those of every value.
+    bits : int
+        Bits of a code.
+    queries, database : int
+        How many items there were of each.
+    engine : str
+        Which implementation counted: `numpy`, `numba` or `torch`.
+    values : dict of str to float
+        Score key ("map", "precision@100", "ndcg", ...) to the mean over queries; NaN where all were skipped.
+    per_query : dict of str to float64 (queries,)
+        The same keys, NaN where a query was skipped; metrics of the group "pooled" have no score of a query.
+    curves : dict of str to array
+        `cutoffs` (m,) with `precision`, `recall`, `hit_rate` by rank, and `radius` (bits + 1,) with
+        `radius_precision`, `radius_recall` by Hamming radius: the means over queries. With a metric of all pairs
+        also `radius_micro_precision` and `radius_micro_recall`.
     """
 
     rules: Rules
@@ -52,12 +63,13 @@ class Evaluation:
             "queries": self.queries,
             "database": self.database,
             "engine": self.engine,
-            "values": {key: _finite(value) for key, value in self.values.items()},
-            "curves": {key: [_finite(one) for one in curve.tolist()] for key, curve in self.curves.items()},
+            "values": {key: finite(value) for key, value in self.values.items()},
+            "curves": {key: [finite(one) for one in curve.tolist()] for key, curve in self.curves.items()},
         }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The value for JSON: None for NaN."""
     return None if value != value else value
 
 
@@ -145,7 +157,7 @@ def evaluate(
     if problem.levels > 1000 and "ndcg" in wanted:
         raise InputError(f"NDCG's gain 2^{problem.levels - 1} overflows: an item has too many labels")
     engine = choose_engine(engine, problem.queries * problem.items, device)
-    per_query, curves, values = _run(problem, plan, engine, thread_count(threads), device)
+    per_query, curves, values = scored_problem(problem, plan, engine, thread_count(threads), device)
     return Evaluation(rules, int(bits), problem.queries, problem.items, engine, values, per_query, curves)
 
 
@@ -215,26 +227,6 @@ def default_cutoffs(items: int) -> Sequence[int]:
     return sorted({int(rank) for rank in ranks})
 
 
-def _run(
-    problem: Problem, plan: Plan, engine: str, threads: int, device: str | None
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], dict[str, float]]:
-    """Score the queries block by block: per-query scores, the means of the curves, and the values."""
-    asked, classes = plan.wanted, query_classes(problem) if MACRO in plan.wanted else None
-    plan = replace(plan, wanted=asked | {"map"}) if classes is not None else plan
-
-    def block(low: int, high: int) -> Block:
-        if plan.rules.ties == "database-order":
-            return score_order(problem, plan, low, high, engine, threads)
-        return score_counts(count(problem, low, high, engine, threads, device), plan)
-
-    per_query, curves, values = _joined(block, problem.queries, problem.bits, plan)
-    if classes is not None:
-        values[MACRO] = macro(per_query["map"], classes)
-    if "map" not in asked:
-        per_query.pop("map", None), values.pop("map", None)
-    return per_query, curves, values
-
-
 def evaluate_counts(
     counts: Hist,
     items: int,
@@ -281,45 +273,7 @@ def evaluate_counts(
     every = _ranks(default_cutoffs(items), "cutoffs") if metrics is None else np.empty(0, dtype=np.int64)
     plan = Plan(rules, frozenset(wanted), ranks, every, counts.shape[2], items)
     bits = counts.shape[1] - 1
-    per_query, curves, values = _joined(
+    per_query, curves, values = joined(
         lambda low, high: score_counts(counts[low:high], plan), len(counts), bits, plan
     )
     return Evaluation(rules, bits, len(counts), items, engine, values, per_query, curves)
-
-
-def _joined(
-    scored: Callable[[int, int], Block], queries: int, bits: int, plan: Plan
-) -> tuple[dict[str, Floats], dict[str, NDArray[Any]], dict[str, float]]:
-    """Blocks of queries together: per-query scores, the means of the curves, and the values."""
-    pairs: Hist | None = None
-    step = max(1, _CELLS // ((bits + 1) * plan.levels + len(plan.cutoffs)))
-    columns: dict[str, list[Floats]] = {}
-    sums: dict[str, list[Floats]] = {}
-    for low in range(0, queries, step):
-        block = scored(low, min(low + step, queries))
-        if block.pooled is not None:
-            pairs = block.pooled if pairs is None else pairs + block.pooled
-        for key, column in block.values.items():
-            columns.setdefault(key, []).append(column)
-        for key, curve in block.curves.items():
-            known = ~np.isnan(curve)
-            part = np.stack([np.where(known, curve, 0.0).sum(axis=0), known.sum(axis=0)])
-            sums.setdefault(key, []).append(part)
-    curves: dict[str, NDArray[Any]] = {}
-    if len(plan.cutoffs):
-        curves = {"cutoffs": plan.cutoffs, "radius": np.arange(bits + 1)}
-    for key, parts in sums.items():
-        total, known = np.sum(parts, axis=0)
-        curves[key] = np.divide(total, known, out=np.full_like(total, np.nan), where=known > 0)
-    per_query = {key: np.concatenate(parts) for key, parts in columns.items()}
-    values = {key: _mean(column) for key, column in per_query.items()}
-    if pairs is not None:
-        found, by_radius = micro(pairs, plan.rules)
-        values |= {key: found[key] for key in MICRO if key in plan.wanted}
-        curves |= {"radius": np.arange(bits + 1), **by_radius}
-    return per_query, curves, values
-
-
-def _mean(column: Floats) -> float:
-    kept = column[~np.isnan(column)]
-    return float(kept.mean()) if len(kept) else float("nan")

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 from numpy.typing import ArrayLike
 
-from benchmark.metrics.functions import Options, evaluated
+from benchmark.metrics.options import Options, evaluated
 
 
 def _graded(name: str, codes: tuple[Any, Any], labels: tuple[Any, Any], options: Options) -> float:

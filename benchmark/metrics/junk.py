@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from benchmark.errors import InputError
 from benchmark.metrics.evaluation import evaluate
-from benchmark.metrics.functions import pack_pair
+from benchmark.metrics.options import pack_pair
 from benchmark.metrics.problem import Neighbours
 from benchmark.metrics.rules import Rules
 

@@ -22,7 +22,12 @@ _NONE = np.empty(0, dtype=np.int64)
 class Neighbours:
     """Relevant items without labels: those of query i are `rows[offsets[i] : offsets[i + 1]]`.
 
-    offsets: int64 (queries + 1,), from 0. rows: int64, places in the database, each once a query.
+    Attributes
+    ----------
+    offsets : int64 (queries + 1,)
+        From 0, never falling.
+    rows : int64 (n,)
+        Places in the database, each once a query.
     """
 
     offsets: NDArray[np.int64]
@@ -45,7 +50,7 @@ class Neighbours:
 
 
 def neighbours_of(codes: Mapping[str, NDArray[Any]]) -> Neighbours | None:
-    """The true neighbours that stored codes of such a protocol come with.
+    """The true neighbours among stored codes, where the protocol ranks by neighbours.
 
     Parameters
     ----------
@@ -69,7 +74,7 @@ class Problem:
     Relevance has `levels` values: 0 and 1, or 0..most for the number of shared labels. `excluded`
     lists (query, row) pairs that do not take part. `by_class` says that the database was sorted by
     class, so that the rows of query i's class are `spans[i]` and need no look-up. With `neighbours` these
-    alone are relevant: labels then say that nothing is, and whoever counts moves the neighbours.
+    alone are relevant: by its labels nothing is, and the counting engines then move the neighbours.
     """
 
     bits: int

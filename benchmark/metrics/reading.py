@@ -98,7 +98,7 @@ def read_set(array: NDArray[Any], name: str, threshold: float | None = None) -> 
 def read_pair(
     queries: NDArray[Any], items: NDArray[Any], threshold: Threshold = None
 ) -> tuple[Reading, Reading]:
-    """How the two sides of a comparison are read, in the light of each other.
+    """How the two sides of a comparison are read, by one rule for both.
 
     Booleans and values that are all 0 or 1 are bits, whatever their type; values with something below 0 count by
     sign. A side without a value below 0 beside one that has them is read like it where chance can explain that

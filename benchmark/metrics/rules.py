@@ -41,21 +41,34 @@ CHOICES: dict[str, dict[Any, str]] = {
 class Rules:
     """Every choice that public repositories make differently; checked when it is built.
 
-    ties: where items at one distance stand. `expected` is the exact mean over all their orders,
-        `database-order` a stable sort, `optimistic` and `pessimistic` put relevant items first or last.
-    normaliser: what average precision at k is divided by. Class-label hashing code divides by the
-        relevant items inside the top k (`retrieved-in-k`), textbooks by all of them.
-    no_hit: what a query without a hit does to a mean: counts 0, or is left out. Without a hit means
-        that no order of the ties brings a relevant item inside k (`retrieved-in-k`), or that the
-        database holds none (`all-relevant`, and every recall).
-    empty_ball: the same for a query whose Hamming ball holds no item at all.
-    sign_zero: the bit (+1 or -1) of an output that is exactly 0.
-    relevance: with multi-hot labels, `graded` adds gains (the number of shared labels); `neighbours` reads no
-        labels but a list of relevant items for each query.
-    k: the cut-off of mAP, NDCG, ACG and WAP; None is the whole database, and so is any k beyond it.
-    exclude_self: leave the query's own entry (the same id) out of its ranking.
+    Attributes
+    ----------
+    ties : str
+        Where items at one distance stand. `expected` is the exact mean over all their orders, `database-order` a
+        stable sort, `optimistic` and `pessimistic` put relevant items first or last.
+    normaliser : str
+        What average precision at k is divided by. Class-label hashing code divides by the relevant items inside the
+        top k (`retrieved-in-k`), textbooks by all of them (`all-relevant`).
+    no_hit : str
+        What a query without a hit does to a mean: it counts 0 (`zero`) or is left out (`skip`). A query has no hit
+        when no order of the ties brings a relevant item inside k (`retrieved-in-k`), or when the database holds no
+        relevant item (`all-relevant`, and every recall).
+    empty_ball : str
+        The same for a query whose Hamming ball holds no item at all.
+    sign_zero : int
+        The bit (+1 or -1) of an output that is exactly 0.
+    relevance : str
+        `shared`: at least one label in common. `graded` (multi-hot labels only) adds gains, the number of labels in
+        common. `neighbours` reads no labels but a list of relevant items for each query.
+    k : int or None
+        The cut-off of mAP, NDCG, ACG and WAP, from 1; None is the whole database, and so is any k beyond it.
+    exclude_self : bool
+        Whether a query's own entry (the same id) is left out of its ranking.
 
-    Raises InputError for a value outside `CHOICES` or k < 1.
+    Raises
+    ------
+    InputError
+        A value outside `CHOICES`, or k < 1.
     """
 
     ties: str = "expected"

@@ -16,7 +16,7 @@ _REVISITED = "Radenovic et al., Revisiting Oxford and Paris, CVPR 2018; filiprad
 _CROSS = "WangGodder/deep-cross-modal-hashing torchcmh/evaluate/hashing.py calc_map_k"
 _RADIUS = "willard-yuan/hashing-baseline-for-image-retrieval recall_precision.m"
 _TREC = "Manning, Raghavan and Schuetze, Introduction to information retrieval, 2008"
-_ITQ = "Gong et al., Iterative quantization, TPAMI 2013"
+_GONG = "Gong et al., Iterative quantization, TPAMI 2013"
 
 
 #: What computes a metric: a ranking of the database (`blocks.py`), one with degrees of relevance (there too), all
@@ -28,9 +28,26 @@ Group = Literal["ranking", "graded", "pooled", "foreign", "codes"]
 class Metric:
     """One metric: how to print it, compare it and look it up.
 
-    group: what computes it. label: for table headers. format: a format specification such as `.4f`.
-    multi_label_only: whether it is defined for label sets alone. on_request: whether it is computed only where it
-    is named. description: what it measures, in a line; source: where it was defined.
+    Attributes
+    ----------
+    name : str
+        The key of its scores, without a cut-off.
+    group : str
+        What computes it; see `Group`.
+    label : str
+        For table headers.
+    direction : str
+        Which way is better: `max` or `min`.
+    range : (float, float or None)
+        Its lowest and highest value; None: no upper bound.
+    format : str
+        A format specification such as `.4f`.
+    multi_label_only : bool
+        Whether it is defined for label sets alone.
+    description, source : str
+        What it measures, in a line, and where it was defined.
+    on_request : bool
+        Whether it is computed only where it is named.
     """
 
     name: str
@@ -113,13 +130,13 @@ _ALL = (
         "chance that a foreign query lies farther from the database than an own one",
         _OOD,
     ),
-    _metric("bit_balance", "codes", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _ITQ),
+    _metric("bit_balance", "codes", "balance", "mean over bits of 1 - |2 p - 1|, p the share of ones", _GONG),
     _metric(
         "bit_correlation_max",
         "codes",
         "max |corr|",
         "largest absolute correlation of two bits",
-        _ITQ,
+        _GONG,
         direction="min",
     ),
     _metric(
@@ -127,10 +144,10 @@ _ALL = (
         "codes",
         "mean |corr|",
         "mean absolute correlation of two bits",
-        _ITQ,
+        _GONG,
         direction="min",
     ),
-    _metric("bit_entropy", "codes", "entropy", "mean entropy of a bit, in bits", _ITQ),
+    _metric("bit_entropy", "codes", "entropy", "mean entropy of a bit, in bits", _GONG),
     _metric(
         "distinct_codes", "codes", "distinct", "number of different codes", _HASHING, upper=None, spec=".0f"
     ),

@@ -30,7 +30,10 @@ _SCAN = (
 #: The harness's own files that decide what a scan finds.
 _OWN = (
     "contracts/dataset.py",
+    "contracts/dataset_info.py",
     "contracts/method.py",
+    "contracts/method_info.py",
+    "contracts/task.py",
     "losses.py",
     "shallow.py",
     "spec/fit.py",

@@ -15,7 +15,6 @@ from benchmark.store.record import Record
 COLUMNS = ("method", "dataset", "protocol", "bits", "metric", "value", "backbone", "source")
 #: The file of this repository; a wheel has none.
 DEFAULT = Path(__file__).resolve().parents[2] / "results" / "published.csv"
-_NAMES = {"mscoco": "coco"}
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,7 @@ def read_published(path: Path = DEFAULT) -> list[Published]:
 
 
 def _plain(name: str) -> str:
-    text = re.sub(r"[^a-z0-9]", "", name.casefold())
-    return _NAMES.get(text, text)
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def same_method(ours: str, theirs: Published) -> bool:
@@ -89,15 +87,17 @@ def same_method(ours: str, theirs: Published) -> bool:
 
 def same_images(ours: str, theirs: Published) -> bool:
     """Whether a published number is on the image collection of one of our data sets (perhaps encoded otherwise)."""
-    return _plain(theirs.dataset) == _plain(_collection(ours))
+    collection, title = _collection(ours)
+    return _plain(theirs.dataset) in (_plain(collection), _plain(title))
 
 
-def _collection(dataset: str) -> str:
-    """The image collection that a data set holds: two encodings of one share their split key."""
+def _collection(dataset: str) -> tuple[str, str]:
+    """The image collection that a data set holds, two encodings of one sharing their split key; and its title."""
     try:
-        return str(registry.find("datasets", dataset).info.get("split_key") or dataset)
+        info = registry.find("datasets", dataset).info
     except InputError:
-        return dataset
+        return dataset, dataset
+    return str(info.get("split_key") or dataset), str(info["title"])
 
 
 def cut_of(record: Record) -> str:
@@ -113,7 +113,7 @@ def barriers(record: Record, theirs: Published) -> list[str]:
         found.append(f"split {theirs.protocol} there, {spec.protocol} here")
     if theirs.cut != cut_of(record):
         found.append(f"{theirs.cut} there, {cut_of(record)} here")
-    if _collection(spec.dataset) != spec.dataset:
+    if _collection(spec.dataset)[0] != spec.dataset:
         found.append(f"pixels: {spec.dataset} here")
     return found
 

@@ -1,15 +1,13 @@
-"""What public repositories compute, as data: each convention states the file that it reproduces."""
+"""What public repositories compute, from `conventions.toml`: each states the file that it reproduces."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.errors import unknown
+from benchmark.spec import read_toml
 
-_UNSTABLE = "ties as numpy's unstable argsort leaves them"
-_TOPK = "ties averaged (torch.topk leaves them open)"
-_PRODUCT = "inner product of the outputs"
-_EQUAL = "equal scores averaged"
 _SIGNS = {
     "zero": "sign(0) = 0",
     "random": "sign(0) random",
@@ -25,16 +23,18 @@ _SIGNS = {
 
 @dataclass(frozen=True)
 class Convention:
-    """One repository's rule. `sign` names what `signed_pair` makes, `sort` how `conventions` ranks it.
+    """One repository's rule.
 
-    no_hit: queries without a hit count 0 or are skipped; no_label: whether queries without a label are skipped
-    beforehand. drop_last: mAP@all leaves the last item out. takes_k: whether there is a cut-off. reported: whether
-    the report's table of conventions has it.
+    sign: what is ranked, as `signed_pair` makes it: codes with sign(0) = 0 (`zero`), +1 (`up`) or at random, real
+    outputs (`none`), or codes as `Rules` read them (`rule`). sort: how `conventions` ranks it. no_hit: queries
+    without a hit count 0 or are skipped; no_label: whether queries without a label are skipped beforehand.
+    drop_last: mAP@all leaves the last item out. takes_k: whether there is a cut-off. reported: whether the report's
+    table of conventions has it.
     """
 
     name: str
     source: str
-    sign: str  # zero: sign(0) = 0; random: sign(0) drawn; none: real-valued outputs; rule: as Rules say
+    sign: str
     sort: str
     no_hit: str
     note: str
@@ -74,137 +74,11 @@ class Convention:
         return "; ".join([*parts, self.note])
 
 
-def _further(
-    name: str, source: str, sign: str, sort: str, no_hit: str, note: str, **more: object
-) -> Convention:
-    """A convention of `score` alone: in the report's older table it would change committed reports."""
-    return Convention(name, source, sign, sort, no_hit, note, reported=False, **more)  # type: ignore[arg-type]
-
-
-_DHP = "swuxyj/DeepHash-pytorch utils/tools.py CalcTopMap"
-_DEEPHASH = "thulab/DeepHash evaluation/__init__.py"
-_FIRE = "CISiPLab/cisip-FIRe functions/metrics.py"
-_ALL = (
-    Convention("deephash-pytorch", _DHP, "zero", "distance", "zero", _UNSTABLE, drop_last=True),
-    Convention("deephash-pytorch-intended", _DHP, "zero", "distance", "zero", _UNSTABLE),
-    Convention(
-        "hashnet-pytorch", "thuml/HashNet pytorch/src/test.py", "zero", "similarity", "skip", _UNSTABLE
-    ),
-    Convention("hashgan", "thuml/HashGAN lib/metric.py", "none", "similarity", "skip", _PRODUCT),
-    Convention(
-        "deephash-tf",
-        _DEEPHASH + " get_mAPs (i2i_after_sign)",
-        "random",
-        "partition",
-        "skip",
-        "ties as argpartition and argsort leave them",
-    ),
-    Convention(
-        "deephash-tf-feature",
-        _DEEPHASH + " get_mAPs (i2i_by_feature)",
-        "none",
-        "partition",
-        "skip",
-        _PRODUCT,
-    ),
-    Convention("orthohash", "kamwoh/orthohash functions/hashing.py", "zero", "expected", "zero", _TOPK),
-    Convention(
-        "single-loss",
-        "khoadoan106/single_loss_quantization python/metrics/ranking.py",
-        "zero",
-        "distance",
-        "zero",
-        _UNSTABLE,
-    ),
-    Convention("fire", _FIRE, "zero", "expected", "zero", _TOPK),
-    Convention(
-        "torchmetrics",
-        "Lightning-AI/torchmetrics 1.9 retrieval RetrievalMAP(top_k=k), on inner products of the codes",
-        "rule",
-        "positive",
-        "zero",
-        f"relevant items whose product is 0 or less count as not relevant; {_TOPK}",
-    ),
-    Convention(
-        "scikit-learn",
-        "scikit-learn sklearn/metrics/_ranking.py average_precision_score, one call a query",
-        "rule",
-        "grouped",
-        "zero",
-        "a tie enters as a whole",
-        takes_k=False,
-    ),
-    _further(
-        "torchmetrics-library",
-        "Lightning-AI/torchmetrics retrieval_average_precision(top_k=k), the installed one, on inner products",
-        "up",
-        "library",
-        "zero",
-        "ties as torch.topk leaves them here",
-    ),
-    _further(
-        "csq",
-        "yuanli2333/Hadamard-Matrix-for-hashing test.py mean_average_precision",
-        "up",
-        "similarity",
-        "zero",
-        _UNSTABLE,
-        no_label="skip",
-    ),
-    _further(
-        "cross-modal",
-        "WangGodder/deep-cross-modal-hashing torchcmh/evaluate/hashing.py calc_map_k",
-        "zero",
-        "first-hits",
-        "zero",
-        "k counts hits; ties averaged (torch.sort leaves them open)",
-    ),
-    _further(
-        "deephash-tf-radius",
-        _DEEPHASH + " get_precision_recall_by_Hamming_Radius (the mAP that DCH reports)",
-        "random",
-        "ball",
-        "skip",
-        f"the items within radius 2 by {_PRODUCT}, {_EQUAL}; an empty ball counts 0",
-        takes_k=False,
-    ),
-    _further(
-        "deephash-tf-rerank",
-        _DEEPHASH + " get_mAPs_rerank",
-        "random",
-        "rerank-near",
-        "skip",
-        f"inside a distance by {_PRODUCT}, {_EQUAL}; items whose every bit differs are left out",
-    ),
-    _further(
-        "hamming-outputs",
-        "after thulab/DeepHash get_mAPs_rerank, over every item",
-        "up",
-        "rerank",
-        "zero",
-        f"inside a distance by {_PRODUCT}, {_EQUAL}",
-    ),
-    _further(
-        "asymmetric",
-        "after Gordo et al., Asymmetric distances for binary embeddings, CVPR 2011 / TPAMI 2014",
-        "asymmetric",
-        "values",
-        "zero",
-        f"inner product, {_EQUAL}",
-    ),
-    _further(
-        "fire-euclidean", _FIRE + " (distance_func euclidean)", "euclidean", "values", "zero",
-        f"euclidean distance of the outputs, {_EQUAL}",
-    ),
-    _further(
-        "fire-cosine", _FIRE + " (distance_func cosine)", "cosine", "values", "zero",
-        f"cosine of the outputs, {_EQUAL}",
-    ),
-    _further("fire-zero-mean", _FIRE + " (zero_mean_eval)", "centred", "expected", "zero", _TOPK),
-)  # fmt: skip
-
 #: name -> Convention, in the order in which they are shown.
-CONVENTIONS: dict[str, Convention] = {convention.name: convention for convention in _ALL}
+CONVENTIONS: dict[str, Convention] = {
+    row["name"]: Convention(**row)
+    for row in read_toml(Path(__file__).with_name("conventions.toml"))["convention"]
+}
 #: Those of the report's table.
 REPORTED: dict[str, Convention] = {name: one for name, one in CONVENTIONS.items() if one.reported}
 

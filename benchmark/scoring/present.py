@@ -12,6 +12,7 @@ from benchmark.errors import InputError
 from benchmark.files.rounding import rounded, rounded_all
 from benchmark.files.text_table import table
 from benchmark.metrics import metric_of
+from benchmark.metrics.evaluation import finite
 from benchmark.metrics.ties import Floats
 from benchmark.scoring.convention_table import CONVENTIONS
 from benchmark.scoring.conventions import comparable, spread
@@ -163,7 +164,7 @@ def as_dict(
     result["code_health"] = outcome.health
     if outcome.intervals:
         result["intervals"] = {
-            key: [_known(low), _known(high)] for key, (low, high) in outcome.intervals.items()
+            key: [finite(low), finite(high)] for key, (low, high) in outcome.intervals.items()
         }
         result["bootstrap"] = {
             key: getattr(outcome.request, key) for key in ("resamples", "seed", "confidence")
@@ -181,18 +182,14 @@ def as_dict(
     return result
 
 
-def _known(value: float) -> float | None:
-    return None if value != value else value
-
-
 def _convention(name: str, outcome: ScoredCodes) -> dict[str, Any]:
     convention, values = CONVENTIONS[name], outcome.conventions[name]
     reason = str(values) if isinstance(values, InputError) else None
-    facts: dict[str, Any] = {"name": name, "map": _known(mean_of(values)), "k": _cutoff(name, outcome)}
+    facts: dict[str, Any] = {"name": name, "map": finite(mean_of(values)), "k": _cutoff(name, outcome)}
     facts |= {"in_spread": name in _comparable(outcome), "rule": convention.describe()}
     if name in outcome.tie_orders:
         three = zip(("mean", "least", "largest"), outcome.tie_orders[name])
-        facts["over_tie_orders"] = {key: _known(mean_of(values)) for key, values in three}
+        facts["over_tie_orders"] = {key: finite(mean_of(values)) for key, values in three}
     return {**facts, "source": convention.source, "unavailable": reason}
 
 
@@ -212,7 +209,7 @@ def as_csv(outcome: ScoredCodes, against: tuple[ScoredCodes, dict[str, Paired]] 
     rows: list[list[Any]] = []
     for key, value in outcome.evaluation.values.items():
         rows.append(
-            ["metric", key, _known(value), *outcome.intervals.get(key, (None, None)), None, *rules.values()]
+            ["metric", key, finite(value), *outcome.intervals.get(key, (None, None)), None, *rules.values()]
         )
     for side, health in outcome.health.items():
         rows += [
@@ -220,12 +217,12 @@ def as_csv(outcome: ScoredCodes, against: tuple[ScoredCodes, dict[str, Paired]] 
         ]
     for name, values in outcome.conventions.items():
         own: list[Any] = [_cutoff(name, outcome) if key == "k" else None for key in rules]
-        rows.append(["convention", name, _known(mean_of(values)), None, None, None, *own])
+        rows.append(["convention", name, finite(mean_of(values)), None, None, None, *own])
         if name in outcome.tie_orders:
-            three = [_known(mean_of(one)) for one in outcome.tie_orders[name]]
+            three = [finite(mean_of(one)) for one in outcome.tie_orders[name]]
             rows.append(["convention over tie orders", name, *three, None, *own])
     for key, test in (against[1] if against else {}).items():
-        found = [_known(one) for one in (test.difference, test.low, test.high, test.p_value)]
+        found = [finite(one) for one in (test.difference, test.low, test.high, test.p_value)]
         rows.append(["difference", key, *found, *rules.values()])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -51,7 +51,7 @@ def command(sweep: Sweep, extra: Sequence[str] = (), always: Sequence[str] = ())
 
 
 def command_of(spec: FitSpec, weights_file: str = WEIGHTS_FILE) -> str:
-    """The command line that makes exactly this fit, with every flag that could be another."""
+    """The command line that makes exactly this fit; the flags that name it are stated at their defaults too."""
     always = (*AXES.values(), "protocol", "backbone", "weights", "selection", "precision", "label_fractions")
     budget = ("batch_size",) if spec.batch_size else ()
     return command(sweep_of(spec, weights_file), always=(*always, *budget))

@@ -16,10 +16,15 @@ from benchmark.spec.values import Name, Value, digest
 #: Raised when the meaning of a fit's identity changes; older records then show as stale.
 SCHEMA = 1
 
+#: Which model is scored: the last, or the best on held-out training images or on the test queries.
 Selection = Literal["last", "val", "peek"]
+#: Of a network's arithmetic; `auto` lets the device decide.
 Precision = Literal["auto", "fp32", "tf32", "bf16"]
+#: Which wrong label noise gives; see `LabelRule`.
 NoiseKind = Literal["symmetric", "class-conditional"]
+#: What becomes of images without a label.
 HiddenImages = Literal["unlabelled", "dropped"]
+#: What training curves measure; `fd` is the Fréchet distance of generated images.
 CurveMetric = Literal["map", "accuracy", "fd", "samples"]
 
 #: Backbones keep the names that torchvision and timm give them, such as `vit_base_patch16_224`.
@@ -30,11 +35,20 @@ Head = Annotated[str, Field(pattern=r"^(|linear|mlp:[1-9][0-9]{0,4})$")]
 
 
 class LabelRule(Value):
-    """Which training labels a method sees: a share of them or a number a class, and how many are wrong.
+    """Which training labels a method sees, and how many of them are wrong.
 
-    `per_class` set: that many labelled images a class (then `fraction` is 1 and means nothing). `noise` is the
-    share of the shown labels that are replaced: by any other class alike (`symmetric`) or by the class's fixed
-    confusion partner (`class-conditional`). Images without a label are handed over unlabelled or dropped.
+    Attributes
+    ----------
+    fraction : float
+        The share of the training labels that is shown, above 0 to 1.
+    per_class : int or None
+        So many labelled images a class instead; `fraction` is then 1 and means nothing.
+    noise : float
+        The share of the shown labels that is replaced, from 0 to below 1.
+    noise_kind : str
+        By what: any other class alike (`symmetric`), or the class's fixed confusion partner (`class-conditional`).
+    hidden : str
+        Whether images without a label are handed over `unlabelled` or `dropped`.
     """
 
     fraction: float = Field(default=1.0, gt=0, le=1)
@@ -45,7 +59,7 @@ class LabelRule(Value):
 
     @property
     def share(self) -> str:
-        """The share alone, for people: `1`, `0.1`, `5 a class`."""
+        """How many labels are shown, for captions: `1`, `0.1`, `5 a class`."""
         return f"{self.fraction:g}" if self.per_class is None else f"{self.per_class} a class"
 
     @property
@@ -65,11 +79,40 @@ class FitSpec(Value):
     """Everything that decides what a fit learns, and nothing else.
 
     Paths, devices, executors, trackers and views are left out on purpose: they must not change the number.
-    `precision` is what was asked for; `auto` lets the device decide (the record says what it chose).
-    `epochs` and `batch_size` are None for methods that are not trained by gradient steps. `class_split` numbers
-    the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them. `frozen`: the
-    backbone's features are computed once, without augmentation, and the method learns from these vectors.
-    `preprocessing` holds what overrides the backbone's own; `head` is empty for the method's own.
+
+    Attributes
+    ----------
+    schema_version : int
+        Of this layout.
+    method, method_version, params : str, int, dict
+        The method, its version, and all its parameters.
+    dataset, fingerprint : str
+        The data set, and a digest of its decoded images and labels.
+    protocol, protocol_version : str, int
+        Who is a query, who trains, what is searched.
+    backbone, weights : str
+        The feature network, and `none`, a published name or the digest of a file.
+    bits : int
+        Bits of a code, 1 to 4096.
+    label_fraction, labels_per_class, label_noise, noise_kind, hidden_images
+        As in `LabelRule`.
+    class_split : int or None
+        Numbers the seeded choice of classes that an unseen-classes fit trains on; None trains on all of them.
+    seed : int
+        Of split and fit, 0 to 2^31 - 1.
+    epochs, batch_size : int or None
+        None for methods that are not trained by gradient steps.
+    selection : str
+        Which model is scored: the `last`, the best on held-out training images (`val`), or the best on the
+        test queries (`peek`), as some published code does.
+    precision : str
+        What was asked for; `auto` lets the device decide (the record says what it chose).
+    frozen : bool
+        Whether the method learns from the backbone's features, computed once and without augmentation.
+    preprocessing : Preprocessing
+        What overrides the backbone's own.
+    head : str
+        `linear`, `mlp:N`, or empty for the method's own.
     """
 
     schema_version: int = SCHEMA
@@ -120,20 +163,20 @@ class FitSpec(Value):
         )
 
     def told(self) -> dict[str, Any]:
-        """The fields as JSON values, without those of the network that say nothing beyond the backbone's name."""
+        """The fields as JSON values; those of the network are left out at their defaults."""
         silent = {name for name in _NETWORK if getattr(self, name) == type(self).model_fields[name].default}
         return self.model_dump(mode="json", exclude=silent)
 
     @property
     def network(self) -> str:
-        """The backbone and what was asked of it, for people: `tf_efficientnet_lite0, frozen, size 96`."""
+        """The backbone and its settings, for captions: `tf_efficientnet_lite0, frozen, size 96`."""
         parts = ["frozen" if self.frozen else "", self.preprocessing.describe()]
         parts += [f"{self.head} head" if self.head else ""]
         return ", ".join([self.backbone, *filter(None, parts)])
 
     @property
     def label(self) -> str:
-        """A short name for people: `coophash digits 32b 0.1 labels s0`."""
+        """A short name for messages: `coophash digits 32b 0.1 labels s0`."""
         rule = self.label_rule
         parts = [self.method, self.dataset, f"{self.bits}b"]
         parts += [] if rule.full else [f"{rule.share} labels"]

@@ -10,7 +10,13 @@ from benchmark.spec.views import View
 
 @dataclass(frozen=True)
 class Job:
-    """Work on one fit: a `TrainJob` or a `ViewJob`."""
+    """Work on one fit: a `TrainJob` or a `ViewJob`.
+
+    Attributes
+    ----------
+    fit : FitSpec
+        Which fit.
+    """
 
     fit: FitSpec
 
@@ -22,6 +28,12 @@ class TrainJob(Job):
 
 @dataclass(frozen=True)
 class ViewJob(Job):
-    """A finished fit, and the views to evaluate it under from its stored weights."""
+    """A finished fit, and the views to evaluate it under from its stored weights.
+
+    Attributes
+    ----------
+    views : tuple of View
+        In the order in which they run.
+    """
 
     views: tuple[View, ...]

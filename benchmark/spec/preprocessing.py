@@ -14,9 +14,16 @@ Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 class Preprocessing(Value):
     """What overrides a backbone's own preprocessing; None leaves the backbone's.
 
-    size: pixels of a side after resizing and cropping. interpolation: of resizing. crop: the share of a side that
-    is kept, around the centre, after resizing to size / crop; without it nothing is cut off. mean, std: subtracted
-    from and divided into pixels in 0..1, one number or one for each channel.
+    Attributes
+    ----------
+    size : int or None
+        Pixels of a side after resizing and cropping, 8 to 4096.
+    interpolation : str or None
+        Of resizing: `nearest`, `bilinear` or `bicubic`.
+    crop : float or None
+        The share of a side that is kept, around the centre, after resizing to size / crop; 1: nothing is cut off.
+    mean, std : tuple of float, or None
+        Subtracted from and divided into pixels in 0..1: one number, or one for each channel.
     """
 
     size: int | None = Field(default=None, ge=8, le=4096)
@@ -43,7 +50,7 @@ class Preprocessing(Value):
         return self
 
     def describe(self) -> str:
-        """What is overridden, for people: `size 96, mean 0.5`; empty for nothing."""
+        """What is overridden, for captions: `size 96, mean 0.5`; empty for nothing."""
         return self.as_text().replace(",", ", ").replace("=", " ")
 
     def as_text(self) -> str:

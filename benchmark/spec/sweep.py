@@ -19,7 +19,21 @@ from benchmark.spec.values import Name, Value, flag
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One point of a sweep's grid; what varies fastest comes last."""
+    """One point of a sweep's grid. Points run in the order of these fields: the last varies fastest.
+
+    Attributes
+    ----------
+    dataset, method : str
+        Their names.
+    bits : int
+        Bits of a code.
+    labels : LabelRule
+        Which training labels are shown.
+    class_split : int or None
+        The choice of classes to train on; None: all.
+    seed : int
+        Of split and fit.
+    """
 
     dataset: str
     method: str
@@ -36,8 +50,8 @@ AXES = {"dataset": "datasets", "method": "methods", "bits": "bits", "seed": "see
 class Sweep(Value):
     """The grid that a `run` covers, as flags or a suite file give it.
 
-    `labels_per_class` adds its shares to those of `label_fractions`; given alone it replaces them.
-    `class_splits` are the seeded class choices of the view `unseen-classes`.
+    A field's description is the help of its option. `labels_per_class` adds its shares to those of
+    `label_fractions`; given alone it replaces them. `params` holds parameters by method: {method: {name: value}}.
     """
 
     methods: tuple[Name, ...] = flag(

@@ -12,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import InputError, unknown
 
+#: Names of methods, data sets and protocols: lower-case letters, digits and hyphens, at most 64.
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 
+#: A value of JSON that holds no others.
 Scalar = bool | int | float | str | None
+#: A text of `NAME_PATTERN`.
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
+#: A pydantic model.
 M = TypeVar("M", bound=BaseModel)
 
 

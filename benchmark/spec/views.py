@@ -58,8 +58,16 @@ LISTING: dict[str, str] = {
 class View:
     """One view, parsed.
 
-    kind: one of KINDS. name: the corruption, or the other data set of `cross` and `novelty`; else empty.
-    severity: 1 to 5 for corruptions, else None. target: which part of the protocol the view changes.
+    Attributes
+    ----------
+    kind : str
+        One of `KINDS`.
+    name : str
+        The corruption, or the other data set of `cross` and `novelty`; else empty.
+    severity : int or None
+        1 to 5 for corruptions, else None.
+    target : str
+        Which part of the protocol the view changes: `queries`, `database` or `both`.
     """
 
     kind: Kind
@@ -135,7 +143,7 @@ def parse_view(text: str) -> View:
 def expand_views(names: Iterable[str]) -> tuple[View, ...]:
     """Every view that the names stand for, in their order and once each.
 
-    Data sets are names here: whether they exist is for whoever has the registry.
+    Names of data sets are not checked here: the registry knows which there are.
 
     Parameters
     ----------

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec
+from benchmark.store.fit_files import CHECKPOINT
 from benchmark.store.formats import read_record
 from benchmark.store.record import Damaged, Record
-from benchmark.store.store import CHECKPOINT, Store
+from benchmark.store.store import Store
 
 _FILE = ".index.json"
 _MAX_BYTES = 512 * 2**20

@@ -88,7 +88,7 @@ class FitLocks:
         return self._won(fit_id) if self._is_ours(path) else False
 
     def holder(self, fit_id: str) -> str:
-        """Who holds a fit, for people; empty when nobody does."""
+        """The driver that holds a fit, for messages; empty when none does."""
         content = _read(self._path(fit_id))
         if content is None:
             return ""
@@ -109,7 +109,7 @@ class FitLocks:
                 self._path(fit_id).unlink()
 
     def tell(self, fit_id: str, how_far: Mapping[str, Any]) -> None:
-        """Leave word of how far a fit of ours is, for `running`; every `TELL` seconds at most. Never raises."""
+        """Note in its lock how far a fit of ours is, for `running`; every `TELL` seconds at most. Never raises."""
         now = time.monotonic()
         if fit_id not in self._held or now - self._told.get(fit_id, -TELL) < TELL:
             return

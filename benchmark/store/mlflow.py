@@ -5,34 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from benchmark.spec import FitSpec, digest
+from benchmark.spec import FitSpec
 from benchmark.store.locks import FitLocks
-from benchmark.store.mlflow_address import check_uri, public
-from benchmark.store.mlflow_experiment import open_experiment
-from benchmark.store.mlflow_fields import (
-    MAX_METRICS,
-    fill,
-    identity_tags,
-    stamp_of,
-    times_of,
-)
+from benchmark.store.mlflow_connection import Connection, short
+from benchmark.store.mlflow_fields import MAX_METRICS, fill, identity_tags, stamp_of, times_of
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which a tracker that failed is left alone.
-PAUSE = 60.0
-#: Seconds for one request: training waits for it.
-TIMEOUT = "10"
 #: Seconds between two batches of a fit that trains.
 LIVE_SECONDS = 30.0
 _WHOLE = ("FINISHED", "FAILED")
@@ -48,23 +35,13 @@ class _Live:
     waiting: list[tuple[str, float, int]] = field(default_factory=list)
 
 
-class Tracker:
+class Tracker(Connection):
     """Sends records to one MLflow tracker, each at most once."""
 
     def __init__(self, uri: str, store: Store) -> None:
-        self.uri, self.store = check_uri(uri), store
-        self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
-        self._client: Any = None
-        self._experiment = ""
-        self._parents: dict[str, str] = {}
-        self._paused_until = 0.0
+        super().__init__(uri, store)
         self._live: dict[str, _Live] = {}
         self._notes = (store.root / "claims").absolute()  # a method may change the working folder meanwhile
-        # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
-        # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT)
 
     def send(self, record: Record) -> bool:
         """Mirror one record; True when the tracker has it. Never raises: the store keeps the result anyway."""
@@ -77,7 +54,7 @@ class Tracker:
             self._send(record)
         except Exception as error:  # noqa: BLE001 - client, network, database: the sweep goes on
             if is_refusal(error):
-                log.warning("MLflow refuses %s: %s", record.spec.label, _short(error))
+                log.warning("MLflow refuses %s: %s", record.spec.label, short(error))
             else:
                 self._failed(error, begun)
             return False
@@ -162,15 +139,6 @@ class Tracker:
             finally:
                 locks.release(fit_id)
 
-    @property
-    def paused(self) -> bool:
-        """Whether it failed a short while ago and is left alone."""
-        return time.monotonic() < self._paused_until
-
-    def resume(self) -> None:
-        """Try again at once, however lately it failed."""
-        self._paused_until = 0.0
-
     def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
         """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
         if not sweep or (self._is_closed(sweep) and not ask) or self.paused:
@@ -189,7 +157,7 @@ class Tracker:
     def missing(self, records: Iterable[Record], *, ask: bool = False) -> list[Record]:
         """The records that the tracker lacks: by the ledger and, for what the ledger lacks, by one search.
 
-        With `ask` the search is believed alone, and the ledger set right: a tracker may have lost its database.
+        With `ask` the search alone counts, and the ledger is corrected: a tracker may have lost its database.
         """
         records = [*records]
         left = records if ask else [record for record in records if not self.is_sent(record)]
@@ -227,14 +195,6 @@ class Tracker:
         """The store's note that a sweep's parent run is finished in this tracker."""
         return f"sweeps/.{sweep}.{self.key}.closed"
 
-    def _failed(self, error: Exception, begun: float) -> None:
-        """Say that the tracker failed, and leave it alone for a while."""
-        took = time.monotonic() - begun
-        text = "MLflow at %s failed after %.0f s: %s; it is tried again in %.0f s at the earliest"
-        log.warning(text, public(self.uri), took, _short(error), PAUSE)
-        self._paused_until = time.monotonic() + PAUSE
-        self._client, self._parents = None, {}
-
     def is_sent(self, record: Record) -> bool:
         """Whether this very record is already in the tracker, by the store's own ledger."""
         return self.store.ledger(record.spec).get(self.key) == stamp_of(record)
@@ -268,42 +228,8 @@ class Tracker:
             raise
         self.store.note_sent(record.spec, self.key, stamp_of(record))
 
-    def _parent(self, client: Any, sweep: str) -> str:
-        """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
-        if sweep in self._parents:
-            return self._parents[sweep]
-        found = self._sweep_runs(client, sweep)
-        if not found:
-            tags = {"sweep": sweep, "kind": "sweep"}
-            made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
-            found = self._sweep_runs(client, sweep)
-            if found[0].info.run_id == made.info.run_id:
-                self._send_sweep(client, made.info.run_id, sweep)
-            else:
-                client.delete_run(made.info.run_id)
-        self._parents[sweep] = str(found[0].info.run_id)
-        return self._parents[sweep]
-
-    def _send_sweep(self, client: Any, run_id: str, sweep: str) -> None:
-        for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
-            client.log_artifact(run_id, str(path))
-
-    def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
-        query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
-        found = client.search_runs([self._experiment], query)
-        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
-
-    def _connect(self) -> Any:
-        if self._client is None:
-            self._client, self._experiment = open_experiment(self.uri, self.store.root)
-        return self._client
-
 
 def is_refusal(error: Exception) -> bool:
     """Whether a tracker that works refused what it was sent: it would refuse it again, and takes other fits."""
     code = getattr(error, "error_code", "")
     return code in _REFUSALS or isinstance(error, TypeError | ValueError)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

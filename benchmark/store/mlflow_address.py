@@ -177,7 +177,7 @@ def mend_artifacts(uri: str, results: Path, experiment: str) -> bool:
 
 
 def runs_page(uri: str, experiment: str) -> str:
-    """The place of an experiment's runs in MLflow's interface, which opens on traces else; empty when unknown."""
+    """The address of an experiment's runs in MLflow's interface, which itself opens on traces; empty if unknown."""
     from sqlalchemy import create_engine, text
 
     engine = create_engine(uri)

@@ -1,4 +1,4 @@
-"""What MLflow is told of a record: metrics, parameters, tags, and a stamp that tells records of one fit apart."""
+"""What MLflow is told of a record: metrics, parameters, tags, and a stamp that tells two records of a fit apart."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def identity_tags(spec: FitSpec) -> dict[str, str]:
 
 
 def tags_of(record: Record) -> dict[str, Any]:
-    """State, protocol and provenance in words; what is empty is left out."""
+    """State, protocol and provenance as texts, without empty ones."""
     tags: dict[str, Any] = {
         "state": record.state,
         **identity_tags(record.spec),

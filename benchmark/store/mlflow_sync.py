@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from benchmark.store.locks import FitLocks
-from benchmark.store.mlflow import TIMEOUT, Tracker
+from benchmark.store.mlflow import Tracker
+from benchmark.store.mlflow_connection import TIMEOUT
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 

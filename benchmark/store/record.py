@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from benchmark.errors import InputError
 from benchmark.spec import FitSpec, Value
+from benchmark.store.contents import npz, safetensors, table
 
 #: Number of the record's layout.
 RECORD_SCHEMA = 1
@@ -47,11 +46,15 @@ class CurvePoint(Value):
     """The model during training: on the queries for the record only, never used for selection unless
     `selection` says so. `part` names what `map` was scored on. None: not asked for, or no such ability.
 
-    step: the updates made; seconds: the training time up to there, looking left out. map: in 0..1.
+    step: the updates made; seconds: the training time up to there, without the evaluations. map: in 0..1.
     accuracy: of the class head on the queries, in 0..1; label_f1: the same for label sets, micro-averaged F1.
     fd_generated, fd_revised: Fréchet distance of the generator's images, and of the same after MCMC, in the
-    features of the data set's own classifier, not Inception's. fid_generated, fid_revised: FID proper. The rest
-    says how images are generated, before and after MCMC: `benchmark/fit/curves/generation.py`.
+    features of the data set's own classifier, not Inception's; fid_generated, fid_revised: FID proper.
+    diversity_generated, diversity_revised: deviation of pixels over that of real images. density_generated,
+    density_revised, coverage_generated, coverage_revised: of Naeem et al. (2020), in the classifier's features.
+    asked_class_generated, asked_class_revised: the share that the classifier gives the asked class.
+    energy_gap_generated, energy_gap_revised: mean f of generated images less that of real ones. chain_raises_f: the
+    share of chains that end at a higher f. chain_distance: mean move of a pixel, where pixels span [-1, 1].
 
     The record's `facts` named `curve_*` say how many images, against which reference, in which features.
     """
@@ -85,7 +88,7 @@ class ProtocolFacts(Value):
 
     text: the protocol in a line; rules, rules_text: the rules of scoring, by name and as a sentence.
     queries, database, labelled, hidden, tuning, dropped: sizes in images; `hidden` were handed over without a
-    label, `tuning` held out for the selection, `dropped` handed to nobody. label_rule, noise_rule: which labels
+    label, `tuning` held out for the selection, `dropped` left out. label_rule, noise_rule: which labels
     were shown, and how some were made wrong. wrong_labels: how many training labels noise made wrong.
     selection_text: which model was scored. overlaps: how many images two parts share by row number.
     definition: the protocol itself. notes: what else a reader must know.
@@ -139,7 +142,10 @@ class ViewFacts(Value):
 
 
 class Timings(Value):
-    """Seconds per phase, and images per second while training and encoding."""
+    """Seconds of each phase: load, train, encode, score, and their total with what is between them.
+
+    train_images_per_second, encode_images_per_second: while training, and while encoding.
+    """
 
     load: float = 0.0
     train: float = 0.0
@@ -153,11 +159,12 @@ class Timings(Value):
 class Environment(Value):
     """Where and with what a fit ran.
 
-    versions: of Python and packages. commit: of the checkout, `unknown` without one; dirty: whether tracked files
-    differed from it, None where that is unknown; dirty_digest: of the difference. cores: those that the process
-    could use; threads: those that the fit used. device, precision: what it ran on and in; deterministic: whether a
-    GPU's libraries were held to algorithms that repeat bit for bit. compiled: which networks torch compiled for the
-    training and how, or `no: ...` where that was asked for and could not be. memory_gib: main memory.
+    versions: of Python and packages. platform, cpu: as the system names them. commit: of the checkout, `unknown`
+    without one; dirty: whether tracked files differed from it, None where that is unknown; dirty_digest: of the
+    difference. cores: those that the process could use; threads: those that the fit used. memory_gib: main memory.
+    device, precision: what it ran on and in; deterministic: whether a GPU's libraries were held to algorithms that
+    repeat bit for bit. compiled: which networks torch compiled for the training and how, or `no: ...` where that
+    was asked for and could not be.
     """
 
     versions: dict[str, str]
@@ -182,7 +189,7 @@ class Environment(Value):
 
 
 class Failure(Value):
-    """Why a fit has no result."""
+    """Why a fit has no result: the kind, a message of one line, and the traceback where there was one."""
 
     kind: FailureKind
     message: str
@@ -192,11 +199,15 @@ class Failure(Value):
 class Record(Value):
     """One fit: what was asked for, what came out, and everything needed to judge and repeat it.
 
-    spec: its identity, and `fit_id` the digest of that. health: of the database codes, by
-    `benchmark.metrics.code_health`; flags: in words, when codes have collapsed. updates: optimiser steps made,
-    fewer than batches where gradients are accumulated; selected_step: what the selection chose, None without one
-    (it and the curve count batches). source_digest: of the method's code alone.
-    sweep: names the saved sweep (`sweeps/<sweep>.toml`) that the fit was first run for.
+    record_schema: of this layout. spec: its identity, and `fit_id` the digest of that. state: `failed` comes with a
+    `failure`. scores: every number of every view; views: what was evaluated beside `clean`. curve: the model during
+    training. health: of the database codes, by `benchmark.metrics.code_health`; flags: in words, when codes have
+    collapsed. facts: what method and data say of themselves. protocol: as it was applied. updates: optimiser steps
+    made, fewer than batches where gradients are accumulated; selected_step: what the selection chose, None without
+    one (it and the curve count batches). timings, environment: how long, and where. peak_memory_mib,
+    peak_gpu_memory_mib: the most that the process, and its tensors on the GPU, held. source_digest: of the method's
+    code alone. command: what makes this fit again. sweep: the saved sweep (`sweeps/<sweep>.toml`) that the fit was
+    first run for. started, finished: times of ISO 8601.
     """
 
     record_schema: int = RECORD_SCHEMA
@@ -224,7 +235,18 @@ class Record(Value):
     failure: Failure | None = None
 
     def score(self, metric: str = "map", view: str = "clean") -> float | None:
-        """The value of one metric under one view, or None when it was not measured."""
+        """The value of one metric under one view.
+
+        Parameters
+        ----------
+        metric, view : str
+            As `Score` has them.
+
+        Returns
+        -------
+        float or None
+            In the metric's unit; None when it was not measured.
+        """
         for score in self.scores:
             if score.metric == metric and score.view == view:
                 return score.value
@@ -234,7 +256,7 @@ class Record(Value):
 @dataclass(frozen=True)
 class Artifacts:
     """The bulky part of a result: codes (arrays for `codes.npz`, those of views for `views.npz`), weights, curve
-    rows, log text.
+    rows, log text, and samples: the grids of generated images, by file name.
     """
 
     codes: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -247,32 +269,10 @@ class Artifacts:
     def files(self) -> dict[str, bytes | None]:
         """The content of each file beside the record; None for one that this result does not have."""
         return {
-            "codes.npz": _npz(self.codes) if self.codes else None,
-            "views.npz": _npz(self.views) if self.views else None,
-            "weights.safetensors": _safetensors(self.weights) if self.weights else None,
-            "curve.csv": _csv(self.curve).encode() if self.curve else None,
+            "codes.npz": npz(self.codes) if self.codes else None,
+            "views.npz": npz(self.views) if self.views else None,
+            "weights.safetensors": safetensors(self.weights) if self.weights else None,
+            "curve.csv": table(self.curve).encode() if self.curve else None,
             "log.txt": self.log.encode(errors="backslashreplace") or None,
             **{f"{SAMPLES}/{name}": content for name, content in self.samples.items()},
         }
-
-
-def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _safetensors(tensors: Mapping[str, Any]) -> bytes:
-    from safetensors.torch import save
-
-    content: bytes = save(dict(tensors))
-    return content
-
-
-def _csv(rows: Sequence[Mapping[str, float]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
-    return buffer.getvalue()

@@ -3,91 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from benchmark.errors import InputError
 from benchmark.files.write import write_file, write_files
 from benchmark.spec import FitSpec
-from benchmark.store.formats import (
-    read_codes,
-    read_curve,
-    read_record,
-    read_weights,
-    record_text,
-    small_text,
-)
+from benchmark.store.fit_files import CHECKPOINT, FitFiles
+from benchmark.store.formats import read_record, record_text
 from benchmark.store.record import SAMPLES, Artifacts, Record
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-#: The training state inside a fit's folder, and the failures after which it is kept: a retry continues there.
-CHECKPOINT = "checkpoint.pt"
+#: The failures after which a fit's training state is kept: a retry continues there.
 RESUMED = ("timeout", "lost")
 
-#: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
-_FIT_FOLDER = re.compile(r".*b-.*-s.*-.{16}")
-#: Files of the whole folder.
-_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json", "search-cost/*.json")
 
-
-class Store:
+class Store(FitFiles):
     """A results folder: `<dataset>/<method>/<bits>b-<share>-s<seed>-<fit_id>/record.json` and its siblings."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def folder(self, spec: FitSpec) -> Path:
-        """Where a fit's files live.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        Path
-            Below the results folder; it need not exist.
-        """
-        return self.root / self.name(spec)
-
-    def name(self, spec: FitSpec) -> str:
-        """The folder of a fit below the results folder, with `/` between its parts.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        str
-            `<dataset>/<method>/<bits>b-<share>-s<seed>-<fit_id>`.
-        """
-        classes = "" if spec.class_split is None else f"-c{spec.class_split}"
-        fit = f"{spec.bits}b-{spec.label_rule.slug}{classes}-s{spec.seed}-{spec.fit_id}"
-        return f"{spec.dataset}/{spec.method}/{fit}"
-
-    def open(self) -> None:
-        """Create the folder and prove that it can be written. Raises InputError when it cannot."""
-        probe = self.root / f".write-test-{os.getpid()}"
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise InputError(
-                f"results folder {str(self.root)!r} cannot be written: {error.strerror or error}"
-            ) from error
 
     def get(self, spec: FitSpec) -> Record | None:
         """The finished or failed record of a fit.
@@ -230,7 +163,7 @@ class Store:
                 yield read_record(path)
 
     def ids(self, prefix: str = "") -> set[str]:
-        """The ids, by their folders' names, of the records that there are.
+        """The ids of all records, read from the names of their folders.
 
         Parameters
         ----------
@@ -277,236 +210,9 @@ class Store:
             except InputError as error:
                 yield str(error)
 
-    def folders(self) -> Iterator[str]:
-        """`dataset/method/fit` of every fit's folder, in no order; other folders hold no records."""
-        for dataset in _subfolders(self.root):
-            for method in _subfolders(self.root / dataset):
-                for fit in _subfolders(self.root / dataset / method):
-                    if _FIT_FOLDER.fullmatch(fit):
-                        yield f"{dataset}/{method}/{fit}"
-
-    def beside(self) -> list[Path]:
-        """The files beside the fits: saved sweeps, and what `describe` wrote."""
-        return [path for pattern in _BESIDE for path in sorted(self.root.glob(pattern))]
-
-    def codes(self, spec: FitSpec) -> dict[str, np.ndarray]:
-        """The stored codes of a fit.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        dict
-            `query_codes`, `database_codes` uint8 (items, ceil(bits / 8)), their `_ids` and `_labels`, and
-            `bits`.
-
-        Raises
-        ------
-        InputError
-            They are missing or unreadable.
-        """
-        return read_codes(self.folder(spec) / "codes.npz")
-
-    def curve(self, spec: FitSpec) -> list[dict[str, float]]:
-        """The rows of a fit's training curve.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        list of dict
-            `step` and the logged scalars; empty when there is none.
-
-        Raises
-        ------
-        InputError
-            It cannot be read.
-        """
-        return read_curve(self.folder(spec) / "curve.csv", f"{spec.label} ({spec.fit_id})")
-
-    def weights(self, spec: FitSpec) -> dict[str, Tensor]:
-        """The stored tensors of a fit.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        dict of Tensor
-            On the CPU, by name.
-
-        Raises
-        ------
-        InputError
-            They are missing or damaged.
-        """
-        return read_weights(self.folder(spec) / "weights.safetensors", f"{spec.label} ({spec.fit_id})")
-
-    def samples(self, spec: FitSpec) -> list[Path]:
-        """The grids of generated images that a fit left.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        list of Path
-            Oldest first.
-        """
-        return sorted(path for path in self.folder(spec).glob(f"{SAMPLES}/*") if path.is_file())
-
-    def size(self, spec: FitSpec) -> int:
-        """How much a fit takes on disk.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        int
-            Bytes.
-        """
-        return sum(path.stat().st_size for path in self.folder(spec).rglob("*") if path.is_file())
-
-    def content(self, spec: FitSpec, name: str) -> bytes | None:
-        """One of a fit's files.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-        name : str
-            Its name below the fit's folder.
-
-        Returns
-        -------
-        bytes or None
-            None when it is not there.
-
-        Raises
-        ------
-        OSError
-            It cannot be read.
-        """
-        path = self.folder(spec) / name
-        return path.read_bytes() if path.is_file() else None
-
-    def ledger(self, spec: FitSpec) -> dict[str, str]:
-        """Which trackers have this fit's record.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        dict
-            Digest of the tracking URI to the stamp of the record that was sent.
-        """
-        try:
-            raw = json.loads(small_text(self.folder(spec) / "tracked.json"))
-            return {str(key): str(value) for key, value in raw.items()}
-        except (OSError, ValueError, AttributeError, RecursionError):
-            return {}
-
-    def note_sent(self, spec: FitSpec, tracker: str, stamp: str) -> None:
-        """Note that a tracker has the record.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-        tracker : str
-            Digest of its URI.
-        stamp : str
-            Of the record that was sent.
-
-        Raises
-        ------
-        OSError
-            It cannot be written.
-        """
-        content = json.dumps({**self.ledger(spec), tracker: stamp}, indent=1) + "\n"
-        write_file(self.folder(spec) / "tracked.json", content.encode())
-
-    def write_text(self, relative: str, text: str) -> Path:
-        """Write a small file of the whole folder, atomically.
-
-        Parameters
-        ----------
-        relative : str
-            Its path below the results folder.
-        text : str
-            Its content.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Raises
-        ------
-        OSError
-            It cannot be written.
-        """
-        path = self.root / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, text.encode())
-        return path
-
-    def restart(self, spec: FitSpec) -> None:
-        """Forget a fit's training state, so that it runs from the start; an old record stays until a new one
-        replaces it.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-        """
-        (self.folder(spec) / CHECKPOINT).unlink(missing_ok=True)
-
-    def stamp(self, spec: FitSpec) -> int | None:
-        """What changes whenever a fit's record is written.
-
-        Parameters
-        ----------
-        spec : FitSpec
-            The fit.
-
-        Returns
-        -------
-        int or None
-            Nanoseconds; None when there is no record.
-        """
-        try:
-            return (self.folder(spec) / "record.json").stat().st_mtime_ns
-        except OSError:
-            return None
-
     def _paths(self) -> list[Path]:
         found = (self.root / name / "record.json" for name in self.folders())
         return sorted(path for path in found if path.is_file())
-
-
-def _subfolders(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
 
 
 def existing(results: Path | str) -> Store:

@@ -1,4 +1,4 @@
-"""Codes without their bits: each query's score and digests stand for them, for folders that are committed.
+"""Codes without their bits, for folders that are committed: each query's score and digests take their place.
 
 The codes of 60,000 images are a hundred times the size of what a test of significance reads.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from benchmark import registry
@@ -88,7 +87,7 @@ class Collector:
 
     def started(self, job: Job) -> None:
         """Show that a job runs."""
-        self.begun[job.fit.fit_id] = _now()
+        self.begun[job.fit.fit_id] = environment.now()
         self.display.fit_started(self._number(job), title(job))
 
     def progressed(self, job: Job, event: object) -> None:
@@ -240,7 +239,7 @@ def _lost(
         command=runtime.command,
         sweep=runtime.sweep,
         started=started,
-        finished=_now(),
+        finished=environment.now(),
         environment=environment.describe(runtime.device, spec.precision, 0),
         failure=Failure(kind=kind, message=" ".join(message.split())[:1000], traceback=trace[-8000:]),
     )
@@ -262,8 +261,3 @@ def unwritable(store: Store, what: str, error: OSError) -> InputError:
     return InputError(
         f"{what} cannot be written to {str(store.root)!r}: {reason}; make room and run the same command again"
     )
-
-
-def _now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

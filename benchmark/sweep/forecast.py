@@ -17,21 +17,13 @@ from benchmark.spec import FitSpec
 from benchmark.store.index import Index
 from benchmark.store.record import Record
 from benchmark.store.store import Store
-from benchmark.sweep.gpu_speed import seconds_on_gpu
+from benchmark.sweep.gpu_speed import measured, seconds_on_gpu
 from benchmark.sweep.plan import Plan
 
-#: Seconds per update of 64 images of 28x28 on one core of an AMD EPYC, torch 2.15, the compact backbone: processor
-#: time, not counting the waiting beside other work. CoopHash and HashNet were measured so on MNIST; a method
-#: that is not here counts as HashNet does, and one that trains a generator as CoopHash does.
-_UPDATE_SECONDS, _GENERATIVE_SECONDS = 0.15, 0.58
-#: Seconds of a closed-form fit there, and images a second through the compact network.
+#: On one core of an AMD EPYC: seconds of a closed-form fit, and images a second through the compact network.
 _CLOSED_SECONDS, _ENCODE_RATE = 5.0, 2000.0
 #: On vectors of 1,280 numbers: seconds of a fit without its training, and bytes beside the codes.
 _VECTOR_SECONDS, _VECTOR_BYTES = 1.0, 300_000
-#: Seconds of an update on them, the medians of the records in results/reproduced/features-main and coophash-claims,
-#: threads beside others; a method that is not here and trains a generator counts as coophash-vectors does.
-_VECTOR_UPDATE_SECONDS, _VECTOR_GENERATIVE_SECONDS = 0.002, 0.026
-_VECTOR_UPDATES = {"dnnh": 0.024, "adsh": 0.015, "dtsh": 0.006, "coophash-vectors-hash-only": 0.010}
 #: Seconds that the eigenvectors of a matrix take there, by the cube of its side; closed-form methods decompose one
 #: whose side is the number of training images or of dimensions, whichever is smaller.
 _CUBE_SECONDS = 3e-10
@@ -244,13 +236,8 @@ def _assumed_on_vectors(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[
     training, dimensions = _sides(spec, images, info)
     seconds = _VECTOR_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
     if spec.epochs is not None:
-        usual = _VECTOR_GENERATIVE_SECONDS if _generative(spec) else _VECTOR_UPDATE_SECONDS
-        seconds = _VECTOR_SECONDS + _updates(spec, training) * _VECTOR_UPDATES.get(spec.method, usual)
+        seconds = _VECTOR_SECONDS + _updates(spec, training) * measured("vector_seconds", spec.method)
     return seconds, images * spec.bits / 8 + _VECTOR_BYTES
-
-
-def _generative(spec: FitSpec) -> bool:
-    return bool(registry.find("methods", spec.method).info["supervision"] == "generative")
 
 
 def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, float]:
@@ -262,7 +249,7 @@ def _assumed(spec: FitSpec, images: int, info: DatasetInfo) -> tuple[float, floa
     seconds = _CLOSED_SECONDS + _CUBE_SECONDS * min(training, dimensions) ** 3
     seconds += images / _ENCODE_RATE * larger if weights else 0.0
     if spec.epochs is not None:
-        per_update = _GENERATIVE_SECONDS if _generative(spec) else _UPDATE_SECONDS
+        per_update = measured("core_seconds", spec.method)
         seconds = (images / _ENCODE_RATE + _updates(spec, training) * per_update) * larger
     stored = _OTHER_BYTES + (weights if spec.epochs is not None else 0)
     return seconds, images * spec.bits / 8 + stored

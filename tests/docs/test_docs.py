@@ -112,5 +112,5 @@ def test_reference_has_docstrings_bounds_and_types(built):
     assert re.search(r"weight_tr float L_TR, the hash head; default [\d.]+ , ≥ 0, ≤ \d+", rows)
     assert "sigmoid(scale &lt;a, b&gt; / bits)" in rows
     contracts = (reference / "contracts.html").read_text(encoding="utf-8")
-    assert "uint8 (n, channels, height, width), the labelled training images" in contracts
+    assert "labelled training images, uint8 (n, channels, height, width)" in contracts
     assert 'id="benchmark.contracts.HashMethod.encode"' in contracts

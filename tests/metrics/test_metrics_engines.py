@@ -80,7 +80,7 @@ def test_blocks_of_queries_do_not_change_the_result(monkeypatch):
     codes, labels = rng.random((300, 16)) < 0.5, rng.integers(0, 4, 300)
     packed = pack_codes(codes), pack_codes(codes), 16, labels, labels
     whole = evaluate(*packed)
-    monkeypatch.setattr("benchmark.metrics.evaluation._CELLS", 1000)
+    monkeypatch.setattr("benchmark.metrics.means._CELLS", 1000)
     parts = evaluate(*packed)
     assert whole.values == pytest.approx(parts.values, abs=1e-12)
     np.testing.assert_array_equal(whole.per_query["map"], parts.per_query["map"])

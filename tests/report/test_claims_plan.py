@@ -124,7 +124,7 @@ def test_a_weights_file_is_found_again_or_its_fits_are_left_out(
     [
         ([], "holds no records"),
         (["hashnet"], "holds no record of coophash or coophash-vectors, so no claim can be planned"),
-        (["coophash"], "holds nothing that CoopHash can be compared with"),
+        (["coophash"], "holds nothing that the paper's method can be compared with"),
     ],
 )
 def test_without_a_comparison_there_is_one_line(

@@ -14,7 +14,7 @@ from benchmark.report.artifacts import literature, ranks
 from benchmark.report.claims.judge import Finding, Unit, as_dict, decide, judge, pool
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
-from benchmark.report.published import DEFAULT, read_published
+from benchmark.report.published import DEFAULT, read_published, same_images
 from benchmark.report.statistics.effect import pooled_effect
 from benchmark.report.statistics.ranking import cliques, holm, rank_methods
 from benchmark.spec.suites import resolve_all
@@ -370,3 +370,5 @@ def test_the_published_numbers_here_are_readable_and_marked() -> None:
         assert len(found) == len(list(csv.DictReader(file)))
     assert all(0 < one.value <= 1 for one in found)
     assert any(not one.verified for one in found)
+    joined = {one.dataset for one in found if any(same_images(ours, one) for ours in ("coco", "mirflickr"))}
+    assert joined == {"MS-COCO", "MIRFlickr-25k"}  # by the data sets' titles

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from benchmark.contracts import DatasetInfo
-from benchmark.data.protocol.listed import LISTED, MULTI
 from benchmark.data.protocol.protocol import Protocol
-from benchmark.data.protocol.single import CLASSIC, SINGLE
 from benchmark.errors import InputError, unknown
-from benchmark.spec import parse
+from benchmark.spec import parse, read_toml
 
+#: The named protocols, by name, in the file's order.
 PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol for protocol in (*CLASSIC, *SINGLE, *MULTI, *LISTED)
+    row["name"]: Protocol(**row) for row in read_toml(Path(__file__).with_name("protocols.toml"))["protocol"]
 }
 
 #: `custom-q100-t500-per-class-rest-k1000`: sizes, draw, database, k (a number or `all`).

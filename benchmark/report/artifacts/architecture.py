@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmark.report.artifact import Artifact
+from benchmark.report.claims.judge import SUBJECT
 from benchmark.report.context import Context
 from benchmark.report.figures.flow import Flow, draw_flow, flow_of
 from benchmark.report.figures.style import COLOURS, PAGE, inches, on_paper
@@ -39,7 +40,7 @@ def build(ctx: Context) -> Drawn:
         if networks:
             name = f"figure1-{path.stem}" if flow is None else f"figure1-parts-{path.stem}"
             figures.append(_figure(name, path.stem, title, networks))
-    command = f"python -m benchmark describe coophash --results {ctx.store.root}"
+    command = f"python -m benchmark describe {SUBJECT} --results {ctx.store.root}"
     return Drawn((), tuple(figures), () if figures else (Gap("no description of a built model", command),))
 
 

@@ -77,7 +77,7 @@ def _tests(findings: list[Finding]) -> Sheet:
 ARTIFACT = Artifact(
     name="claims",
     title="The paper's claims",
-    needs="CoopHash beside other methods, three seeds each",
+    needs="the paper's method beside others, three seeds each",
     suite="paper",
     order=12,
     build=build,
