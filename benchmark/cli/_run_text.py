@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmark.cli._text import hours, plain, trace_lines
+from benchmark.cli._text import counted, hours, plain, trace_lines
 
 #: A summary names at most so many fits.
 _NAMED = 12
@@ -194,8 +194,10 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
         if planned.state == "skipped" or (planned.state == "stale" and not planned.run):
             click.echo(f"  {planned.state}: {planned.label}: {planned.reason}")
     click.echo(
-        f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
+        f"{counted(summary.ran, 'fit')} run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
     )
+    if summary.failed:
+        click.echo(f"why: {_bare(store, 'show', 'ID', '--traceback')}; --retry failed runs them again")
     left = sum(planned.state == "failed" and not planned.run for planned in plan.fits)
     if left:
         click.echo(f"{left} had failed before and were left; --retry failed runs them again")
@@ -220,4 +222,9 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
     if any(record.state == "done" for record in summary.records):
         click.echo(f"report:  {_bare(store, 'report')}   (then open {store.root / 'report' / 'report.html'})")
     if summary.interrupted:
-        click.echo(f"stopped by {summary.interrupted}; the same command continues where it stopped", err=True)
+        trained = sum(planned.run and not planned.extend for planned in plan.fits)
+        still = counted(max(0, trained - summary.ran - summary.elsewhere), "fit")
+        click.echo(
+            f"stopped by {summary.interrupted} with {still} to run; the same command continues where it stopped",
+            err=True,
+        )

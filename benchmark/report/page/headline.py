@@ -48,7 +48,7 @@ def unfinished(ctx: Context) -> str:
     left = planned_fits(ctx.store, {record.fit_id for record in ctx.records})
     if not left:
         return ""
-    methods = _some([titled(name) for name in sorted({label.partition(" ")[0] for label in left.values()})])
+    methods = _some([titled(name) for name in sorted({fit.label.partition(" ")[0] for fit in left.values()})])
     many = _count(len(left), "planned fit")
     return f"Not whole: {many} without a record ({methods}); the command status lists them."
 
