@@ -194,7 +194,8 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
         if planned.state == "skipped" or (planned.state == "stale" and not planned.run):
             click.echo(f"  {planned.state}: {planned.label}: {planned.reason}")
     click.echo(
-        f"{counted(summary.ran, 'fit')} run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
+        f"{counted(summary.ran, 'fit')} run, {summary.failed} of them failed; "
+        f"{plan.counts()['done']} were done before"
     )
     if summary.failed:
         click.echo(f"why: {_bare(store, 'show', 'ID', '--traceback')}; --retry failed runs them again")

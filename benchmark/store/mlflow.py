@@ -8,7 +8,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from benchmark.store.mlflow_fields import (
     stamp_of,
     times_of,
 )
+from benchmark.store.mlflow_sweeps import SweepRuns
 from benchmark.store.record import Record
 from benchmark.store.store import Store
 
@@ -56,7 +57,7 @@ class Tracker:
         self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
         self._client: Any = None
         self._experiment = ""
-        self._parents: dict[str, str] = {}
+        self._sweeps = SweepRuns(store, self.key, lambda: (self._connect(), self._experiment))
         self._paused_until = 0.0
         self._live: dict[str, _Live] = {}
         self._notes = (store.root / "claims").absolute()  # a method may change the working folder meanwhile
@@ -112,7 +113,7 @@ class Tracker:
             tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", "live": mark}
             tags |= identity_tags(spec)
             if sweep:
-                tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
+                tags |= {"sweep": sweep, "mlflow.parentRunId": self._sweeps.of(sweep)}
             run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
             live.run_id = str(run.info.run_id)
         moment = int(time.time() * 1000)
@@ -120,7 +121,9 @@ class Tracker:
         note.touch()  # its last sign of life
 
     def let_go(self) -> None:
-        """End the runs of fits that were followed and have no record: they were stopped. Never raises."""
+        """End the runs of fits that were followed and have no record, for they were stopped, and of what
+        `settle_sweeps` ends. Never raises.
+        """
         for fit_id, live in self._live.items():
             if live.run_id and not self.paused:
                 with contextlib.suppress(Exception):  # gone since the record came: the usual case
@@ -128,6 +131,7 @@ class Tracker:
                         self._stopped(live.run_id)
                     self._note(fit_id).unlink(missing_ok=True)
         self._live.clear()
+        self.settle_sweeps()
 
     def _stopped(self, run_id: str, when: int | None = None) -> None:
         self._client.set_tag(run_id, "state", "stopped")
@@ -139,7 +143,7 @@ class Tracker:
 
     def end_dead(self, locks: FitLocks) -> None:
         """End the runs of fits that were followed by drivers of this folder that were killed, at their last sign of
-        life. A fit that somebody holds is left alone. Never raises.
+        life, and the sweeps' that they left open. A fit that somebody holds is left alone. Never raises.
         """
         for note in sorted(self._notes.glob(f"*.{self.key}.live")):
             fit_id, begun = note.name.partition(".")[0], time.monotonic()
@@ -161,6 +165,7 @@ class Tracker:
                 self._failed(error, begun)
             finally:
                 locks.release(fit_id)
+        self.settle_sweeps()
 
     @property
     def paused(self) -> bool:
@@ -171,18 +176,23 @@ class Tracker:
         """Try again at once, however lately it failed."""
         self._paused_until = 0.0
 
-    def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
-        """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
-        if not sweep or (self._is_closed(sweep) and not ask) or self.paused:
-            return
+    def close_sweep(self, sweep: str) -> None:
+        """Mark a sweep's run as finished, unless the store's note says that it is. Never raises."""
+        if sweep and not self._sweeps.is_closed(sweep):
+            self._try(lambda: self._sweeps.close(sweep))
+
+    def settle_sweeps(self, sweeps: Iterable[str] = ()) -> None:
+        """End the runs of `sweeps`, and those that a driver of this folder left open: finished where each planned
+        fit has a record, else killed, unless somebody runs one of them. Never raises.
+        """
+        if ended := {*filter(None, sweeps), *self._sweeps.left_open()}:
+            self._try(lambda: self._sweeps.settle(sorted(ended)))
+
+    def _try(self, what: Callable[[], None]) -> None:
         begun = time.monotonic()
         try:
-            client = self._connect()
-            parent = self._parent(client, sweep)
-            if not client.list_artifacts(parent):  # whoever made it died before they were sent
-                self._send_sweep(client, parent, sweep)
-            client.set_terminated(parent, "FINISHED")
-            self.store.write_text(self._closed(sweep), "")
+            if not self.paused:
+                what()
         except Exception as error:  # noqa: BLE001 - as in `send`
             self._failed(error, begun)
 
@@ -220,20 +230,14 @@ class Tracker:
             if not page:
                 return found
 
-    def _is_closed(self, sweep: str) -> bool:
-        return (self.store.root / self._closed(sweep)).exists()
-
-    def _closed(self, sweep: str) -> str:
-        """The store's note that a sweep's parent run is finished in this tracker."""
-        return f"sweeps/.{sweep}.{self.key}.closed"
-
     def _failed(self, error: Exception, begun: float) -> None:
         """Say that the tracker failed, and leave it alone for a while."""
         took = time.monotonic() - begun
         text = "MLflow at %s failed after %.0f s: %s; it is tried again in %.0f s at the earliest"
         log.warning(text, public(self.uri), took, _short(error), PAUSE)
         self._paused_until = time.monotonic() + PAUSE
-        self._client, self._parents = None, {}
+        self._client = None
+        self._sweeps.forget()
 
     def is_sent(self, record: Record) -> bool:
         """Whether this very record is already in the tracker, by the store's own ledger."""
@@ -253,7 +257,7 @@ class Tracker:
             return
         identity = {"fit_id": record.fit_id, "kind": "fit"}
         if record.sweep:
-            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
+            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._sweeps.of(record.sweep)}
         times = times_of(record)  # of the training, not of the upload
         made = client.create_run(
             self._experiment, times[0] if times else None, tags=identity, run_name=record.spec.label
@@ -267,31 +271,6 @@ class Tracker:
                     client.delete_run(run_id)
             raise
         self.store.note_sent(record.spec, self.key, stamp_of(record))
-
-    def _parent(self, client: Any, sweep: str) -> str:
-        """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
-        if sweep in self._parents:
-            return self._parents[sweep]
-        found = self._sweep_runs(client, sweep)
-        if not found:
-            tags = {"sweep": sweep, "kind": "sweep"}
-            made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
-            found = self._sweep_runs(client, sweep)
-            if found[0].info.run_id == made.info.run_id:
-                self._send_sweep(client, made.info.run_id, sweep)
-            else:
-                client.delete_run(made.info.run_id)
-        self._parents[sweep] = str(found[0].info.run_id)
-        return self._parents[sweep]
-
-    def _send_sweep(self, client: Any, run_id: str, sweep: str) -> None:
-        for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
-            client.log_artifact(run_id, str(path))
-
-    def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
-        query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
-        found = client.search_runs([self._experiment], query)
-        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
 
     def _connect(self) -> Any:
         if self._client is None:
