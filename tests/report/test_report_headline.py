@@ -103,6 +103,8 @@ def test_an_interrupted_sweep_says_what_is_not_ranked(tmp_path: Path) -> None:
     part = headline(tmp_path / "part", [*both, (made(0.9, bits=16), Artifacts())])
     assert part.winner.startswith("CSQ and ITQ share")
     assert part.compared.endswith("1 seed. Not ranked, for want of a score at every code length: HashNet.")
+    bad = headline(tmp_path / "bad", [*both, (made(None, bits=16), Artifacts())])
+    assert bad.compared.endswith("2 methods at 16, 32 bits, 1 seed. Failed: HashNet.")
     broken = headline(tmp_path / "broken", [*both[:3], (made(0.9, bits=16), Artifacts())])
     assert broken.winner == "HashNet has the highest mAP: 0.9000, 0.4000 above CSQ (0.5000)."
     assert broken.compared.endswith("Ranked at 16 bits, which all have.")

@@ -126,10 +126,12 @@ def _what(rows: dict[str, list[Record]]) -> str:
 
 def _left_out(methods: dict[str, list[Record]], whole: dict[str, list[Record]]) -> str:
     """Methods that were run and are not ranked, and that a ranking is over some code lengths alone."""
-    names = [titled(name) for name in sorted(methods) if name not in whole]
-    text = (
-        f" Not ranked, for want of a score at every code length: {_some(names)}." if whole and names else ""
-    )
+    out = {name: found for name, found in sorted(methods.items()) if name not in whole}
+    failed = [name for name, found in out.items() if all(record.failure for record in found)]
+    rest = [name for name in out if name not in failed]
+    text = f" Failed: {_some([*map(titled, failed)])}." if whole and failed else ""
+    if whole and rest:
+        text += f" Not ranked, for want of a score at every code length: {_some([*map(titled, rest)])}."
     ranked = set[int]().union(*map(_lengths, whole.values()))
     some = ranked and ranked != {
         r.spec.bits for found in methods.values() for r in found if r.score() is not None
