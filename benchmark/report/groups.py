@@ -98,7 +98,7 @@ def _apart(group: Group, groups: list[Group]) -> str:
 def _keyed(
     records: list[Record], free: frozenset[str]
 ) -> list[tuple[tuple[tuple[str, ...], tuple[str, ...]], Record]]:
-    """(group, budget) of each record. A failed one may not know its rules: it joins those that agree in the rest."""
+    """(group, budget) of each record. A failed one may not know its rules: it joins what agrees in the rest."""
     keyed = [(_key(record, free), record) for record in records]
     alike: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for (base, _), record in keyed:
