@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.report.context import Context, rows_of
 from benchmark.report.declared_methods import titled
-from benchmark.report.groups import Group, is_variant
+from benchmark.report.groups import Group, group_records, is_variant
 from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, p_text, pooled_effect
 from benchmark.store.record import Record
 from benchmark.store.sweeps import planned_fits
@@ -27,14 +27,24 @@ class Headline:
 
 
 def headlines(ctx: Context) -> list[Headline]:
-    """One for each of the first groups at full labels, those with a score first."""
-    found = [_headline(ctx, group) for group in ctx.main_groups]
+    """One for each of the first groups, those with a score first: at full labels, else at the most labels."""
+    found = [_headline(ctx, group) for group in ctx.main_groups or _with_most_labels(ctx)]
     said = [one for one in found if one is not None]
     said.sort(key=lambda one: one.sure.startswith("No fit"))
     rest = len(said) - _MOST
     return said[:_MOST] + (
         [Headline("", "", f"{_count(rest, 'more comparison')} in the tables.")] if rest > 0 else []
     )
+
+
+def _with_most_labels(ctx: Context) -> list[Group]:
+    """The groups on all classes of a folder without fits at full labels, those with the most labels first."""
+    groups = group_records(record for record in ctx.records if record.spec.class_split is None)
+
+    def labelled(group: Group) -> int:
+        return max((record.protocol.labelled for record in group.records if record.protocol), default=0)
+
+    return sorted(groups, key=lambda group: (group.spec.label_noise, -labelled(group)))
 
 
 def first_words(ctx: Context, found: Iterable[Headline]) -> list[str]:
