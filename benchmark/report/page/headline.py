@@ -100,8 +100,8 @@ def _scoreless(group: Group, methods: dict[str, list[Record]]) -> Headline | Non
     if not every:
         return None
     failed = sum(record.failure is not None for record in every)
-    said = f"No fit has an mAP: {failed} of {_count(len(every), 'fit')} failed."
-    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", said)
+    why = f": {failed} of {_count(len(every), 'fit')} failed" if failed else ""
+    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", f"No fit has an mAP{why}.")
 
 
 def _lengths(records: list[Record]) -> set[int]:
