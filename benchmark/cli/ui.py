@@ -72,12 +72,12 @@ def _mend_artifacts(uri: str, results: Path) -> None:
 
 
 def _end_dead(uri: str, results: Path) -> None:
-    """A killed driver's fits are not shown as running; see `Tracker.end_dead`."""
+    """A killed driver's fits and sweeps are not shown as running; see `Tracker.end_dead`."""
     from benchmark.store.locks import FitLocks
     from benchmark.store.mlflow import Tracker
     from benchmark.store.store import Store
 
-    if any((results / "claims").glob("*.live")):
+    if any([*results.glob("claims/*.live"), *results.glob("sweeps/.*.open")]):
         with FitLocks(results) as locks:
             Tracker(uri, Store(results)).end_dead(locks)
 

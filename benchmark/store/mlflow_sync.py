@@ -65,6 +65,5 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
         tracker.end_dead(locks)
         catch_up(tracker, tracker.missing(records, ask=True), locks)
     missing = [record for record in records if not tracker.is_sent(record)]
-    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
-        tracker.close_sweep(sweep, ask=True)
+    tracker.settle_sweeps({record.sweep for record in records} - {record.sweep for record in missing})
     return len(records) - len(missing), len(missing)
