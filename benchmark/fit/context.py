@@ -65,7 +65,8 @@ class RunningContext(FitContext):
     def start(self) -> None:
         """Start the training clock."""
         self._began = self._last_save = time.monotonic()
-        _tell(self, Progress("train", 0, self.updates))
+        closed = self.spec is not None and self.spec.epochs is None  # it makes no updates to count
+        _tell(self, Progress("train", 0, 0 if closed else self.updates))
 
     def train_seconds(self) -> float:
         """Seconds of training so far."""

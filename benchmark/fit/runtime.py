@@ -9,7 +9,9 @@ from benchmark.spec import CurveMetric
 
 @dataclass(frozen=True)
 class Progress:
-    """What a running fit tells the display: `step` of `steps` updates, a loss, images per second."""
+    """What a running fit tells the display: `step` of `steps` updates (0 of a closed form), a loss, images
+    per second.
+    """
 
     phase: str
     step: int = 0

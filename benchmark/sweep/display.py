@@ -56,7 +56,7 @@ def make_display(console: Console) -> Display:
 
 
 def _state(event: Event) -> str:
-    parts = [f"epoch {event.epoch:.1f}" if event.phase == "train" else event.phase]
+    parts = [f"epoch {event.epoch:.1f}" if event.phase == "train" and event.steps else event.phase]
     if event.loss is not None:
         parts.append(f"loss {event.loss:.4g}")
     if event.images_per_second:

@@ -14,11 +14,13 @@ import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.spec import suites
+from benchmark.fit.runtime import Progress
+from benchmark.spec import Job, suites
 from benchmark.store.locks import FitLocks
 from benchmark.store.record import Artifacts
 from benchmark.store.store import Store
 from benchmark.sweep import plan as planning
+from benchmark.sweep.collect import Collector
 from benchmark.sweep.saved import save_sweep
 from benchmark.sweep.status import collect
 from tests.helpers import execute, method_source, only, sweep
@@ -316,3 +318,15 @@ def test_a_record_that_may_hold_a_result_is_never_set_aside(
         assert "is of a newer layout (99, here up to 1)" in err
         assert [*path.parent.glob("record*")] == [path]
         assert path.read_text() == newer
+
+
+def test_a_closed_form_counts_no_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = dict[str, set[int]]()
+
+    def progressed(self: Collector, job: Job, event: Progress) -> None:
+        if event.phase == "train":
+            seen.setdefault(job.fit.method, set()).add(event.steps)
+
+    monkeypatch.setattr(Collector, "progressed", progressed)
+    execute(tmp_path, methods=("lsh", "hashnet"), bits=(8,), epochs=1)
+    assert seen == {"lsh": {0}, "hashnet": {7}}
