@@ -4,9 +4,10 @@
 
 The passes are timed bare, on images of the same number and size, in the same process and in turn with whole
 updates: the generator forward, and back where it is taught from its own z; the density forward and back to
-the pixels, once for each Langevin update; the descriptor forward and back over the real batch and the revised
-pair, its four heads included; the generator forward and back. What is left is the method's own overhead:
-draws, Langevin moves, losses, both optimisers, logging. Medians over the rounds.
+the pixels, once for each Langevin update; the descriptor forward and back over the real batch and the
+revised pair, its four heads included; the generator forward and back, for the pair and for the real batch.
+What is left is the method's own overhead: draws, Langevin moves, losses, both optimisers, logging. Medians
+over the rounds.
 """
 
 from __future__ import annotations
@@ -94,14 +95,21 @@ def bare_passes(method: CoopHash, batch: Batch) -> dict[str, Callable[[], None]]
         total = (
             total + descriptor.density(real, batch.labels).sum() + descriptor.density(revised, labels).sum()
         )
-        (total + descriptor.inference_head(revised).sum()).backward()
+        seen = [(revised, made, labels)]
+        if p.weight_vae_real:
+            seen.append((real, batch.images, batch.labels))
+        for one in seen:
+            total = total + sum(part.sum() for part in descriptor.posterior(*one))
+        total.backward()
         descriptor.zero_grad(set_to_none=True)
 
-    def rebuild() -> None:
+    def rebuild(z: torch.Tensor = latent, wanted: torch.Tensor = labels) -> None:
         with autocast():
-            images = generator(latent, labels)
+            images = generator(z, wanted)
         images.float().sum().backward()
         generator.zero_grad(set_to_none=True)
+
+    every = torch.randn(len(batch.images), p.latent, device=latent.device)
 
     return {
         # Taught from its own z, the generator's first pass goes back too.
@@ -109,6 +117,11 @@ def bare_passes(method: CoopHash, batch: Batch) -> dict[str, Callable[[], None]]
         f"{p.langevin_steps} x density forward and back to pixels": sample,
         "descriptor forward and back": describe,
         "generator forward and back": rebuild,
+        **(
+            {"generator forward and back, real batch": lambda: rebuild(every, batch.labels)}
+            if p.weight_vae_real
+            else {}
+        ),
     }
 
 

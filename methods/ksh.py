@@ -45,7 +45,8 @@ class KSH(KernelMethod):
         mapped, tensors = self.map_features(features, centred=True)
         residual = _Residual(SignedSimilarity(data.labels), data.task.bits)
         gram = mapped.T @ mapped
-        ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+        # Equal images have anchor features of 0: their matrix would have no Cholesky factor.
+        ridge = 1e-6 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram)).to(gram)
         lower = torch.linalg.cholesky(gram + ridge)
         for _ in range(data.task.bits):
             vector = spectral_direction(mapped, residual @ mapped, lower)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmark.cli._text import hours, plain, trace_lines
+from benchmark.cli._text import counted, hours, plain, trace_lines
 
 #: A summary names at most so many fits.
 _NAMED = 12
@@ -18,7 +19,11 @@ _NAMED = 12
 
 def grid(config: Any) -> str:
     """A grid in a few words."""
-    parts = [", ".join(config.datasets), f"{len(config.methods)} methods", f"{config.selection} selection"]
+    parts = [
+        ", ".join(config.datasets),
+        counted(len(config.methods), "method"),
+        f"{config.selection} selection",
+    ]
     return "; ".join(parts if config.selection != "last" else parts[:2])
 
 
@@ -80,7 +85,8 @@ def _on_gpu(config: Any) -> bool:
 
 
 def _counts(plan: Any) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(plan.counts().items()))
+    states = Counter("views missing" if planned.extend else planned.state for planned in plan.fits)
+    return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
 
 
 def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = False) -> None:
@@ -116,7 +122,7 @@ def print_forecast(plans: list[Any], store: Any, known: Any, *, gpu: bool = Fals
     there = [] if gpu else expected(gpu=True)
     on_gpu, basis = sum(row.seconds for row in there), _as_images(sum(row.as_images for row in there))
     click.echo(
-        f"all: {sum(row.fits for row in rows)} different fits on {len(rows)} data sets, "
+        f"all: {sum(row.fits for row in rows)} different fits on {counted(len(rows), 'data set')}, "
         f"{sum(row.to_run for row in rows)} to run; "
         f"{hours(seconds)} of one worker, {size / 1e9:,.2f} GB; extra views and curves not counted"
         + ("" if gpu else f"; on {GPU} {hours(on_gpu)}, one fit at a time, by what was measured there{basis}")
@@ -194,8 +200,11 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
         if planned.state == "skipped" or (planned.state == "stale" and not planned.run):
             click.echo(f"  {planned.state}: {planned.label}: {planned.reason}")
     click.echo(
-        f"{summary.ran} fits run, {summary.failed} of them failed; {plan.counts()['done']} were done before"
+        f"{counted(summary.ran, 'fit')} run, {summary.failed} of them failed; "
+        f"{plan.counts()['done']} were done before"
     )
+    if summary.failed:
+        click.echo(f"why: {_bare(store, 'show', 'ID', '--traceback')}; --retry failed runs them again")
     left = sum(planned.state == "failed" and not planned.run for planned in plan.fits)
     if left:
         click.echo(f"{left} had failed before and were left; --retry failed runs them again")
@@ -220,4 +229,9 @@ def print_summary(console: Any, plan: Any, summary: Any, store: Any, saved: Path
     if any(record.state == "done" for record in summary.records):
         click.echo(f"report:  {_bare(store, 'report')}   (then open {store.root / 'report' / 'report.html'})")
     if summary.interrupted:
-        click.echo(f"stopped by {summary.interrupted}; the same command continues where it stopped", err=True)
+        trained = sum(planned.run and not planned.extend for planned in plan.fits)
+        still = counted(max(0, trained - summary.ran - summary.elsewhere), "fit")
+        click.echo(
+            f"stopped by {summary.interrupted} with {still} to run; the same command continues where it stopped",
+            err=True,
+        )

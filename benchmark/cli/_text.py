@@ -15,11 +15,16 @@ def trace_lines(trace: str) -> str:
     return "".join(f"  {plain(line)}\n" for line in trace.splitlines())
 
 
+def counted(number: int, name: str) -> str:
+    """`1 fit`, `2 fits`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def hours(seconds: float) -> str:
     """A time that is waited for: `under a minute`, `about 12 minutes`, from 90 minutes on in hours."""
     if seconds < 60:
         return "under a minute"
     minutes = round(seconds / 60)
     if minutes < 90:
-        return f"about {minutes} minute{'' if minutes == 1 else 's'}"
+        return f"about {counted(minutes, 'minute')}"
     return f"about {seconds / 3600:,.1f} hours"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from benchmark.cli._options import results_option
-from benchmark.cli._text import hours, plain
+from benchmark.cli._text import counted, hours, plain
 
 #: Finished fits are named up to so many.
 _NAMED = 20
@@ -61,10 +61,11 @@ def _print(found: dict[str, Any]) -> None:
         click.echo(plain(f"  unreadable: {text}"))
     unmeasured, seconds = found["planned_unmeasured"], found["seconds_left"]
     if seconds is not None:
-        click.echo(
-            f"{hours(seconds)} left for {counts['planned'] - unmeasured} planned fits, by what such fits took here"
-        )
+        planned, busy = counts["planned"] - unmeasured, counts["running"]
+        waiting = f"{counted(planned, 'planned fit')}, by what such fits took here" if planned else ""
+        parts = filter(None, ["what runs now" if busy else "", waiting])
+        click.echo(f"{hours(seconds)} left for {' and '.join(parts)}")
     if unmeasured:
         click.echo(
-            f"{unmeasured} planned fits are of methods and data sets that nothing finished here has timed"
+            f"not timed: {counted(unmeasured, 'planned fit')} of methods that finished none on their data set here"
         )

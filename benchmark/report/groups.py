@@ -69,7 +69,7 @@ def group_records(records: Iterable[Record], vary: Iterable[str] = ()) -> list[G
     vary: names of CONDITIONS that may differ inside a group.
     """
     everything, free = list(records), frozenset(vary)
-    keyed = [(_key(record, free), record) for record in everything]
+    keyed = _keyed(everything, free)
     budgets: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for (base, budget), _ in keyed:
         budgets.setdefault(base, set()).add(budget)
@@ -93,6 +93,22 @@ def _apart(group: Group, groups: list[Group]) -> str:
     own = sorted({record.protocol.rules_text for record in group.records if record.protocol})
     told += [f", {'; '.join(own)}"] if len(rules) > 1 else []
     return "".join(told) or f", {group.slug[-6:]}"
+
+
+def _keyed(
+    records: list[Record], free: frozenset[str]
+) -> list[tuple[tuple[tuple[str, ...], tuple[str, ...]], Record]]:
+    """(group, budget) of each record. A failed one may not know its rules: it joins what agrees in the rest."""
+    keyed = [(_key(record, free), record) for record in records]
+    alike: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for (base, _), record in keyed:
+        if record.protocol is not None:
+            alike.setdefault(base[:-1], set()).add(base)
+    return [
+        ((one, budget), record)
+        for (base, budget), record in keyed
+        for one in ([base] if record.protocol else sorted(alike.get(base[:-1], {base})))
+    ]
 
 
 def _key(record: Record, free: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

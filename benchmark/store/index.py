@@ -46,6 +46,8 @@ class Row(NamedTuple):
     problem: str = ""
     views: str = ""
     damaged: bool = False
+    train_seconds: float = 0.0
+    epochs: int = 0
 
     @property
     def has(self) -> frozenset[str]:
@@ -128,6 +130,8 @@ def _describe(record: Record, facts: os.stat_result) -> Row:
         record.timings.total,
         "",
         " ".join(f"{facts.view}#{facts.version}" for facts in record.views),
+        train_seconds=record.timings.train,
+        epochs=record.spec.epochs or 0,
     )
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,7 +89,7 @@ class Tracker(Connection):
             tags = {"fit_id": spec.fit_id, "kind": "fit", "state": "running", "live": mark}
             tags |= identity_tags(spec)
             if sweep:
-                tags |= {"sweep": sweep, "mlflow.parentRunId": self._parent(client, sweep)}
+                tags |= {"sweep": sweep, "mlflow.parentRunId": self._sweeps.of(sweep)}
             run = client.create_run(self._experiment, tags=tags, run_name=spec.label)
             live.run_id = str(run.info.run_id)
         moment = int(time.time() * 1000)
@@ -97,7 +97,9 @@ class Tracker(Connection):
         note.touch()  # its last sign of life
 
     def let_go(self) -> None:
-        """End the runs of fits that were followed and have no record: they were stopped. Never raises."""
+        """End the runs of fits that were followed and have no record, for they were stopped, and of what
+        `settle_sweeps` ends. Never raises.
+        """
         for fit_id, live in self._live.items():
             if live.run_id and not self.paused:
                 with contextlib.suppress(Exception):  # gone since the record came: the usual case
@@ -105,6 +107,7 @@ class Tracker(Connection):
                         self._stopped(live.run_id)
                     self._note(fit_id).unlink(missing_ok=True)
         self._live.clear()
+        self.settle_sweeps()
 
     def _stopped(self, run_id: str, when: int | None = None) -> None:
         self._client.set_tag(run_id, "state", "stopped")
@@ -116,7 +119,7 @@ class Tracker(Connection):
 
     def end_dead(self, locks: FitLocks) -> None:
         """End the runs of fits that were followed by drivers of this folder that were killed, at their last sign of
-        life. A fit that somebody holds is left alone. Never raises.
+        life, and the sweeps' that they left open. A fit that somebody holds is left alone. Never raises.
         """
         for note in sorted(self._notes.glob(f"*.{self.key}.live")):
             fit_id, begun = note.name.partition(".")[0], time.monotonic()
@@ -138,19 +141,25 @@ class Tracker(Connection):
                 self._failed(error, begun)
             finally:
                 locks.release(fit_id)
+        self.settle_sweeps()
 
-    def close_sweep(self, sweep: str, *, ask: bool = False) -> None:
-        """Mark a sweep's parent run as finished, also when the store's note says so with `ask`. Never raises."""
-        if not sweep or (self._is_closed(sweep) and not ask) or self.paused:
-            return
+    def close_sweep(self, sweep: str) -> None:
+        """Mark a sweep's run as finished, unless the store's note says that it is. Never raises."""
+        if sweep and not self._sweeps.is_closed(sweep):
+            self._try(lambda: self._sweeps.close(sweep))
+
+    def settle_sweeps(self, sweeps: Iterable[str] = ()) -> None:
+        """End the runs of `sweeps`, and those that a driver of this folder left open: finished where each planned
+        fit has a record, else killed, unless somebody runs one of them. Never raises.
+        """
+        if ended := {*filter(None, sweeps), *self._sweeps.left_open()}:
+            self._try(lambda: self._sweeps.settle(sorted(ended)))
+
+    def _try(self, what: Callable[[], None]) -> None:
         begun = time.monotonic()
         try:
-            client = self._connect()
-            parent = self._parent(client, sweep)
-            if not client.list_artifacts(parent):  # whoever made it died before they were sent
-                self._send_sweep(client, parent, sweep)
-            client.set_terminated(parent, "FINISHED")
-            self.store.write_text(self._closed(sweep), "")
+            if not self.paused:
+                what()
         except Exception as error:  # noqa: BLE001 - as in `send`
             self._failed(error, begun)
 
@@ -188,13 +197,6 @@ class Tracker(Connection):
             if not page:
                 return found
 
-    def _is_closed(self, sweep: str) -> bool:
-        return (self.store.root / self._closed(sweep)).exists()
-
-    def _closed(self, sweep: str) -> str:
-        """The store's note that a sweep's parent run is finished in this tracker."""
-        return f"sweeps/.{sweep}.{self.key}.closed"
-
     def is_sent(self, record: Record) -> bool:
         """Whether this very record is already in the tracker, by the store's own ledger."""
         return self.store.ledger(record.spec).get(self.key) == stamp_of(record)
@@ -213,7 +215,7 @@ class Tracker(Connection):
             return
         identity = {"fit_id": record.fit_id, "kind": "fit"}
         if record.sweep:
-            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._parent(client, record.sweep)}
+            identity |= {"sweep": record.sweep, "mlflow.parentRunId": self._sweeps.of(record.sweep)}
         times = times_of(record)  # of the training, not of the upload
         made = client.create_run(
             self._experiment, times[0] if times else None, tags=identity, run_name=record.spec.label

@@ -1,4 +1,4 @@
-"""The connection to one MLflow tracker, left alone for a while after it failed, and the runs of sweeps there."""
+"""The connection to one MLflow tracker, which is left alone for a while after it failed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.spec import digest
 from benchmark.store.mlflow_address import check_uri, public
 from benchmark.store.mlflow_experiment import open_experiment
+from benchmark.store.mlflow_sweeps import SweepRuns
 from benchmark.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Connection:
         self.key = digest(uri)  # a URI may hold a password: the ledger keeps its digest
         self._client: Any = None
         self._experiment = ""
-        self._parents: dict[str, str] = {}
+        self._sweeps = SweepRuns(store, self.key, lambda: (self._connect(), self._experiment))
         self._paused_until = 0.0
         # MLflow retries a dead server for minutes by default; the store keeps results, so give up at once. A
         # retried "create" could also make two runs of one fit. Set here: what is set during a fit is put back.
@@ -51,32 +52,8 @@ class Connection:
         text = "MLflow at %s failed after %.0f s: %s; it is tried again in %.0f s at the earliest"
         log.warning(text, public(self.uri), took, short(error), PAUSE)
         self._paused_until = time.monotonic() + PAUSE
-        self._client, self._parents = None, {}
-
-    def _parent(self, client: Any, sweep: str) -> str:
-        """The run that a sweep's fits are children of, made when it is not there; two drivers agree on one."""
-        if sweep in self._parents:
-            return self._parents[sweep]
-        found = self._sweep_runs(client, sweep)
-        if not found:
-            tags = {"sweep": sweep, "kind": "sweep"}
-            made = client.create_run(self._experiment, run_name=f"sweep {sweep[:8]}", tags=tags)
-            found = self._sweep_runs(client, sweep)
-            if found[0].info.run_id == made.info.run_id:
-                self._send_sweep(client, made.info.run_id, sweep)
-            else:
-                client.delete_run(made.info.run_id)
-        self._parents[sweep] = str(found[0].info.run_id)
-        return self._parents[sweep]
-
-    def _send_sweep(self, client: Any, run_id: str, sweep: str) -> None:
-        for path in sorted(self.store.root.glob(f"sweeps/{sweep}.*")):
-            client.log_artifact(run_id, str(path))
-
-    def _sweep_runs(self, client: Any, sweep: str) -> list[Any]:
-        query = f"tags.sweep = '{sweep}' and tags.kind = 'sweep'"
-        found = client.search_runs([self._experiment], query)
-        return sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+        self._client = None
+        self._sweeps.forget()
 
     def _connect(self) -> Any:
         if self._client is None:

@@ -57,8 +57,8 @@ def catch_up(
 
 
 def end_dead(uri: str, store: Store) -> None:
-    """Show no killed driver's fits as running; see `Tracker.end_dead`."""
-    if any((store.root / "claims").glob("*.live")):
+    """Show no killed driver's fits and sweeps as running; see `Tracker.end_dead`."""
+    if any([*store.root.glob("claims/*.live"), *store.root.glob("sweeps/.*.open")]):
         with FitLocks(store.root) as locks:
             Tracker(uri, store).end_dead(locks)
 
@@ -72,6 +72,5 @@ def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
         tracker.end_dead(locks)
         catch_up(tracker, tracker.missing(records, ask=True), locks)
     missing = [record for record in records if not tracker.is_sent(record)]
-    for sweep in sorted({record.sweep for record in records} - {record.sweep for record in missing}):
-        tracker.close_sweep(sweep, ask=True)
+    tracker.settle_sweeps({record.sweep for record in records} - {record.sweep for record in missing})
     return len(records) - len(missing), len(missing)

@@ -261,9 +261,14 @@ def find(store: Store, prefix: str) -> Record:
     if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
         raise InputError(f"{prefix!r} is no fit id: up to 16 hex digits, as `status` and `run` name folders")
     ids = sorted(store.ids(prefix))
+    begun = sorted(name for name in store.folders() if name[-16:].startswith(prefix))
+    if not ids and begun:
+        raise InputError(
+            f"the fit in {begun[0]} has no record yet: it runs, or was stopped; `status` says which"
+        )
     if not ids:
         raise InputError(f"no record in {str(store.root)!r} has an id that begins with {prefix!r}")
     if len(ids) > 1:
-        shown = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-        raise InputError(f"{prefix!r} begins {len(ids)} ids: {shown}")
+        shown = ", ".join(begun[:5]) + (", ..." if len(begun) > 5 else "")
+        raise InputError(f"{prefix!r} begins {len(ids)} ids: {shown}; give more letters")
     return store.by_id(ids[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 from benchmark.store.store import Store
 
@@ -10,18 +11,27 @@ from benchmark.store.store import Store
 MAX_LIST_BYTES = 64 * 2**20
 
 
-def planned_fits(store: Store, finished: set[str]) -> dict[str, str]:
-    """fit_id -> label of what the saved sweeps plan and no record answers."""
-    found: dict[str, str] = {}
+class Awaited(NamedTuple):
+    """A fit that a saved sweep plans. epochs: 0 where its method has none, or the list is of an earlier version."""
+
+    label: str
+    epochs: int = 0
+
+
+def planned_fits(store: Store, finished: set[str]) -> dict[str, Awaited]:
+    """fit_id -> what the saved sweeps plan and no record answers."""
+    found: dict[str, Awaited] = {}
     for path in sorted(store.root.glob("sweeps/*.json")):
         try:
             if path.stat().st_size > MAX_LIST_BYTES:
                 continue
             rows = json.loads(path.read_text())
-            found |= {str(row["fit_id"]): str(row["label"]) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            found |= {
+                str(row["fit_id"]): Awaited(str(row["label"]), int(row.get("epochs") or 0)) for row in rows
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-    return {fit_id: label for fit_id, label in found.items() if fit_id not in finished}
+    return {fit_id: fit for fit_id, fit in found.items() if fit_id not in finished}
 
 
 def wanted_views(store: Store) -> dict[str, frozenset[str]]:

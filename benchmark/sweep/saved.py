@@ -26,7 +26,7 @@ def save_sweep(plan: Plan, store: Store) -> Path:
         _views_key(planned): [f"{view}#{view.version}" for view in planned.views] for planned in plan.fits
     }
     jobs = [
-        {"fit_id": planned.fit.fit_id, "label": planned.label}
+        {"fit_id": planned.fit.fit_id, "label": planned.label, "epochs": planned.fit.epochs}
         | ({"views": _views_key(planned)} if planned.views else {})
         for planned in plan.fits
         if planned.fit

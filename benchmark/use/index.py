@@ -16,8 +16,10 @@ Kind = Literal["flat", "hash", "ivf", "hnsw"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 #: How many of the nearest by Hamming distance are ranked again by outputs, at least and for each one asked for.
 _RERANKED, _FOR_EACH = 100, 5
-#: Bits of a key of the hash index, its tables, and how many bits of a key may differ.
-_KEY, _TABLES, _FLIPS = 16, 4, 1
+#: Bits of a key of the hash index, its tables at most, and how many bits of a key may differ.
+KEY, _TABLES, FLIPS = 16, 4, 1
+#: One in so many lists of the IVF index is looked through; links of a node of the HNSW graph.
+_PROBED, _LINKS = 8, 16
 
 
 @dataclass(frozen=True)
@@ -122,22 +124,31 @@ def _faiss() -> Any:
 
 
 def _built(faiss: Any, kind: str, codes: np.ndarray) -> Any:
+    index = empty_index(faiss, kind, codes)
+    index.add(codes)
+    return index
+
+
+def empty_index(faiss: Any, kind: str, codes: np.ndarray) -> Any:
+    """faiss's index of a kind for packed codes, trained on them where it learns, and empty.
+
+    What `search` builds and `search-cost` measures.
+    """
     width = 8 * codes.shape[1]
     if kind == "flat":
-        index = faiss.IndexBinaryFlat(width)
-    elif kind == "hash":
-        tables = max(1, min(_TABLES, width // _KEY))
-        index = faiss.IndexBinaryMultiHash(width, tables, min(_KEY, width // tables))
-        index.nflip = _FLIPS
-    elif kind == "hnsw":
-        index = faiss.IndexBinaryHNSW(width, 16)
-    else:
-        lists = max(1, min(4096, round(len(codes) ** 0.5 / 2)))
-        coarse = faiss.IndexBinaryFlat(width)
-        index = faiss.IndexBinaryIVF(coarse, width, lists)
-        index.nprobe = max(1, lists // 4)
-        index.cp.min_points_per_centroid = 1
-        index.train(codes)
-        index._kept = coarse  # faiss does not own it
-    index.add(codes)
+        return faiss.IndexBinaryFlat(width)
+    if kind == "hash":
+        tables = max(1, min(_TABLES, width // KEY))
+        index = faiss.IndexBinaryMultiHash(width, tables, min(KEY, width // tables))
+        index.nflip = FLIPS
+        return index
+    if kind == "hnsw":
+        return faiss.IndexBinaryHNSW(width, _LINKS)
+    lists = max(1, min(4096, round(len(codes) ** 0.5 / 2)))
+    coarse = faiss.IndexBinaryFlat(width)
+    index = faiss.IndexBinaryIVF(coarse, width, lists)
+    index.nprobe = max(1, lists // _PROBED)
+    index.cp.min_points_per_centroid = 1
+    index.train(codes)
+    index._kept = coarse  # faiss does not own it
     return index

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.use.index import FLIPS, KEY, Kind, empty_index
+
 #: Neighbours that are compared with the exact ones, and items whose order is scored.
 NEAREST, DEPTH = 10, 100
-_KEY = 16  # bits of a hash index's key
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,19 @@ def ways(faiss: Any, case: Case) -> Iterator[tuple[str, str, Build]]:
 
 
 def _code_indexes(faiss: Any, width: int, case: Case) -> Iterator[tuple[str, Callable[[], Any]]]:
-    def ivf() -> Any:
-        lists = max(1, min(4096, round(len(case.codes) ** 0.5 / 2)))
-        index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(width), width, lists)
-        index.own_fields, index.nprobe, index.cp.min_points_per_centroid = False, max(1, lists // 8), 1
-        index.train(case.codes)
+    def one_table() -> Any:
+        index = faiss.IndexBinaryHash(width, min(KEY, width))
+        index.nflip = FLIPS
         return index
 
-    def hashed(tables: int) -> Any:
-        key = min(_KEY, width // tables)
-        one = (width, key) if tables == 1 else (width, tables, key)
-        index = (faiss.IndexBinaryHash if tables == 1 else faiss.IndexBinaryMultiHash)(*one)
-        index.nflip = 1
-        return index
+    def as_in_search(kind: Kind) -> Callable[[], Any]:
+        return partial(empty_index, faiss, kind, case.codes)
 
-    yield "flat", lambda: faiss.IndexBinaryFlat(width)
-    yield "hash", lambda: hashed(1)
-    yield "multi-hash", lambda: hashed(max(2, min(4, width // _KEY)))
-    yield "IVF", ivf
-    yield "HNSW", lambda: faiss.IndexBinaryHNSW(width, 16)
+    yield "flat", as_in_search("flat")
+    yield "hash", one_table
+    yield "multi-hash", as_in_search("hash")
+    yield "IVF", as_in_search("ivf")
+    yield "HNSW", as_in_search("hnsw")
 
 
 def _vector_indexes(faiss: Any, case: Case) -> Iterator[tuple[str, int, Callable[[], Any]]]:

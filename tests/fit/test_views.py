@@ -21,12 +21,7 @@ from benchmark.errors import InputError
 from benchmark.files.write import write_file
 from benchmark.metrics import mean_average_precision, unpack_codes
 from benchmark.metrics.novelty import auroc, nearest_distances
-from benchmark.report.statistics.robustness import (
-    corruption_cells,
-    corruption_error_ratio,
-    mean_corruption_drop,
-)
-from benchmark.spec.corruptions import COMMON
+from benchmark.report.statistics.robustness import corruption_cells
 from benchmark.spec.views import expand_views, parse_view
 from benchmark.store import views as viewstore
 from benchmark.store.store import Store
@@ -80,15 +75,7 @@ def test_a_bad_name_is_one_line_and_nothing_runs(
         assert not (tmp_path / "r").exists()
 
 
-def test_ratios_and_drops() -> None:
-    mine = {name: {1: 0.8, 2: 0.6} for name in COMMON}
-    base = {name: {1: 0.6, 2: 0.2} for name in COMMON}
-    assert mean_corruption_drop(0.9, mine) == pytest.approx(0.2)
-    assert corruption_error_ratio(mine, base) == pytest.approx(0.6 / 1.2)
-    assert corruption_error_ratio(mine, base, clean=0.9, baseline_clean=0.8) == pytest.approx(0.4 / 0.8)
-    assert mean_corruption_drop(0.9, {"fog": {1: 0.5}}) is None
-    with pytest.raises(InputError, match="severities"):
-        corruption_error_ratio(mine, {name: {1: 0.6} for name in COMMON})
+def test_a_view_names_its_corruption_and_severity() -> None:
     assert corruption_cells([("clean", 1.0), ("corruption:fog@2", 0.5)]) == {"fog": {2: 0.5}}
 
 

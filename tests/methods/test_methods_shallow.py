@@ -279,6 +279,14 @@ def test_ksh_spectral_direction_solves_the_generalised_eigenproblem() -> None:
     assert float((mapped @ vector).square().sum()) == pytest.approx(40.0)
 
 
+def test_ksh_takes_images_that_are_all_the_same() -> None:
+    data = blobs(20)
+    same = dataclasses.replace(data, images=data.images[:1].expand(20, -1, -1, -1).clone())
+    method = ksh.KSH(ksh.KSHParams(iterations=2))
+    method.fit(same, context(same))
+    assert (method.encode(same.images) == 0).all()
+
+
 # ---- BRE ---------------------------------------------------------------------------------------
 
 

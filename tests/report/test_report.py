@@ -56,7 +56,7 @@ def made(value: float | None, **changes: object) -> Record:
     spec = SPEC.model_copy(update={"params": {}, **version, **changes})
     if value is None:
         failure = Failure(kind="error", message="it | broke & <b>")
-        return Record(fit_id=spec.fit_id, spec=spec, state="failed", failure=failure, protocol=FACTS)
+        return Record(fit_id=spec.fit_id, spec=spec, state="failed", failure=failure)  # knows no protocol
     score = Score(view="clean", metric="map", value=value)
     return Record(fit_id=spec.fit_id, spec=spec, state="done", scores=(score,), protocol=FACTS)
 

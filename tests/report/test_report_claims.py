@@ -112,6 +112,14 @@ def test_one_seed_decides_nothing_and_says_what_to_run(tmp_path: Path) -> None:
     assert (numbers["low"], numbers["high"], numbers["p_adjusted"]) == (None, None, None)
 
 
+def test_a_mean_that_hides_its_opposite_says_so(tmp_path: Path) -> None:
+    """Far ahead of a weak opponent and behind a strong one: the mean is ahead."""
+    wrong = {"coophash": 0.3, "hashnet": 0.0, "lsh": 0.9}
+    found = finding(tmp_path, "full-labels", [coded(m, s, w) for s in range(5) for m, w in wrong.items()])
+    assert found.verdict == "supported"
+    assert found.text.endswith("comparisons: 2; a mean: 1 of 2 alone is contradicted")
+
+
 def test_a_claim_has_one_effect_over_its_comparisons(tmp_path: Path) -> None:
     sides = [coded(m, s, w) for s in range(5) for m, w in (("coophash", 0.4), ("hashnet", 0.9), ("csq", 0.3))]
     found = finding(tmp_path, "full-labels", sides)
@@ -143,6 +151,7 @@ def test_other_claims_over_records(tmp_path: Path, name: str, view: str) -> None
     assert found.verdict == "supported"
     assert found.units[0].found is not None
     assert found.units[0].found.difference > 0
+    assert ("queries" in found.units[0].text) == (not view), "of a view only the mean is compared"
 
 
 def test_the_command_prints_verdicts_and_json(

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.report.artifacts import main_table
+from benchmark.report.artifacts import cost, main_table
 from benchmark.report.context import Context
 from benchmark.report.figures.panels import reach
 from benchmark.report.figures.style import drawing
 from benchmark.report.page.headline import Headline, headlines, unfinished
+from benchmark.report.tables.cells import in_order
 from benchmark.spec import Sweep
 from benchmark.store.record import Artifacts, Record
 from benchmark.store.store import Store
@@ -103,6 +104,8 @@ def test_an_interrupted_sweep_says_what_is_not_ranked(tmp_path: Path) -> None:
     part = headline(tmp_path / "part", [*both, (made(0.9, bits=16), Artifacts())])
     assert part.winner.startswith("CSQ and ITQ share")
     assert part.compared.endswith("1 seed. Not ranked, for want of a score at every code length: HashNet.")
+    bad = headline(tmp_path / "bad", [*both, (made(None, bits=16), Artifacts())])
+    assert bad.compared.endswith("2 methods at 16, 32 bits, 1 seed. Failed: HashNet.")
     broken = headline(tmp_path / "broken", [*both[:3], (made(0.9, bits=16), Artifacts())])
     assert broken.winner == "HashNet has the highest mAP: 0.9000, 0.4000 above CSQ (0.5000)."
     assert broken.compared.endswith("Ranked at 16 bits, which all have.")
@@ -193,3 +196,26 @@ def test_a_sweep_that_was_interrupted_is_not_shown_as_whole(tmp_path: Path) -> N
     for spec in left:
         store.save(record.model_copy(update={"spec": spec, "fit_id": spec.fit_id}), Artifacts())
     assert unfinished(Context(store, store.records(), set())) == ""
+
+
+def test_a_folder_of_few_labels_alone_begins_with_the_most_of_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for few, better in ((0.1, 0.0), (0.5, 0.2)):
+        for method, value in (("csq", 0.4), ("hashnet", 0.5)):
+            record = made(value + better, method=method, label_fraction=few)
+            assert record.protocol is not None
+            facts = record.protocol.model_copy(update={"labelled": round(500 * few)})
+            store.save(record.model_copy(update={"protocol": facts}), Artifacts())
+    first, second = headlines(Context(store, store.records(), set()))
+    assert "0.5 of the labels: 2 methods" in first.compared
+    assert first.winner.startswith("HashNet has the highest mAP: 0.7000")
+    assert "0.1 of the labels" in second.compared
+
+
+def test_finished_fits_without_an_map_have_their_costs_told(tmp_path: Path) -> None:
+    """The order of the rows and the axes of the figure are by columns that are always there."""
+    records = [made(0.5, method=one).model_copy(update={"scores": ()}) for one in ("csq", "itq")]
+    (sheet,) = (drawn := cost.build(Context(Store(tmp_path), records, set()))).sheets
+    assert sheet.head[:3] == ("method", "mAP", "train s")
+    assert in_order(sheet).rows
+    assert drawn.figures == ()

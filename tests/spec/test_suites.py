@@ -187,7 +187,7 @@ def test_the_papers_multi_label_sets_are_in_its_suites_with_a_pretrained_backbon
 
 
 def test_a_night_is_a_choice_of_the_papers_fits_that_one_gpu_finishes(tmp_path: Path) -> None:
-    """Ten hours by what was measured; each of its fits is one of the paper suites' too."""
+    """Twelve hours by what was measured and estimated; each of its fits is one of the paper suites' too."""
     store, known = Store(tmp_path), Lookup(tmp_path, without_data=True)
 
     def plans(suite: str) -> list[Plan]:
@@ -201,7 +201,7 @@ def test_a_night_is_a_choice_of_the_papers_fits_that_one_gpu_finishes(tmp_path: 
     assert not [label for fit_id, label in fits(night).items() if fit_id not in fits(paper)]
     images = {cell.fit.dataset: known.images(cell.fit.dataset) for p in night for cell in p.fits if cell.fit}
     hours = sum(row.seconds for row in forecast(night, store, images, tmp_path, gpu=True)) / 3600
-    assert 5 < hours < 10
+    assert 5 < hours < 12
     assert hours < sum(row.seconds for row in forecast(night, store, images, tmp_path)) / 3600 / 50
 
 

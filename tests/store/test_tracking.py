@@ -151,6 +151,10 @@ def test_the_run_of_a_killed_fit_is_ended_and_that_of_a_living_one_is_not(
 
     def fits() -> list[tuple[str, str]]:
         found = [run for run in runs(uri) if run.data.tags["kind"] == "fit"]
+        (whole,) = [run for run in runs(uri) if run.data.tags["kind"] == "sweep"]
+        assert [whole.info.status] == [run.info.status for run in found], (
+            "the sweep's run ends with its fit's"
+        )
         return [(run.info.status, run.data.tags["state"]) for run in found]
 
     with Program(*line, log=tmp_path / "log", before=_follow_at_once) as driver:
@@ -166,7 +170,7 @@ def test_the_run_of_a_killed_fit_is_ended_and_that_of_a_living_one_is_not(
     assert fits() == [("KILLED", "stopped")]
     (run,) = [run for run in runs(uri) if run.data.tags["kind"] == "fit"]
     assert run.info.end_time == last
-    assert not [*(results / "claims").glob("*.*")]
+    assert not [*(results / "claims").glob("*.*"), *(results / "sweeps").glob(".*.open")]
     held.open()
     assert run_cli(*map(str, line))[0] == 0
     assert fits() == [("FINISHED", "done")]
@@ -324,9 +328,7 @@ def test_a_later_run_sends_what_a_dead_driver_had_not(
     states = {
         one.data.tags["sweep"]: one.info.status for one in runs(uri) if one.data.tags["kind"] == "sweep"
     }
-    assert sorted(states.values()) == ["FINISHED", "RUNNING", "RUNNING"], (
-        "of the sweep that was run to its end"
-    )
+    assert [*states.values()] == ["FINISHED"] * 3, "each planned fit of the earlier ones has its record, too"
     assert not [*store.root.glob("claims/*.json")]
     monkeypatch.setattr(Tracker, "_connect", lambda self: pytest.fail("nothing is new"))
     assert run(store, Tracker(uri, store), bits=(8, 16, 32)).untracked == 0
@@ -499,3 +501,27 @@ def test_folders_are_refused_where_mlflow_refuses_them(monkeypatch: pytest.Monke
             mlflow_address.check_uri("file:/tmp/x")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     assert mlflow_address.check_uri("file:/tmp/x") == "file:/tmp/x"
+
+
+def test_the_run_of_a_stopped_sweep_is_ended_and_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, uri = Store(tmp_path / "runs"), f"sqlite:///{tmp_path / 'runs.db'}"
+    real, seen = driver._Run.stages, list[str]()
+
+    def whole() -> str:
+        return next(str(one.info.status) for one in runs(uri) if one.data.tags["kind"] == "sweep")
+
+    def stopped(self: Any, stop: Any) -> Any:
+        yield {fit_id: one for fit_id, one in self.fits.items() if one.fit.bits == 8}, self._to_train
+        seen.append(whole())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver._Run, "stages", stopped)
+    assert run(store, Tracker(uri, store), bits=(8, 16)).interrupted == "SIGINT"
+    assert (seen, whole()) == (["RUNNING"], "KILLED")
+    assert sync(store, Tracker(uri, store)) == (1, 0)
+    assert whole() == "KILLED", "one fit has no record"
+    monkeypatch.setattr(driver._Run, "stages", real)
+    assert run(store, Tracker(uri, store), bits=(8, 16)).ran == 1
+    assert whole() == "FINISHED"

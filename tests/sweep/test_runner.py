@@ -15,6 +15,8 @@ import pytest
 from benchmark import registry
 from benchmark.errors import InputError
 from benchmark.spec import suites
+from benchmark.store.locks import FitLocks
+from benchmark.store.record import Artifacts
 from benchmark.store.store import Store
 from benchmark.sweep import plan as planning
 from benchmark.sweep.saved import save_sweep
@@ -153,6 +155,33 @@ def test_status_counts_what_sweeps_still_plan(tmp_path: Path) -> None:
     assert found["planned_unmeasured"] == 2
 
 
+def test_the_time_left_follows_the_epochs_and_shares_what_runs(
+    tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    _, summary, store = execute(tmp_path, methods=("hashnet",), bits=(8,), epochs=1)
+    (record,) = summary.records
+    timings = record.timings.model_copy(update={"train": 100.0, "total": 130.0})
+    store.save(record.model_copy(update={"timings": timings}), Artifacts())
+    plan = planning.plan(sweep(methods=("hashnet",), bits=(8,), epochs=3, seeds=(0, 1)), store, None)
+    save_sweep(plan, store)
+    assert collect(tmp_path)["seconds_left"] == 2 * (30 + 3 * 100)
+    begun, other = (planned.fit for planned in plan.fits if planned.fit)
+    with FitLocks(tmp_path) as locks:
+        locks.take(begun.fit_id)
+        locks.tell(begun.fit_id, {"phase": "train", "step": 1, "steps": 9, "seconds_left": 20.0})
+        assert collect(tmp_path)["seconds_left"] == 330 + 20
+        locks.take(other.fit_id)
+        locks.tell(other.fit_id, {"phase": "train", "step": 1, "steps": 9, "seconds_left": 40.0})
+        assert collect(tmp_path)["seconds_left"] == 40, "two at a time: the longer one"
+        assert "under a minute left for what runs now\n" in run_cli("status", "--results", str(tmp_path))[1]
+    store.folder(begun).mkdir()
+    (store.folder(begun) / "checkpoint.pt").touch()
+    _, out, _ = run_cli("status", "--results", str(tmp_path))
+    assert f"unfinished: {begun.label} ({begun.fit_id})" in out
+    code, _, err = run_cli("show", begun.fit_id[:6], "--results", str(tmp_path))
+    assert (code, "has no record yet" in err) == (2, True), err
+
+
 HELD_RUN = ("run", "--methods", "held", "--bits", "8,16", "--epochs", "4", "--device", "cpu")
 HELD_RUN += ("--tracking-uri", "none", "--curve-points", "1")
 
@@ -181,7 +210,7 @@ def test_a_signal_saves_the_fit_and_the_same_command_continues(
         held.wait_for("8-0", log=process.text)
         process.send(number)
         assert process.wait() == code
-        assert "continues where it stopped" in process.text()
+        assert "with 2 fits to run; the same command continues where it stopped" in process.text()
         assert "Traceback" not in process.text()
     found = collect(results)
     assert found["counts"]["failed"] == found["counts"]["unreadable"] == found["counts"]["done"] == 0

@@ -10,6 +10,7 @@ from benchmark.use import index as indexes
 from benchmark.use.encode import Codes
 from benchmark.use.index import KINDS, Index
 from benchmark.use.model import pack
+from benchmark.use.search_ways import Case, ways
 
 
 def _codes(n: int, bits: int, seed: int, *, outputs: bool = True) -> Codes:
@@ -71,3 +72,20 @@ def test_what_cannot_be_searched_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(indexes, "_faiss", lambda: None)
     with pytest.raises(InputError, match="needs faiss"):
         Index(database, "hnsw")
+
+
+@pytest.mark.parametrize("bits", [16, 64])
+def test_what_search_cost_measures_is_what_search_builds(bits: int) -> None:
+    faiss = pytest.importorskip("faiss")
+    database = _codes(2000, bits, 0)
+    case = Case(
+        bits, database.codes, database.codes[:3], np.zeros((2000, 2), np.float32), np.zeros((3, 2)), ""
+    )
+    measured = {name: build for name, _, build in ways(faiss, case)}
+    for name, kind in (("flat", "flat"), ("multi-hash", "hash"), ("IVF", "ivf"), ("HNSW", "hnsw")):
+        bytes_an_item, search = measured[f"codes, {name}"]()
+        built = Index(database, kind)._index
+        assert round(bytes_an_item * 2000) == len(faiss.serialize_index_binary(built))  # holds nprobe and nflip
+        assert np.array_equal(search(5), built.search(case.query_codes, 5)[1])
+    ivf = Index(database, "ivf")._index
+    assert (ivf.nlist, ivf.nprobe) == (22, 2)

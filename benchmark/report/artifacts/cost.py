@@ -24,7 +24,9 @@ def build(ctx: Context) -> Drawn:
         for bits in sorted({r.spec.bits for r in done}):
             found[bits] = _sheet(ctx, group, tuple(r for r in done if r.spec.bits == bits), bits)
         sheets += found.values()
-        several = {bits: sheet for bits, sheet in found.items() if len(sheet.rows) > 1}
+        several = {
+            bits: one for bits, one in found.items() if sum(bool(row[1].values) for row in one.rows) > 1
+        }
         if several:
             figures.append(_figure(group, several))
     gaps = () if sheets else (ctx.no_records("a finished fit", "paper-main"),)
@@ -55,7 +57,8 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
     for name, members in sorted(rows_of(records).items()):
         cells = [cell_of(members, value, len(members), ctx.stale, digits) for _, value, digits in _COLUMNS]
         body.append((text_cell(name), *(cells[:1] + [_mean_only(cell) for cell in cells[1:]])))
-    every = [place for place in range(1, len(_COLUMNS) + 1) if any(row[place].values for row in body)]
+    always = (1, 2)  # the figure's
+    every = [p for p in range(1, len(_COLUMNS) + 1) if p in always or any(row[p].values for row in body)]
     return Sheet(
         name=f"cost-{bits}b-{group.slug}",
         title=f"Cost: {group.title}, {bits} bits",

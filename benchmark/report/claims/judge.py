@@ -107,7 +107,20 @@ class Finding:
             return "no comparison"
         left = f" of {len(self.units)}, the rest with fewer seeds" if self.used < len(self.units) else ""
         said = replace(self.found, p=_or_nan(self.p), queries=0).text
-        return f"{said}, comparisons: {self.used}{left}"
+        return f"{said}, comparisons: {self.used}{left}{self._opposed}"
+
+    @property
+    def _opposed(self) -> str:
+        """That a mean hides comparisons which say the opposite of it."""
+        if self.verdict not in ("supported", "contradicted"):
+            return ""
+        other: Verdict = "contradicted" if self.verdict == "supported" else "supported"
+        count = self.counts[other]
+        return (
+            f"; a mean: {count} of {len(self.units)} alone {'is' if count == 1 else 'are'} {other}"
+            if count
+            else ""
+        )
 
 
 def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> list[Finding]:

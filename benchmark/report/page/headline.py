@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.report.context import Context, rows_of
 from benchmark.report.declared_methods import titled
-from benchmark.report.groups import Group, is_variant
+from benchmark.report.groups import Group, group_records, is_variant
 from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Changes, Comparison, p_text, pooled_effect
 from benchmark.store.record import Record
 from benchmark.store.sweeps import planned_fits
@@ -27,14 +27,24 @@ class Headline:
 
 
 def headlines(ctx: Context) -> list[Headline]:
-    """One for each of the first groups at full labels, those with a score first."""
-    found = [_headline(ctx, group) for group in ctx.main_groups]
+    """One for each of the first groups, those with a score first: at full labels, else at the most labels."""
+    found = [_headline(ctx, group) for group in ctx.main_groups or _with_most_labels(ctx)]
     said = [one for one in found if one is not None]
     said.sort(key=lambda one: one.sure.startswith("No fit"))
     rest = len(said) - _MOST
     return said[:_MOST] + (
         [Headline("", "", f"{_count(rest, 'more comparison')} in the tables.")] if rest > 0 else []
     )
+
+
+def _with_most_labels(ctx: Context) -> list[Group]:
+    """The groups on all classes of a folder without fits at full labels, those with the most labels first."""
+    groups = group_records(record for record in ctx.records if record.spec.class_split is None)
+
+    def labelled(group: Group) -> int:
+        return max((record.protocol.labelled for record in group.records if record.protocol), default=0)
+
+    return sorted(groups, key=lambda group: (group.spec.label_noise, -labelled(group)))
 
 
 def first_words(ctx: Context, found: Iterable[Headline]) -> list[str]:
@@ -48,7 +58,7 @@ def unfinished(ctx: Context) -> str:
     left = planned_fits(ctx.store, {record.fit_id for record in ctx.records})
     if not left:
         return ""
-    methods = _some([titled(name) for name in sorted({label.partition(" ")[0] for label in left.values()})])
+    methods = _some([titled(name) for name in sorted({fit.label.partition(" ")[0] for fit in left.values()})])
     many = _count(len(left), "planned fit")
     return f"Not whole: {many} without a record ({methods}); the command status lists them."
 
@@ -90,8 +100,8 @@ def _scoreless(group: Group, methods: dict[str, list[Record]]) -> Headline | Non
     if not every:
         return None
     failed = sum(record.failure is not None for record in every)
-    said = f"No fit has an mAP: {failed} of {_count(len(every), 'fit')} failed."
-    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", said)
+    why = f": {failed} of {_count(len(every), 'fit')} failed" if failed else ""
+    return Headline(f"{group.title}: {_count(len(methods), 'method')}.", "", f"No fit has an mAP{why}.")
 
 
 def _lengths(records: list[Record]) -> set[int]:
@@ -126,10 +136,12 @@ def _what(rows: dict[str, list[Record]]) -> str:
 
 def _left_out(methods: dict[str, list[Record]], whole: dict[str, list[Record]]) -> str:
     """Methods that were run and are not ranked, and that a ranking is over some code lengths alone."""
-    names = [titled(name) for name in sorted(methods) if name not in whole]
-    text = (
-        f" Not ranked, for want of a score at every code length: {_some(names)}." if whole and names else ""
-    )
+    out = {name: found for name, found in sorted(methods.items()) if name not in whole}
+    failed = [name for name, found in out.items() if all(record.failure for record in found)]
+    rest = [name for name in out if name not in failed]
+    text = f" Failed: {_some([*map(titled, failed)])}." if whole and failed else ""
+    if whole and rest:
+        text += f" Not ranked, for want of a score at every code length: {_some([*map(titled, rest)])}."
     ranked = set[int]().union(*map(_lengths, whole.values()))
     some = ranked and ranked != {
         r.spec.bits for found in methods.values() for r in found if r.score() is not None

@@ -85,7 +85,7 @@ def pooled_effect(strata: Mapping[str, Sequence[Changes]], level: float = 0.05) 
     mean = round(mean, 12)  # changes that cancel are zero whatever the order of their sum
     known = [_known(one) for members in strata.values() for one in members]
     seeds = tuple(sorted({_seed(key) for one in known for key in one}))
-    queries = sum(values.size for one in known for values in one.values())
+    queries = sum(values.size for one in known for values in one.values() if values.size > 1)
     if any(part.seeds < 2 for part in parts):
         return Comparison(mean, math.nan, math.nan, math.nan, seeds, queries)
     error, free = error_of(parts)

@@ -1,4 +1,4 @@
-"""What is computed from the scores of corrupted views: drops, means, and ratios to a named baseline.
+"""What is computed from the scores of corrupted views: means and relative drops.
 
 Definitions after Hendrycks and Dietterich (Benchmarking neural network robustness to common corruptions and
 perturbations, ICLR 2019), with 1 - mAP in the place of the classification error. Pure functions of floats.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import fmean
 
-from benchmark.errors import InputError
 from benchmark.spec.corruptions import COMMON
 from benchmark.spec.views import Target, parse_view
 from benchmark.store.record import Record
@@ -47,43 +46,6 @@ def mean_corruption_score(cells: Cells, over: Iterable[str] = COMMON) -> float |
     if not wanted or any(not cells.get(name) for name in wanted):
         return None
     return fmean(fmean(cells[name].values()) for name in wanted)
-
-
-def mean_corruption_drop(clean: float, cells: Cells, over: Iterable[str] = COMMON) -> float | None:
-    """The clean score minus the mean corruption score, in the score's own unit; None when one is missing."""
-    mean = mean_corruption_score(cells, over)
-    return None if mean is None else clean - mean
-
-
-def corruption_error_ratio(
-    cells: Cells,
-    baseline: Cells,
-    over: Iterable[str] = COMMON,
-    *,
-    clean: float | None = None,
-    baseline_clean: float | None = None,
-) -> float | None:
-    """The mean over corruptions of sum_s (1 - score) / sum_s (1 - baseline's score); 1 equals the baseline.
-
-    With both clean scores, the relative form: sum_s (clean - score) / sum_s (clean - score) of the baseline. None
-    when a corruption is missing on either side, or the baseline loses nothing. Raises InputError when the two
-    sides were not measured at the same severities: such a ratio would compare unlike sums.
-    """
-    ratios = []
-    for name in over:
-        mine, theirs = cells.get(name), baseline.get(name)
-        if not mine or not theirs:
-            return None
-        if mine.keys() != theirs.keys():
-            raise InputError(f"corruption {name!r} was measured at other severities than the baseline's")
-        relative = clean is not None and baseline_clean is not None
-        top = sum((clean if relative and clean is not None else 1.0) - value for value in mine.values())
-        start = baseline_clean if relative and baseline_clean is not None else 1.0
-        bottom = sum(start - value for value in theirs.values())
-        if bottom <= 0:
-            return None
-        ratios.append(top / bottom)
-    return fmean(ratios) if ratios else None
 
 
 def cells_of(record: Record) -> Cells:
