@@ -26,7 +26,8 @@ _GRACE = 10.0
 def command(results: str, tracking_uri: str | None, host: str, port: int) -> int:
     """Open MLflow's own interface on 127.0.0.1."""
     from benchmark.errors import InputError
-    from benchmark.store import mlflow_address
+    from benchmark.store import mlflow_address, mlflow_sync
+    from benchmark.store.store import Store
 
     if not tracking_uri and not (Path(results) / "mlflow.db").is_file():
         raise InputError(f"no MLflow database in {results!r}; run something first, or give --tracking-uri")
@@ -38,7 +39,7 @@ def command(results: str, tracking_uri: str | None, host: str, port: int) -> int
         return 0
     _check_port(host, port)
     _mend_artifacts(uri, Path(results))
-    _end_dead(uri, Path(results))
+    mlflow_sync.end_dead(uri, Store(Path(results)))
     click.echo(f"http://{host}:{port}{_runs_page(uri)}  (Ctrl-C ends it)")
     with mlflow_address.no_strays(uri):
         return _serve(["--backend-store-uri", uri, "--host", host, "--port", str(port)])
@@ -69,17 +70,6 @@ def _mend_artifacts(uri: str, results: Path) -> None:
             Exception
         ):  # an empty, foreign or unreachable database: MLflow says so itself
             mlflow_address.mend_artifacts(uri, results, EXPERIMENT)
-
-
-def _end_dead(uri: str, results: Path) -> None:
-    """A killed driver's fits and sweeps are not shown as running; see `Tracker.end_dead`."""
-    from benchmark.store.locks import FitLocks
-    from benchmark.store.mlflow import Tracker
-    from benchmark.store.store import Store
-
-    if any([*results.glob("claims/*.live"), *results.glob("sweeps/.*.open")]):
-        with FitLocks(results) as locks:
-            Tracker(uri, Store(results)).end_dead(locks)
 
 
 def _runs_page(uri: str) -> str:

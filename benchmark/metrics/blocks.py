@@ -71,9 +71,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def _by_rank(
-    plan: Plan, points: NDArray[np.int64], found: tuple[Floats, Floats, Floats], relevant: Floats
-) -> dict[str, Floats]:
+def _by_rank(plan: Plan, found: tuple[Floats, Floats, Floats], relevant: Floats) -> dict[str, Floats]:
     """precision, recall and hit rate (queries, points)."""
     taken, hits, chance = found
     recall = _ruled(_ratio(hits, relevant[:, None]), relevant > 0, plan.rules.no_hit)
@@ -109,8 +107,7 @@ def _radius_scores(plan: Plan, hist: Hist) -> Block:
 
 def _rank_scores(plan: Plan, found: tuple[Floats, Floats, Floats], relevant: Floats) -> Block:
     """Split the columns of all ranks into the scalars at N and the curves."""
-    points = np.concatenate([plan.at, plan.cutoffs])
-    scores = _by_rank(plan, points, found, relevant)
+    scores = _by_rank(plan, found, relevant)
     split = len(plan.at)
     values = {
         f"{name}@{n}": scores[name][:, column]

@@ -25,8 +25,6 @@ from benchmark.store.thin import is_thin, thin
 SMALL_DATABASE = 1_800
 #: Rows that a training curve keeps where no artifact reads it row by row, evenly spaced, and the last.
 CURVE_ROWS = 5
-#: What a results folder holds beside its fits and is kept as it is.
-_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json")
 
 
 @dataclass(frozen=True)

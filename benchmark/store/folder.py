@@ -75,9 +75,21 @@ class ResultsFolder:
                     if _FIT_FOLDER.fullmatch(fit):
                         yield f"{dataset}/{method}/{fit}"
 
-    def beside(self) -> list[Path]:
-        """The files beside the fits: saved sweeps, and what `describe` wrote."""
-        return [path for pattern in _BESIDE for path in sorted(self.root.glob(pattern))]
+    def beside(self, folder: str = "") -> list[Path]:
+        """The files beside the fits: saved sweeps, and what `describe` and `search-cost` wrote.
+
+        Parameters
+        ----------
+        folder : str
+            `sweeps`, `architecture` or `search-cost`; empty: all of them.
+
+        Returns
+        -------
+        list of Path
+            In the order of their names within a folder.
+        """
+        wanted = (pattern for pattern in _BESIDE if pattern.startswith(folder))
+        return [path for pattern in wanted for path in sorted(self.root.glob(pattern))]
 
     def write_text(self, relative: str, text: str) -> Path:
         """Write a small file of the whole folder, atomically.

@@ -56,6 +56,13 @@ def catch_up(
     return whole and not left
 
 
+def end_dead(uri: str, store: Store) -> None:
+    """Show no killed driver's fits and sweeps as running; see `Tracker.end_dead`."""
+    if any([*store.root.glob("claims/*.live"), *store.root.glob("sweeps/.*.open")]):
+        with FitLocks(store.root) as locks:
+            Tracker(uri, store).end_dead(locks)
+
+
 def sync(store: Store, tracker: Tracker) -> tuple[int, int]:
     """Send every record that the tracker, asked itself, lacks. Returns (sent now or before, not sent)."""
     if os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", TIMEOUT) == TIMEOUT:  # the user's own value stays

@@ -59,14 +59,14 @@ def gradient(lab: Lab) -> Finding:
     seed_globals(context.seed("fit"))
     method.fit(data, context)
     if not before:
-        return _moved_state(lab, method)
+        return _moved_state(lab)
     still = [path for path, value in trainable(method).items() if torch.equal(value, before.get(path, value))]
     if still:
         raise Broken(f"{len(still)} of {len(before)} parameters never move: {', '.join(still[:4])}")
     return Finding(f"all {len(before)} parameter tensors move", len(before))
 
 
-def _moved_state(lab: Lab, method: object) -> Finding:
+def _moved_state(lab: Lab) -> Finding:
     """For methods that announce no steps: their state after many updates against that after one."""
     early = lab.fit(lab.training_data(BITS), 1).state()
     late = lab.trained.state()

@@ -23,7 +23,7 @@ _PAPER = 1.6
 def build(ctx: Context) -> Drawn:
     """One figure for each list of parts that `describe` left beside the records."""
     figures = []
-    for path in (path for path in ctx.store.beside() if path.parent.name == "architecture"):
+    for path in ctx.store.beside("architecture"):
         try:
             if path.stat().st_size > _MAX_BYTES:
                 continue

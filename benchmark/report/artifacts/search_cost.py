@@ -17,7 +17,7 @@ _MARKS = "osD^vPX*<>h"
 def build(ctx: Context) -> Drawn:
     """A table and a figure for each fit that was measured."""
     sheets, figures = [], []
-    for path in sorted((ctx.store.root / "search-cost").glob("*.json")):
+    for path in ctx.store.beside("search-cost"):
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             sheets.append(_sheet(told))
