@@ -62,6 +62,13 @@ def looks() -> dict[str, Sequence[str]]:
     return {entry.name: entry.info["look"] for entry in registry.entries("methods") if entry.info.get("look")}
 
 
+@functools.cache
+def without_labels() -> frozenset[str]:
+    """The declared methods that learn from no labels."""
+    entries = registry.entries("methods")
+    return frozenset(entry.name for entry in entries if entry.info.get("supervision") == "unsupervised")
+
+
 @contextmanager
 def remembering(told: Mapping[str, Any]) -> Iterator[None]:
     """Let a `snapshot` answer for its methods. Raises TypeError for one of another form."""

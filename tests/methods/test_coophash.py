@@ -270,9 +270,9 @@ def test_each_loss_reaches_its_own_head_and_the_base_alone():
     made, batch = ready(digits())
     inference = {"inference_head", "encoder", "label_mean"}
     heads = {
-        **dict.fromkeys(("nll", "energy_penalty", "density_class"), {"density_head"}),
-        **dict.fromkeys(("tr_real", "tr_pair", "likelihood"), {"hash_head"}),
-        **dict.fromkeys(("class", "class_pair"), {"class_head"}),
+        **{name: {"density_head"} for name in ("nll", "energy_penalty", "density_class")},
+        **{name: {"hash_head"} for name in ("tr_real", "tr_pair", "likelihood")},
+        **{name: {"class_head"} for name in ("class", "class_pair")},
         **dict.fromkeys(("vae_reconstruction", "vae_kl", "vae_real"), inference),
     }
     terms = losses_without_step(made, batch)

@@ -28,7 +28,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 def fits(root: Path, **changes: object) -> list[FitSpec]:
     """The fits of a sweep over the bundled digits."""
-    sweep = Sweep(methods=("coophash", "hashnet", "itq"), bits=(32,)).model_copy(update=changes)
+    sweep = Sweep(methods=("coophash", "hashnet", "dpsh"), bits=(32,)).model_copy(update=changes)
     return [cell.fit for cell in plan(sweep, Store(root), None).fits if cell.fit is not None]
 
 
@@ -41,7 +41,7 @@ def plant(root: Path, specs: list[FitSpec], wrong: dict[str, float]) -> Context:
     return Context(store, store.records(), set())
 
 
-WRONG = {"coophash": 0.2, "hashnet": 0.2, "itq": 0.205}
+WRONG = {"coophash": 0.2, "hashnet": 0.2, "dpsh": 0.205}
 
 
 def test_the_suite_holds_exactly_the_fits_that_are_missing(tmp_path: Path, run_cli: Cli) -> None:
@@ -56,7 +56,7 @@ def test_the_suite_holds_exactly_the_fits_that_are_missing(tmp_path: Path, run_c
     cells = [c for one in resolve_all(str(out), {}) for c in plan(one.sweep, Store(tmp_path), None).fits]
     assert {cell.state for cell in cells} == {"planned"}
     found = sorted((cell.fit.method, cell.fit.seed) for cell in cells if cell.fit is not None)
-    assert found == [("coophash", 1), ("hashnet", 1), ("hashnet", 5), ("itq", 1), ("itq", 5)]
+    assert found == [("coophash", 1), ("dpsh", 1), ("dpsh", 5), ("hashnet", 1), ("hashnet", 5)]
     code, shown, _ = run_cli("run", "--suite", str(out), "--plan")
     assert (code, shown.count("planned ")) == (0, 5)
     assert str(tmp_path) in out.read_text(), "it runs into the same folder"
@@ -67,7 +67,7 @@ def test_the_suite_holds_exactly_the_fits_that_are_missing(tmp_path: Path, run_c
 
 
 def test_the_plan_names_seeds_by_power_or_says_that_they_are_too_many(tmp_path: Path, run_cli: Cli) -> None:
-    ctx = plant(tmp_path, fits(tmp_path, seeds=(0, 1, 2)), {"coophash": 0.3, "hashnet": 0.32, "itq": 0.31})
+    ctx = plant(tmp_path, fits(tmp_path, seeds=(0, 1, 2)), {"coophash": 0.3, "hashnet": 0.32, "dpsh": 0.31})
     findings = judge(ctx, CLAIMS)
     step = plan_claims(ctx, findings, most=1000)[0]
     assert step.finding.verdict == "undecided"
@@ -82,7 +82,7 @@ def test_the_plan_names_seeds_by_power_or_says_that_they_are_too_many(tmp_path: 
 
 
 def test_a_claim_that_is_decided_needs_nothing(tmp_path: Path) -> None:
-    ctx = plant(tmp_path, fits(tmp_path, seeds=(0, 1, 2)), {"coophash": 0.2, "hashnet": 0.8, "itq": 0.9})
+    ctx = plant(tmp_path, fits(tmp_path, seeds=(0, 1, 2)), {"coophash": 0.2, "hashnet": 0.8, "dpsh": 0.9})
     step = plan_claims(ctx, judge(ctx, CLAIMS))[0]
     assert (step.text, step.fits) == ("full-labels: supported: decided", {})
 
@@ -190,7 +190,7 @@ def test_so_many_seeds_decide_as_often_as_the_plan_says(effect: float, kind: str
 
 
 def test_grids_hold_exactly_the_fits(tmp_path: Path) -> None:
-    cells = [("itq", 0), ("itq", 1), ("hashnet", 1), ("csq", 0), ("csq", 1), ("hashnet", 2)]
+    cells = [("dpsh", 0), ("dpsh", 1), ("hashnet", 1), ("csq", 0), ("csq", 1), ("hashnet", 2)]
     sweeps = [
         Sweep(
             methods=(method,),
@@ -220,8 +220,8 @@ def test_grids_hold_exactly_the_fits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "verdict"),
     [
-        ({"coophash": 0.2, "hashnet": 0.6, "itq": 0.9}, "supported"),
-        ({"coophash": 0.3, "hashnet": 0.3, "itq": 0.9}, "contradicted"),
+        ({"coophash": 0.2, "hashnet": 0.6, "dpsh": 0.9}, "supported"),
+        ({"coophash": 0.3, "hashnet": 0.3, "dpsh": 0.9}, "contradicted"),
     ],
 )
 def test_the_papers_own_words_are_tested_over_the_best_opponent(

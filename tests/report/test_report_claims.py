@@ -114,10 +114,18 @@ def test_one_seed_decides_nothing_and_says_what_to_run(tmp_path: Path) -> None:
 
 def test_a_mean_that_hides_its_opposite_says_so(tmp_path: Path) -> None:
     """Far ahead of a weak opponent and behind a strong one: the mean is ahead."""
-    wrong = {"coophash": 0.3, "hashnet": 0.0, "lsh": 0.9}
+    wrong = {"coophash": 0.3, "hashnet": 0.0, "sdh": 0.9}
     found = finding(tmp_path, "full-labels", [coded(m, s, w) for s in range(5) for m, w in wrong.items()])
     assert found.verdict == "supported"
     assert found.text.endswith("comparisons: 2; a mean: 1 of 2 alone is contradicted")
+
+
+def test_methods_without_labels_are_no_opponents(tmp_path: Path) -> None:
+    """The paper compares with supervised methods: a lead over LSH would hide that HashNet is ahead."""
+    wrong = {"coophash": 0.3, "hashnet": 0.0, "lsh": 0.9, "itq": 0.9}
+    found = finding(tmp_path, "full-labels", [coded(m, s, w) for s in range(5) for m, w in wrong.items()])
+    assert found.verdict == "contradicted"
+    assert found.used == 1
 
 
 def test_a_claim_has_one_effect_over_its_comparisons(tmp_path: Path) -> None:
@@ -160,7 +168,7 @@ def test_the_command_prints_verdicts_and_json(
     finding(
         tmp_path,
         "full-labels",
-        [coded(m, s, w) for s in range(3) for m, w in (("coophash", 0.2), ("lsh", 0.8))],
+        [coded(m, s, w) for s in range(3) for m, w in (("coophash", 0.2), ("sdh", 0.8))],
     )
     code, out, _ = run_cli("claims", "--results", str(tmp_path))
     assert code == 0

@@ -85,7 +85,9 @@ def test_what_search_cost_measures_is_what_search_builds(bits: int) -> None:
     for name, kind in (("flat", "flat"), ("multi-hash", "hash"), ("IVF", "ivf"), ("HNSW", "hnsw")):
         bytes_an_item, search = measured[f"codes, {name}"]()
         built = Index(database, kind)._index
-        assert round(bytes_an_item * 2000) == len(faiss.serialize_index_binary(built))  # holds nprobe and nflip
+        assert round(bytes_an_item * 2000) == len(
+            faiss.serialize_index_binary(built)
+        )  # holds nprobe and nflip
         assert np.array_equal(search(5), built.search(case.query_codes, 5)[1])
     ivf = Index(database, "ivf")._index
     assert (ivf.nlist, ivf.nprobe) == (22, 2)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from benchmark.report.claims.judge import SUBJECTS
 from benchmark.report.context import rows_of
+from benchmark.report.declared_methods import without_labels
 from benchmark.report.groups import Group, is_plain, is_variant
 from benchmark.store.record import Record
 
@@ -19,7 +20,9 @@ def fair(groups: Iterable[Group]) -> Iterator[tuple[Group, int]]:
 
 
 def sides(records: Iterable[Record]) -> tuple[list[Record], dict[str, list[Record]]]:
-    """The subject's records at its defaults, newest version first choice; and every baseline's by row."""
+    """The subject's records at its defaults, newest version first choice; and by row those of every supervised
+    baseline, with which the paper compares: a mean over methods that read no labels would hide the others.
+    """
     rows, mine = rows_of(records), list[Record]()
     for subject in SUBJECTS:
         own = [name for name, found in rows.items() if found[0].spec.method == subject and is_plain(found[0])]
@@ -27,6 +30,6 @@ def sides(records: Iterable[Record]) -> tuple[list[Record], dict[str, list[Recor
     others = {
         name: found
         for name, found in sorted(rows.items())
-        if found[0].spec.method not in SUBJECTS and not is_variant(found[0].spec.method)
+        if (method := found[0].spec.method) not in {*SUBJECTS, *without_labels()} and not is_variant(method)
     }
     return mine, others
