@@ -25,7 +25,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_are_committed_results() -> None:
-    assert {"digits", "features-main", "features-scarcity", "small-twins"} <= set(FOLDERS)
+    assert {"digits", "features-main", "features-scarcity", "coophash-generation"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_lines
-from benchmark.report.figures.style import COLUMN, full_scale, inches, legend_below, on_paper
+from benchmark.report.figures.style import COLUMN, inches, legend_below, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.map_table import by_score, group_facts
 from benchmark.report.selections import base_of
@@ -129,9 +129,7 @@ def _figure(group: Group, records: tuple[Record, ...], base: str, bits: int, aga
         for axes, (field, curves) in zip(panels[:, 0], series.items()):
             draw_lines(axes, curves)
             axes.set_ylabel(_FIELDS[field])
-            if field in ("map", "accuracy", "label_f1"):
-                full_scale(axes, ylim=(0, 1))
-            else:
+            if field not in ("map", "accuracy", "label_f1"):  # those differ in their last hundredths
                 axes.set_yscale("log")
         panels[-1][0].set_xlabel(x)
         legend_below(figure, panels[:, 0], columns=2)
