@@ -55,7 +55,8 @@ def records_json(ctx: Context) -> dict[str, Any]:
     """What the page knows of each record. `pool` holds the shared parts, `scores` the names of scores.
 
     A row: id, pooled specification, bits, seed, state, main mAP, scores as name, value, name, value, ..., pooled
-    facts (protocol, environment, command, how to make it again, views), its own facts, failure.
+    facts (protocol, environment, command, how to make it again, views), its own facts, failure. Own facts are name, value,
+    name, value, ..., the names pooled, and so are values that are text: as a list of their number.
     """
     pool, names = Pool(), Pool()
     rows = [_row(ctx, record, pool, names) for record in ctx.records]
@@ -94,7 +95,11 @@ def _row(ctx: Context, record: Record, pool: Pool, names: Pool) -> list[Any]:
     pooled += [pool.put(record.command), pool.put(views), pool.put(list(record.flags))]
     stale = record.fit_id in ctx.stale
     row = [record.fit_id, pool.put(shared), spec.bits, spec.seed, record.state, main, scores, *pooled]
-    return [*row, ctx.again(record), {k: v for k, v in own.items() if v not in (None, "", 0)}, failure, stale]
+    told: list[Any] = []
+    for name, value in own.items():
+        if value not in (None, "", 0):
+            told += [pool.put(name), [pool.put(value)] if isinstance(value, str) else value]
+    return [*row, ctx.again(record), told, failure, stale]
 
 
 def _seconds(record: Record) -> Iterable[tuple[str, float]]:
