@@ -55,8 +55,8 @@ def records_json(ctx: Context) -> dict[str, Any]:
     """What the page knows of each record. `pool` holds the shared parts, `scores` the names of scores.
 
     A row: id, pooled specification, bits, seed, state, main mAP, scores as name, value, name, value, ..., pooled
-    facts (protocol, environment, command, how to make it again, views), its own facts, failure. Own facts are name, value,
-    name, value, ..., the names pooled, and so are values that are text: as a list of their number.
+    facts (protocol, environment, command, how to make it again, views), its own facts, failure. Own facts are name,
+    value, name, value, ..., the names pooled, and so are values that are text: as a list of their number.
     """
     pool, names = Pool(), Pool()
     rows = [_row(ctx, record, pool, names) for record in ctx.records]
