@@ -284,7 +284,7 @@ def test_a_damaged_record_is_set_aside_and_its_fit_made_again(
     code, out, err = run_cli(*command, *retry)
     assert code == 0, err
     assert f"{record.spec.label}: its damaged record is kept as" in out + err
-    assert ("1 fits run" if not retry else "4 fits run") in out
+    assert ("1 fit run" if not retry else "4 fits run") in out
     assert (path.parent / "record.damaged-1.json").read_text() == bad
     assert store.get(record.spec).scores == record.scores
     assert collect(tmp_path)["counts"]["done"] == 4
