@@ -89,7 +89,9 @@ def turned(one: FitResult, other: FitResult) -> float:
 
 
 @pytest.mark.parametrize(
-    ("method", "parts"), [("hashnet", "hash"), ("coophash", "generator, hash.base, hash.encoder")], ids=["one", "several"]
+    ("method", "parts"),
+    [("hashnet", "hash"), ("coophash", "generator, hash.base, hash.encoder")],
+    ids=["one", "several"],
 )
 def test_codes_are_those_of_the_uncompiled_fit(method: str, parts: str) -> None:
     plain, quick = plain_hashnet() if method == "hashnet" else fit(method, wanted=False), fit(method)
