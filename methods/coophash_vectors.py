@@ -49,8 +49,8 @@ class CoopHashVectorsParams(CoopHashParams):
     )
     langevin_clip: float | None = Field(default=1.0, gt=0, description="bound on each pixel's gradient")
     reconstruction_std: float = Field(default=0.3, gt=0, le=10, description="sigma of L_VAE")
-    posterior_pixels: Literal[False] = Field(default=False, description="of CoopHash on images alone")
-    posterior_label: Literal[False] = Field(default=False, description="of CoopHash on images alone")
+    posterior_pixels: bool = Field(default=False, description="of CoopHash on images alone")
+    posterior_label: bool = Field(default=False, description="of CoopHash on images alone")
     negatives: Literal["drawn", "data"] = Field(
         default="drawn",
         description="labels of the negative phase: as pairs are drawn, or weighted so that they are the data's",
