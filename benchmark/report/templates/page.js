@@ -23,10 +23,15 @@
   const COMMAND = 9, VIEWS = 10, FLAGS = 11, AGAIN = 12, OWN = 13, FAILURE = 14, STALE = 15;
   const spec = (row) => pool[row[SPEC]];
   const pooled = (row, place) => (row[place] == null ? null : pool[row[place]]);
-  const own = (row) => Object.fromEntries(Array.from({ length: row[OWN].length / 2 }, (_, at) => {
+  const own = (row) => Array.from({ length: row[OWN].length / 2 }, (_, at) => {
     const value = row[OWN][2 * at + 1];
     return [pool[row[OWN][2 * at]], Array.isArray(value) ? pool[value[0]] : value];
-  }));
+  });
+  const TRAIN = pool.indexOf("train s");
+  const trained = (row) => {  // sorting asks every row, so nothing is built for it
+    const at = row[OWN].findIndex((name, place) => place % 2 === 0 && name === TRAIN);
+    return at < 0 ? undefined : row[OWN][at + 1];
+  };
   const place = new Map(rows.map((row, at) => [row[ID], at]));
   function labels(row) {
     const { labels: share, label_noise: noise, class_split: split } = spec(row);
@@ -260,7 +265,7 @@
       ...Object.entries(rest).map(([key, value]) => [key.replaceAll("_", " "), value])]));
     if (Object.keys(params).length) titled("Parameters", facts(Object.entries(params)));
     if (where) titled("Environment", facts(Object.entries(where).map(([key, value]) => [key.replaceAll("_", " "), value === false ? "no" : value])));
-    titled("Measured", facts(Object.entries(own(row))));
+    titled("Measured", facts(own(row)));
     return found;
   }
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
@@ -310,7 +315,7 @@
     { head: "protocol", value: (row) => spec(row).protocol },
     { head: "backbone", value: (row) => spec(row).backbone },
     { head: "selection", value: (row) => spec(row).selection },
-    { head: "train s", num: true, value: (row) => own(row)["train s"], text: (row) => (own(row)["train s"] ?? 0).toFixed(1) },
+    { head: "train s", num: true, value: trained, text: (row) => (trained(row) ?? 0).toFixed(1) },
     { head: "remarks", value: remarks, look: (row) => (remarks(row) ? "remark" : "") },
     { head: "fit", value: (row) => row[ID], node: (row) => make("button", { type: "button", class: "cell id", "data-fit": row[ID] }, row[ID]) },
   ].map((column) => ({ text: (row) => String(column.value(row) ?? "–"), ...column }));
