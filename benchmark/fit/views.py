@@ -15,7 +15,7 @@ from benchmark.data.load import LoadedDataset
 from benchmark.data.protocol.shared_classes import shared_classes, similarity
 from benchmark.data.view_images import Images, corrupted, foreign
 from benchmark.errors import InputError
-from benchmark.fit.evaluator import ENCODE_BATCH, checked, plain_outputs, scores_of
+from benchmark.fit.evaluator import checked, plain_outputs, scores_of
 from benchmark.fit.setup import OpenFit
 from benchmark.metrics.labels import index_type
 from benchmark.metrics.novelty import auroc, nearest_distances
@@ -195,8 +195,8 @@ def _encode(stored: StoredFit, images: Images) -> np.ndarray:
     """Packed codes of one side."""
     out, evaluator, method = [], stored.opened.evaluator, stored.opened.method
     part = stored.opened.given(images)
-    for start in range(0, len(images.rows), ENCODE_BATCH):
-        batch = part(start, min(start + ENCODE_BATCH, len(images.rows)))
+    for start in range(0, len(images.rows), evaluator.encode_batch):
+        batch = part(start, min(start + evaluator.encode_batch, len(images.rows)))
         outputs = checked(plain_outputs(method.encode(batch)), len(batch), evaluator.bits)
         out.append(metrics.pack_codes(outputs, sign_zero=evaluator.rules.sign_zero, threshold=0))
     if not out:

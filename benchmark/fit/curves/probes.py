@@ -20,7 +20,7 @@ from benchmark.fit.curves.generation import chain_measures, diversity_ratio, spr
 from benchmark.fit.curves.grid import grid_png
 from benchmark.fit.curves.inception import InceptionFid
 from benchmark.fit.curves.reference import DRAWS, Reference, grid_labels, near_rows, reference, seen_classes
-from benchmark.fit.evaluator import ENCODE_BATCH, Evaluator
+from benchmark.fit.evaluator import Evaluator
 from benchmark.spec import CurveMetric, seed_stream
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,9 @@ class Probes:
 
     def _logits(self, method: HashMethod, rows: np.ndarray) -> np.ndarray:
         classes, parts = len(self.evaluator.data.info.classes), []
-        for start in range(0, len(rows), ENCODE_BATCH):
-            images = self.evaluator.images(rows[start : start + ENCODE_BATCH])
+        batch = self.evaluator.encode_batch
+        for start in range(0, len(rows), batch):
+            images = self.evaluator.images(rows[start : start + batch])
             logits = method.class_logits(images).detach().to("cpu", torch.float32).numpy()
             if logits.shape != (len(images), classes):
                 raise ValueError(f"class_logits returned {logits.shape}, not {(len(images), classes)}")
@@ -197,7 +198,8 @@ class Probes:
         return gaussian_of(self._features_of(self._reference.rows))
 
     def _features_of(self, rows: np.ndarray) -> np.ndarray:
-        parts = [rows[start : start + ENCODE_BATCH] for start in range(0, len(rows), ENCODE_BATCH)]
+        batch = self.evaluator.encode_batch
+        parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
         return np.concatenate([self._classifier.features(self.evaluator.images(part)) for part in parts])
 
     @functools.cached_property
