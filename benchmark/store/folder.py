@@ -14,7 +14,14 @@ from benchmark.spec import FitSpec
 #: Fit folders below a results folder; other folders (`sweeps`, MLflow's artefacts) hold no records.
 _FIT_FOLDER = re.compile(r".*b-.*-s.*-.{16}")
 #: Files of the whole folder.
-_BESIDE = ("sweeps/*.toml", "sweeps/*.json", "sweeps/*.views", "architecture/*.json", "search-cost/*.json")
+_BESIDE = (
+    "sweeps/*.toml",
+    "sweeps/*.json",
+    "sweeps/*.views",
+    "architecture/*.json",
+    "search-cost/*.json",
+    "tuning/*.json",
+)
 
 
 class ResultsFolder:
@@ -76,12 +83,12 @@ class ResultsFolder:
                         yield f"{dataset}/{method}/{fit}"
 
     def beside(self, folder: str = "") -> list[Path]:
-        """The files beside the fits: saved sweeps, and what `describe` and `search-cost` wrote.
+        """The files beside the fits: saved sweeps, and what `describe`, `search-cost` and `tune` wrote.
 
         Parameters
         ----------
         folder : str
-            `sweeps`, `architecture` or `search-cost`; empty: all of them.
+            `sweeps`, `architecture`, `search-cost` or `tuning`; empty: all of them.
 
         Returns
         -------

@@ -90,6 +90,9 @@ def test_artifacts_that_read_whole_codes_keep_theirs(runs: Path, tmp_path: Path)
 
 
 def test_another_folder_gets_what_a_reader_needs(runs: Path, tmp_path: Path, run_cli: Cli) -> None:
+    searched = runs / "tuning/digits-8b-0123abcd.json"
+    searched.parent.mkdir()
+    searched.write_text("{}")
     before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
     code, out, _ = run_cli("compact", "--results", runs, "--out", tmp_path / "small")
     assert code == 0
@@ -99,6 +102,7 @@ def test_another_folder_gets_what_a_reader_needs(runs: Path, tmp_path: Path, run
         "codes.npz",
         "record.json",
     }
+    assert (tmp_path / "small/tuning/digits-8b-0123abcd.json").read_text() == "{}"
     assert run_cli("status", "--results", tmp_path / "small", "--json")[1].count('"done": 8') == 1
     code, _, err = run_cli("compact", "--results", runs, "--out", tmp_path / "small", "--only", "tabel1")
     assert code == 2
