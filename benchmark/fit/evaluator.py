@@ -23,7 +23,7 @@ from benchmark.store.record import Score
 
 #: Items per call of `encode`: vectors, or anything on a GPU.
 ENCODE_BATCH = 500
-#: Images per call on a CPU: so few that a layer's maps stay in its cache, which halves the time and changes no output.
+#: Images per call on a CPU: so few that the maps of a layer stay in its cache (twice as fast, outputs the same).
 CPU_BATCH = 100
 #: A data set up to this size is kept on the device whole (CIFAR-10 is 0.2 GB).
 DEVICE_BYTES = 4 * 2**30
