@@ -24,7 +24,7 @@ from benchmark.store.record import Score
 #: Items per call of `encode`: vectors, or anything on a GPU.
 ENCODE_BATCH = 500
 #: Images per call on a CPU: so few that the maps of a layer stay in its cache (twice as fast, outputs the same).
-CPU_BATCH = 100
+CPU_BATCH = 32
 #: A data set up to this size is kept on the device whole (CIFAR-10 is 0.2 GB).
 DEVICE_BYTES = 4 * 2**30
 #: Database images that a learning curve's points are scored against (evenly spaced rows of the database).
