@@ -272,6 +272,10 @@ def test_a_record_is_one_line_a_field_and_reads_as_an_indented_one(made: Path, t
     record, text = read_record(path), path.read_text()
     names = [line.partition(":")[0].strip('"') for line in text.splitlines()[1:-1]]
     assert names == [*type(record).model_fields]
+    assert record.curve
+    assert [{*point} for point in json.loads(text)["curve"]] == [
+        {*point.model_dump(exclude_none=True)} for point in record.curve
+    ]
     indented = tmp_path / "record.json"
     indented.write_text(record.model_dump_json(indent=1))
     assert read_record(indented) == record
