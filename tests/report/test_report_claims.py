@@ -3,15 +3,17 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.report.artifacts import literature, ranks
-from benchmark.report.claims.judge import Finding, Unit, as_dict, decide, judge, pool
+from benchmark.report.artifacts import claims, literature, ranks
+from benchmark.report.claims.judge import Finding, Unit, Verdict, as_dict, decide, judge, pool
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
 from benchmark.report.published import DEFAULT, read_published, same_images
@@ -118,6 +120,20 @@ def test_a_mean_that_hides_its_opposite_says_so(tmp_path: Path) -> None:
     found = finding(tmp_path, "full-labels", [coded(m, s, w) for s in range(5) for m, w in wrong.items()])
     assert found.verdict == "supported"
     assert found.text.endswith("comparisons: 2; a mean: 1 of 2 alone is contradicted")
+    table, _ = claims.build(Context(Store(tmp_path), Store(tmp_path).records(), set())).sheets
+    shown = dict(zip(table.head, (cell.text for cell in table.rows[0])))
+    assert shown["verdict"] == "supported; a mean: 1 of 2 alone is contradicted"
+    assert shown["each alone"] == "1 supported, 1 contradicted"
+    assert [row[2].text for row in table.rows[1:]] == ["not tested"] * 4
+
+
+def test_a_mean_of_nothing_says_what_it_hides() -> None:
+    """Far ahead here, as far behind there: equivalent as a mean, in neither place alone."""
+    units = [Unit(name, "d", {}, None, verdict=told) for name, told in zip("abc", get_args(Verdict))]
+    found = Finding(CLAIMS[0], "equivalent", None, 0.9, tuple(units), used=3)
+    assert found.hides == "a mean: 1 of 3 alone is supported, 1 of 3 alone is contradicted"
+    assert replace(found, verdict="undecided").hides == ""
+    assert found.alone == "1 supported, 1 contradicted, 1 equivalent"
 
 
 def test_methods_without_labels_are_no_opponents(tmp_path: Path) -> None:
