@@ -381,6 +381,16 @@ def test_published_numbers_join_under_one_protocol_alone(tmp_path: Path) -> None
     assert "split cifar10-54k there" in row[6].text
 
 
+def test_published_numbers_stand_by_ours(tmp_path: Path) -> None:
+    """The method that is best here comes first, whatever it is called."""
+    lines = [f"{name},CIFAR-10,cifar10-59k,32,mAP@all,0.5,AlexNet,one table" for name in ("CSQ", "HashNet")]
+    same = {"dataset": "cifar10", "protocol": "cifar10-59k"}
+    records = [made(0.5, method="csq", **same), made(0.7, **same)]
+    records = [record.model_copy(update={"protocol": BASIS}) for record in records]
+    (joined,) = literature.build(Context(Store(tmp_path), records, set(), published(tmp_path, *lines))).sheets
+    assert [row[0].text for row in joined.rows] == ["hashnet", "csq"]
+
+
 def test_jpeg_pixels_are_never_joined(tmp_path: Path) -> None:
     file = published(tmp_path, "HashNet,CIFAR-10,cifar10-59k,32,mAP@all,0.5,AlexNet,one table")
     same = {"dataset": "cifar10-jpeg", "protocol": "cifar10-59k"}

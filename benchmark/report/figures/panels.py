@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, inches, label, style
-from benchmark.report.tables.cells import Cell
+from benchmark.report.tables.cells import Cell, best_first
 
 #: x -> the values there, one for each seed.
 Points = Mapping[float, Sequence[float]]
@@ -23,7 +23,7 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
     heights = {
         name: statistics.fmean(map(statistics.fmean, points.values())) for name, points in curves.items()
     }
-    for name in sorted(curves, key=lambda name: (-round(heights[name], 10), name)):
+    for name in best_first(heights):
         points = curves[name]
         look = style(name)
         if not markers:
@@ -85,7 +85,7 @@ def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
     draw: dict[str, dict[float, float]] = {}
     for name, points in curves.items():
         draw[name] = {x: statistics.fmean(values) for x, values in points.items()}
-    order = sorted(draw, key=lambda name: (-round(statistics.fmean(draw[name].values()), 10), name))
+    order = best_first({name: statistics.fmean(means.values()) for name, means in draw.items()})
     columns = sorted({x for points in curves.values() for x in points})
     flat = len(columns) == 1
     for row, name in enumerate(order):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, get_args
@@ -197,14 +197,16 @@ def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 3, **look: Any) -> None:
-    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. look: of
-    matplotlib's legend.
+def legend_below(figure: Any, axes: Any, columns: int = 3, order: Sequence[str] = (), **look: Any) -> None:
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. order: of
+    the rows that it names (default: as they were drawn). look: of matplotlib's legend.
     """
     handles: dict[str, Any] = {}
     for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels()):
-            handles.setdefault(label, handle)
+        for handle, text in zip(*one.get_legend_handles_labels()):
+            handles.setdefault(text, handle)
+    first = [name for name in map(label, order) if name in handles]
+    handles = {name: handles[name] for name in dict.fromkeys((*first, *handles))}
     for number in range(columns, 0, -1) if handles else ():
         legend = figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=number, **look
