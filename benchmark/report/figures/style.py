@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, get_args
@@ -110,6 +110,12 @@ def label(row: str) -> str:
     """A row in a figure: its method by title, a long one in lines; dollar signs are kept from being formulas."""
     text = titled(row).lstrip("_").replace("$", r"\$")
     return "\n".join(textwrap.wrap(text, _LINE)) or row
+
+
+def row_height(rows: Iterable[str], usual: float) -> float:
+    """Inches from one row to the next in a figure that names them at its side: `usual`, more for long titles."""
+    lines = max((label(row).count("\n") for row in rows), default=0)
+    return usual + (0.13 if on_paper() else 0.11) * lines
 
 
 def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:
