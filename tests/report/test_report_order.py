@@ -15,8 +15,9 @@ from benchmark.report.declared_methods import titled
 from benchmark.report.figures.style import drawing
 from benchmark.report.tables.cells import Drawn, Sheet, in_order, shown_head, shown_text
 from benchmark.spec.corruptions import COMMON
-from benchmark.store.record import Artifacts, CurvePoint, Record, Timings
+from benchmark.store.record import Artifacts, CurvePoint, Record, Score, Timings
 from benchmark.store.store import Store
+from tests.report.test_report import made
 from tests.report.test_report_claims import coded
 
 #: The best first: neither by name nor by title, and not turned round either.
@@ -123,3 +124,18 @@ def test_codes_of_different_seeds_are_said_to_be(tmp_path: Path) -> None:
     both = Context(store, store.records(), set())
     assert ", seed 1, 3." in choose("precision-recall")[0].build(both).figures[0].caption
     assert ", seed 1, 3, 32 bits" in choose("conventions")[0].build(both).sheets[0].notes[0]
+
+
+def test_a_figure_of_views_stands_in_the_order_of_what_it_shows(tmp_path: Path) -> None:
+    """The table has the clean scores too, and is read by them."""
+    records = []
+    for method, clean, away in (("csq", 0.9, 0.3), ("hashnet", 0.8, 0.5), ("dpsh", 0.7, 0.4)):
+        scores = (Score(view="unseen-classes", metric="map", value=away),)
+        records += [made(clean, method=method), made(0.1, method=method, class_split=0)]
+        records[-1] = records[-1].model_copy(update={"scores": scores})
+    drawn = choose("ood")[0].build(Context(Store(tmp_path), records, set()))
+    assert [row[0].text for row in in_order(drawn.sheets[0]).rows] == ["csq", "hashnet", "dpsh"]
+    with drawing():
+        ticks = drawn.figures[0].draw().axes[0].get_yticklabels()
+    assert [text.get_text() for text in ticks] == ["HashNet", "DPSH", "CSQ"]
+    assert drawn.figures[0].caption.endswith("over seeds and class splits."), "no note of the table's"
