@@ -10,7 +10,7 @@ from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import known, titled, variants_of
 from benchmark.report.figures.panels import draw_bars, joined, length_panels
-from benchmark.report.figures.style import row_height
+from benchmark.report.figures.style import rows_span
 from benchmark.report.groups import Group, is_plain, is_variant, row_name
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.selections import base_of, ranked, variant_pairs
@@ -105,7 +105,7 @@ def _figure(group: Group, sheets: dict[int, Sheet], base: str, order: list[str])
     names = [name for name in order if any(name in own for own in cells.values())]
 
     def draw() -> Any:
-        height = 0.5 + row_height(names, 0.18) * len(names)
+        height = 0.5 + 0.18 * rows_span(names)
         figure, panels = length_panels(lengths, height, "mAP", "")
         for axes, bits in zip(panels, lengths):
             draw_bars(axes, names, [cells[bits].get(name, Cell()) for name in names])

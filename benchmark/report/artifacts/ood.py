@@ -9,7 +9,7 @@ from typing import Any
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_bars
-from benchmark.report.figures.style import COLUMN, inches, row_height
+from benchmark.report.figures.style import COLUMN, inches, rows_span
 from benchmark.report.groups import Group, group_records, is_variant
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.selections import OOD_KINDS, ood_views
@@ -102,7 +102,7 @@ def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
     def draw() -> Any:
         from matplotlib import pyplot
 
-        height = 0.35 + (0.4 + row_height(names, 0.16) * len(names)) * len(places)
+        height = 0.35 + (0.4 + 0.16 * rows_span(names)) * len(places)
         figure, panels = pyplot.subplots(
             len(places), 1, figsize=(inches(COLUMN), height), layout="constrained", squeeze=False
         )

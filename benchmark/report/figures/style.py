@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import accumulate, pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,6 +33,8 @@ PAPER_TEXT = 8.0
 _WIDTH: ContextVar[Width | None] = ContextVar("width", default=None)
 #: Letters in a line of a method's title in a figure.
 _LINE = 22
+#: What a further line of a title takes, in rows.
+_EXTRA = 0.8
 #: Dots an inch of the PNG.
 _DOTS = 200
 
@@ -112,10 +115,17 @@ def label(row: str) -> str:
     return "\n".join(textwrap.wrap(text, _LINE)) or row
 
 
-def row_height(rows: Iterable[str], usual: float) -> float:
-    """Inches from one row to the next in a figure that names them at its side: `usual`, more for long titles."""
-    lines = max((label(row).count("\n") for row in rows), default=0)
-    return usual + (0.13 if on_paper() else 0.11) * lines
+def row_places(rows: Sequence[str]) -> list[float]:
+    """Where rows stand that a figure names at its side: one apart, further where titles take several lines."""
+    lines = [label(row).count("\n") for row in rows]
+    steps = (1 + _EXTRA * (above + below) / 2 for above, below in pairwise(lines))
+    return list(accumulate(steps, initial=0.0))
+
+
+def rows_span(rows: Sequence[str]) -> float:
+    """How many rows of one line take the room of these."""
+    ends = sum(label(rows[end]).count("\n") for end in (0, -1)) if rows else 0
+    return row_places(rows)[-1] + 1 + _EXTRA * ends / 2
 
 
 def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:
