@@ -13,7 +13,7 @@ from benchmark.report.context import Context
 from benchmark.report.declared_methods import titled
 from benchmark.report.groups import Group
 from benchmark.report.statistics.effect import LEVEL, MIN_SEEDS, Comparison
-from benchmark.report.tables.cells import Cell, Sheet, cell_of, rank, text_cell
+from benchmark.report.tables.cells import Cell, Sheet, best_first, cell_of, rank, text_cell
 from benchmark.store.record import Record
 
 BOLD = (
@@ -73,13 +73,8 @@ def map_sheet(
 
 def by_score(lines: Mapping[str, Sequence[Cell]], direction: str = "max") -> list[str]:
     """Rows, the best mean over their cells first; rows without a number last, by name."""
-    sign = -1 if direction == "max" else 1
-
-    def place(row: str) -> tuple[bool, float, str]:
-        means = [cell.mean for cell in lines[row] if cell.mean is not None]
-        return not means, round(sign * fmean(means), 10) if means else 0.0, row
-
-    return sorted(lines, key=place)
+    known = {row: [cell.mean for cell in cells if cell.mean is not None] for row, cells in lines.items()}
+    return best_first({row: fmean(means) if means else None for row, means in known.items()}, direction)
 
 
 def _with_test(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import fmean
 
 from benchmark.report.context import Context, rows_of
 from benchmark.report.declared_methods import known
 from benchmark.report.groups import Group, group_records, is_plain, is_variant
+from benchmark.report.tables.cells import best_first
 from benchmark.store.record import Record
 
 
@@ -63,6 +65,18 @@ def pick(group: Group) -> dict[str, Record]:
     chosen = {name: min(records, key=lambda r: r.spec.seed) for name, records in rows.items()}
     best = sorted(chosen, key=lambda name: (-(chosen[name].score() or 0.0), name))[:MOST_CODE_SETS]
     return {name: chosen[name] for name in sorted(best)}
+
+
+def ranked(records: Iterable[Record]) -> list[str]:
+    """Rows in order of score: the mean over code lengths of the mean mAP over seeds."""
+    scores = dict[str, float | None]()
+    for name, members in rows_of(records).items():
+        values: dict[int, list[float]] = {}
+        for record in members:
+            if (value := record.score("map")) is not None:
+                values.setdefault(record.spec.bits, []).append(value)
+        scores[name] = fmean(map(fmean, values.values())) if values else None
+    return best_first(scores)
 
 
 def share_groups(ctx: Context) -> list[tuple[Group, int]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
+from statistics import fmean
 
 from benchmark.report.context import rows_of
 from benchmark.report.groups import Group
 from benchmark.report.map_table import group_facts
-from benchmark.report.tables.cells import Cell, Sheet, text_cell
+from benchmark.report.tables.cells import Cell, Sheet, best_first, text_cell
 from benchmark.store.record import Record
 
 Curves = dict[str, dict[float, list[float]]]
@@ -24,16 +24,22 @@ def map_curves(records: tuple[Record, ...], field: str = "map", against: str = "
                 if value is not None:
                     points.setdefault(point.step, []).append((point.seconds, value))
         for step, pairs in points.items():
-            x = float(step) if against == "step" else statistics.fmean(seconds for seconds, _ in pairs)
+            x = float(step) if against == "step" else fmean(seconds for seconds, _ in pairs)
             found.setdefault(name, {})[x] = [value for _, value in pairs]
     return found
 
 
 def points_sheet(name: str, series: dict[str, Curves], x: str, group: Group) -> Sheet:
-    """The points of a figure as a sheet: (line, x) by quantity."""
-    keys = sorted(
-        {(row, at) for curves in series.values() for row, points in curves.items() for at in points}
-    )
+    """The points of a figure as a sheet: (line, x) by quantity, the line that is highest in the first one first."""
+    first = next(iter(series.values()))
+    means = {row: [fmean(values) for values in points.values()] for row, points in first.items()}
+    names = {row for curves in series.values() for row in curves}
+    order = best_first({row: fmean(means[row]) if means.get(row) else None for row in names})
+    keys = [
+        (row, at)
+        for row in order
+        for at in sorted({x for curves in series.values() for x in curves.get(row, ())})
+    ]
     body = []
     for row, at in keys:
         cells = [Cell(values=tuple(curves.get(row, {}).get(at, ()))) for curves in series.values()]

@@ -3,15 +3,17 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from benchmark import registry
 from benchmark.errors import InputError
-from benchmark.report.artifacts import literature, ranks
-from benchmark.report.claims.judge import Finding, Unit, as_dict, decide, judge, pool
+from benchmark.report.artifacts import claims, literature, ranks
+from benchmark.report.claims.judge import Finding, Unit, Verdict, as_dict, decide, judge, pool
 from benchmark.report.claims.paper import CLAIMS
 from benchmark.report.context import Context
 from benchmark.report.published import DEFAULT, read_published, same_images
@@ -118,6 +120,20 @@ def test_a_mean_that_hides_its_opposite_says_so(tmp_path: Path) -> None:
     found = finding(tmp_path, "full-labels", [coded(m, s, w) for s in range(5) for m, w in wrong.items()])
     assert found.verdict == "supported"
     assert found.text.endswith("comparisons: 2; a mean: 1 of 2 alone is contradicted")
+    table, _ = claims.build(Context(Store(tmp_path), Store(tmp_path).records(), set())).sheets
+    shown = dict(zip(table.head, (cell.text for cell in table.rows[0])))
+    assert shown["verdict"] == "supported; a mean: 1 of 2 alone is contradicted"
+    assert shown["each alone"] == "1 supported, 1 contradicted"
+    assert [row[2].text for row in table.rows[1:]] == ["not tested"] * 4
+
+
+def test_a_mean_of_nothing_says_what_it_hides() -> None:
+    """Far ahead here, as far behind there: equivalent as a mean, in neither place alone."""
+    units = [Unit(name, "d", {}, None, verdict=told) for name, told in zip("abc", get_args(Verdict))]
+    found = Finding(CLAIMS[0], "equivalent", None, 0.9, tuple(units), used=3)
+    assert found.hides == "a mean: 1 of 3 alone is supported, 1 of 3 alone is contradicted"
+    assert replace(found, verdict="undecided").hides == ""
+    assert found.alone == "1 supported, 1 contradicted, 1 equivalent"
 
 
 def test_methods_without_labels_are_no_opponents(tmp_path: Path) -> None:
@@ -363,6 +379,16 @@ def test_published_numbers_join_under_one_protocol_alone(tmp_path: Path) -> None
     assert row[4].text == "0.6 (unverified)"
     assert row[5].text == "not comparable"
     assert "split cifar10-54k there" in row[6].text
+
+
+def test_published_numbers_stand_by_ours(tmp_path: Path) -> None:
+    """The method that is best here comes first, whatever it is called."""
+    lines = [f"{name},CIFAR-10,cifar10-59k,32,mAP@all,0.5,AlexNet,one table" for name in ("CSQ", "HashNet")]
+    same = {"dataset": "cifar10", "protocol": "cifar10-59k"}
+    records = [made(0.5, method="csq", **same), made(0.7, **same)]
+    records = [record.model_copy(update={"protocol": BASIS}) for record in records]
+    (joined,) = literature.build(Context(Store(tmp_path), records, set(), published(tmp_path, *lines))).sheets
+    assert [row[0].text for row in joined.rows] == ["hashnet", "csq"]
 
 
 def test_jpeg_pixels_are_never_joined(tmp_path: Path) -> None:

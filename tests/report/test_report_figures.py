@@ -8,6 +8,7 @@ import signal
 import struct
 import zlib
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +23,11 @@ from benchmark.report.declared_methods import _declared, titled
 from benchmark.report.draw import draw_all
 from benchmark.report.figures import font
 from benchmark.report.figures.font import COPY, ORIGINAL, family
-from benchmark.report.figures.style import COLOURS, drawing, encode, style
+from benchmark.report.figures.style import COLOURS, Width, drawing, encode, fit_paper, style
 from benchmark.report.page.points import points
 from benchmark.report.tables.cells import Cell, Figure, Sheet, text_cell
 from benchmark.report.tables.markup import to_latex, to_markdown
-from benchmark.store.record import Artifacts, CurvePoint, Record, Timings
+from benchmark.store.record import Artifacts, CurvePoint, Record, Score, Timings
 from benchmark.store.store import Store
 from tests.report.test_report import made
 
@@ -85,7 +86,7 @@ def test_code_lengths_are_panels_of_one_figure(artifact: str, lengths: tuple[int
         assert all(axes.yaxis_inverted() == (artifact == "ablation") for axes in shown)
     wanted = [f"{bits} bits" for bits in lengths] if len(lengths) > 1 else [""]
     assert sorted(set(titles)) == sorted(wanted)
-    assert len(shown) == len(lengths) * (2 if artifact == "curves" else 1)
+    assert len(shown) == len(lengths)  # of curves without losses: the mAP alone
     assert len(every) == len(records) * (2 if artifact == "curves" else 1)
     named = {"cost": "training seconds", "curves": "updates", "ablation": "mAP"}[artifact]
     assert all(named in text for text in every), "inner panels have names for their values too"
@@ -213,6 +214,42 @@ def test_label_shares_of_several_lengths_are_panels_too() -> None:
             500.0,
         ]
     assert len(choose("scarcity")[0].build(Context(Store(Path("/nonexistent")), records, set())).sheets) == 2
+
+
+def test_a_point_is_no_learning_curve_and_losses_that_nobody_kept_no_panel() -> None:
+    (record,) = records = [timed("hashnet", 16)]
+    (figure,) = figures("curves", records)
+    assert "loss" not in figure.caption
+    assert figures("curves", [record.model_copy(update={"curve": record.curve[:1]})]) == ()
+
+
+@pytest.mark.parametrize("width", [None, "column", "page"])
+@pytest.mark.parametrize("artifact", ["ablation", "ood", "table1"])
+def test_titles_in_lines_leave_each_other_room(artifact: str, width: Width | None) -> None:
+    """Methods at the side of a figure: their titles take lines, which must not touch their neighbours'."""
+    long = {f"parameter_{n}": 0.25 for n in range(2)}
+    names = (
+        ("coophash-vectors", "coophash-vectors-vae", "coophash-vectors-nll")
+        if artifact == "ablation"
+        else ("csq", "dpsh", "hashnet")
+    )
+    records = [timed(name, 32) for name in names]
+    if artifact != "ablation":
+        specs = [r.spec.model_copy(update={"params": {**r.spec.params, **long}}) for r in records]
+        records = [r.model_copy(update={"spec": s, "fit_id": s.fit_id}) for r, s in zip(records, specs)]
+        scores = (Score(view="unseen-classes", metric="map", value=0.5), *records[0].scores)
+        records = [record.model_copy(update={"scores": scores}) for record in records]
+    (figure,) = figures(artifact, records)
+    with drawing(width):
+        drawn = figure.draw()
+        if width is not None:
+            fit_paper(drawn)
+        drawn.canvas.draw()
+        boxes = sorted(
+            (text.get_window_extent() for text in drawn.axes[0].get_yticklabels()), key=lambda box: box.y0
+        )
+    assert any("\n" in text.get_text() for text in drawn.axes[0].get_yticklabels())
+    assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
 
 
 def test_variants_stand_beside_methods_in_the_scarcity_table_alone() -> None:

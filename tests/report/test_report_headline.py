@@ -219,3 +219,56 @@ def test_finished_fits_without_an_map_have_their_costs_told(tmp_path: Path) -> N
     assert sheet.head[:3] == ("method", "mAP", "train s")
     assert in_order(sheet).rows
     assert drawn.figures == ()
+
+
+def unseen(method: str, seed: int, split: int, value: float) -> tuple[Record, Artifacts]:
+    """A fit that was trained on some classes; clean, on all of them, it would be ranked the other way round."""
+    return coded(method, seed, value, {"unseen-classes": value}, class_split=split)
+
+
+def test_a_folder_of_class_splits_alone_says_who_won_on_unseen_classes(tmp_path: Path) -> None:
+    scores = {"csq": 0.6, "hashnet": 0.4, "itq": 0.1}
+    sides = [
+        unseen(name, seed, split, value + split / 50 + seed * (1 + place) / 1000)
+        for place, (name, value) in enumerate(scores.items())
+        for seed in range(3)
+        for split in range(2)
+    ]
+    found = headline(tmp_path, sides)
+    assert found.compared.endswith("3 methods at 32 bits, 2 class splits, 3 seeds.")
+    assert found.winner == "CSQ has the highest mAP on unseen classes: 0.6110, 0.1990 above HashNet (0.4120)."
+    assert "the lead is +0.1990, 95 % interval of the best of 3 [" in found.sure
+    assert "3 seeds: more than chance among seeds explains (p<0.001, adjusted for 2 rivals" in found.sure
+
+
+def test_a_method_that_lacks_a_class_split_is_not_ranked_with_the_others(tmp_path: Path) -> None:
+    """Some splits are harder than others: the mean over fewer would be of something else."""
+    sides = [unseen(name, 0, split, 0.5 - split / 10) for name in ("csq", "itq") for split in range(3)]
+    found = headline(tmp_path / "some", [*sides, unseen("hashnet", 0, 0, 0.9)])
+    assert found.winner.startswith("CSQ and ITQ share the highest mAP on unseen classes: 0.4000")
+    assert "Not ranked, for want of a score at every code length and class split: HashNet." in found.compared
+    found = headline(tmp_path / "two", [*sides[:3], unseen("hashnet", 0, 0, 0.9)])
+    assert found.winner.startswith("HashNet has the highest mAP on unseen classes: 0.9000")
+    assert "Ranked at 32 bits, class splits 0, which all have." in found.compared
+    assert found.sure.startswith("One seed")
+
+
+def test_the_page_of_class_splits_alone_begins_with_their_table(tmp_path: Path) -> None:
+    from benchmark.report.write import render
+
+    store = Store(tmp_path)
+    for name in ("coophash", "csq", "hashnet"):
+        for seed in range(3):
+            record, artifacts = unseen(name, seed, 0, 0.3 + seed / 10 + len(name) / 100)
+            store.save(record.model_copy(update={"fit_id": record.spec.fit_id}), artifacts)
+    render(tmp_path, tmp_path / "report", "table1,claims,ood", formats=("png",))
+    page = (tmp_path / "report" / "report.html").read_text()
+    words = page[page.index("<main") :]
+    places = [
+        words.index(text) for text in ('class="winner"', 'class="pair"', "unseen-classes mAP", 'id="claims"')
+    ]
+    assert places == sorted(places)
+    assert "clean mAP" not in words[: places[3]]
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert text.index("## Out-of-distribution retrieval") < text.index("## The paper's claims")
+    assert "coophash" in (tmp_path / "report" / "main.csv").read_text()

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,9 @@ from benchmark.report.declared_methods import _declared, remembering, titled
 from benchmark.report.figures.style import COLUMN, PAGE, Width, drawing, fit_paper
 from benchmark.report.page.view import sheet_view
 from benchmark.report.tables.cells import Cell, Sheet, text_cell
+from benchmark.report.tables.layout import in_parts, layout, text_width
 from benchmark.report.tables.markup import paper_text, to_csv
-from benchmark.report.tables.paper import (
-    paper_latex,
-    stable_labels,
-    text_width,
-)
+from benchmark.report.tables.paper import paper_latex, stable_labels
 from benchmark.spec.corruptions import COMMON
 from benchmark.store.record import Artifacts, Record, Score
 from benchmark.store.store import Store
@@ -115,6 +113,53 @@ def test_a_long_table_goes_on() -> None:
     assert found.count("(continued)") == 2
     assert found.count(r"\label{") == 1
     assert found.count("HashNet & ") == 120
+
+
+def long_names(sheet: Sheet) -> Sheet:
+    """The table with a peer's methods: a long title, many parameters, one word without a space, a page of words."""
+    names = [
+        "Deep Cooperative Hashing of Images with Generative Priors and Class Heads, second edition",
+        f"peer ({', '.join(f'parameter_{n}={n / 7:.4f}' for n in range(12))})",
+        "a_method_of_one_word_" * 4,
+        "words " * 400,
+    ]
+    rows = tuple((text_cell(name), *row[1:]) for name, row in zip(names, sheet.rows, strict=True))
+    return replace(sheet, rows=rows)
+
+
+def blocks(sets: int) -> Sheet:
+    """A joint table of four code lengths a data set."""
+    table = numbers(4 * sets)
+    heads = [f"Set {n // 4}, {16 * (n % 4 + 1)} bits" for n in range(4 * sets)]
+    return replace(table, head=("method", *heads), blocks=tuple((f"Set {n}", 4) for n in range(sets)))
+
+
+@needs_tex
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("wide", [1, 4, 6, 7, 9, 24])
+def test_a_long_name_leaves_its_table_readable(wide: int, width: Width, tmp_path: Path) -> None:
+    table = long_names(numbers(wide))
+    found = paper_latex(table, width)
+    assert not any(layout(part, width).shrunk for part in in_parts(table, width)), "no smaller than 7 pt"
+    # Without what would make it smaller it has to fit as well.
+    whole = found.replace(r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", "{%")
+    assert "resizebox" not in whole
+    assert compiled(f"{PAGES}{whole}\\end{{document}}\n", tmp_path) == []
+    told = re.sub(r"\\allowbreak\{\}", "", found)
+    assert told.count("Generative Priors and Class Heads, second edition") == len(in_parts(table, width))
+
+
+def test_columns_that_fit_no_page_go_on_in_further_tables() -> None:
+    (whole,) = in_parts(numbers(6), "page")
+    assert whole == numbers(6)
+    parts = in_parts(numbers(24), "page")
+    assert [head for part in parts for head in part.head[1:]] == [*numbers(24).head[1:]]
+    assert {part.head[0] for part in parts} == {"method"}
+    found = paper_latex(numbers(24))
+    assert found.count(r"\caption") == len(parts) == found.count("(continued)") + 1
+    assert found.count(r"\label{") == 1
+    joined = in_parts(blocks(4), "page")
+    assert [part.blocks for part in joined] == [(("Set 0", 4), ("Set 1", 4)), (("Set 2", 4), ("Set 3", 4))]
 
 
 def test_two_hyphens_stay_two_hyphens() -> None:
@@ -287,14 +332,14 @@ def test_heat_maps_of_code_lengths_are_one_figure_in_one_range() -> None:
     assert "-16-32b-" in figure.name
     assert figure.data is not None
     assert [[cell.text for cell in row[:2]] for row in figure.data.rows] == [
-        *(["16", "csq"], ["16", "hashnet"], ["32", "hashnet"])
+        *(["16", "hashnet"], ["16", "csq"], ["32", "hashnet"])
     ]
     with drawing():
         drawn = figure.draw()
         maps = [axes for axes in drawn.axes if axes.images and axes.get_title()]
         assert [axes.get_title() for axes in maps] == ["16 bits", "32 bits"]
         assert len({axes.images[0].get_clim() for axes in maps}) == 1
-        assert {text.get_text() for text in maps[1].texts if text.get_position()[0] == 0} == {"–"}  # no csq
+        assert {text.get_text() for text in maps[1].texts if text.get_position()[0] == 1} == {"–"}  # no csq
         assert len(drawn.axes) == 3  # two maps, one bar of colours
 
 

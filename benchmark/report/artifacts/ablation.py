@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,10 @@ from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context
 from benchmark.report.declared_methods import known, titled, variants_of
 from benchmark.report.figures.panels import draw_bars, joined, length_panels
+from benchmark.report.figures.style import rows_span
 from benchmark.report.groups import Group, is_plain, is_variant, row_name
 from benchmark.report.map_table import common_notes, group_facts
-from benchmark.report.selections import base_of, variant_pairs
+from benchmark.report.selections import base_of, ranked, variant_pairs
 from benchmark.report.tables.cells import (
     Cell,
     Drawn,
@@ -34,23 +36,24 @@ def build(ctx: Context) -> Drawn:
         for base in sorted({base for base, _ in wanted if base}):
             found: dict[int, Sheet] = {}
             for bits in sorted(bits for its, bits in wanted if its == base):
-                records = _members(group, base, bits)
+                records = _members(group.at(bits), base)
                 found[bits] = _sheet(ctx, group, records, base, bits)
                 gaps += _gaps(ctx, group, records, base, bits)
             sheets += found.values()
-            figures.append(_figure(group, found, base))
+            figures.append(_figure(group, found, base, list(_members(group.records, base))))
     if not sheets:
         gaps.append(ctx.no_records("a method without one of its parts", "paper-ablation"))
     return Drawn(tuple(sheets), tuple(figures), tuple(gaps))
 
 
-def _members(group: Group, base: str, bits: int) -> dict[str, list[Record]]:
-    """Rows of the base and its variants, at their own defaults; the base's come first."""
+def _members(records: Iterable[Record], base: str) -> dict[str, list[Record]]:
+    """Rows of the base and its variants, at their own defaults; the base's come first, then the best."""
     found: dict[str, list[Record]] = {}
-    for record in group.at(bits):
+    for record in records:
         if base in (record.spec.method, base_of(record.spec.method)) and is_plain(record):
             found.setdefault(row_name(record), []).append(record)
-    order = sorted(found, key=lambda name: (found[name][0].spec.method != base, name))
+    order = ranked(record for members in found.values() for record in members)
+    order.sort(key=lambda name: found[name][0].spec.method != base)
     return {name: found[name] for name in order}
 
 
@@ -96,13 +99,14 @@ def _title(method: str) -> str:
     return method if declared is None else declared.title
 
 
-def _figure(group: Group, sheets: dict[int, Sheet], base: str) -> Figure:
+def _figure(group: Group, sheets: dict[int, Sheet], base: str, order: list[str]) -> Figure:
     lengths = list(sheets)
     cells = {bits: {row[0].text: row[2] for row in sheet.rows} for bits, sheet in sheets.items()}
-    names = list(dict.fromkeys(name for own in cells.values() for name in own))
+    names = [name for name in order if any(name in own for own in cells.values())]
 
     def draw() -> Any:
-        figure, panels = length_panels(lengths, 0.5 + 0.18 * len(names), "mAP", "")
+        height = 0.5 + 0.18 * rows_span(names)
+        figure, panels = length_panels(lengths, height, "mAP", "")
         for axes, bits in zip(panels, lengths):
             draw_bars(axes, names, [cells[bits].get(name, Cell()) for name in names])
             axes.set_xlim(0, None)

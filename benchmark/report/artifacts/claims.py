@@ -28,11 +28,12 @@ def build(ctx: Context) -> Drawn:
             (
                 text_cell(one.claim.name),
                 text_cell(one.claim.statement),
-                text_cell(one.verdict if one.units else "not tested"),
+                text_cell(_verdict(one)),
                 number_cell(one.found.difference if one.found else None),
                 text_cell(one.found.interval if one.found else "–"),
                 text_cell(p_text(one.p, "")),
                 number_cell(one.used, digits=0),
+                text_cell(one.alone or "–"),
             )
         )
     stated = [
@@ -42,13 +43,27 @@ def build(ctx: Context) -> Drawn:
     claims = Sheet(
         name="claims",
         title="The paper's claims, tested on these records",
-        head=("claim", "statement", "verdict", "effect", "95 % interval", "p (Holm)", "comparisons"),
+        head=(
+            "claim",
+            "statement",
+            "verdict",
+            "effect",
+            "95 % interval",
+            "p (Holm)",
+            "comparisons",
+            "each alone",
+        ),
         rows=tuple(body),
         notes=(RECONSTRUCTION, f"{RULE} Smallest effect of interest: {SMALLEST:g}.", *stated),
         keys=2,
         metric="effect",
     )
     return Drawn((claims, _tests(findings)), (), gaps)
+
+
+def _verdict(one: Finding) -> str:
+    """The verdict, and what the mean behind it hides."""
+    return "; ".join(filter(None, [one.verdict, one.hides])) if one.units else "not tested"
 
 
 def _tests(findings: list[Finding]) -> Sheet:

@@ -81,7 +81,7 @@ def _thinned(codes: CodeSet) -> CodeSet:
 
 def _sheet(group: Group, rows: dict[str, dict[str, Found | None]], picked: dict[str, Record]) -> Sheet:
     names = [name for name in REPORTED if any(found[name] is not None for found in rows.values())]
-    methods = sorted(rows)
+    methods = list(rows)
     body = []
     for name in names:
         cells = [_cell(rows[one][name], picked[one].fit_id) for one in methods]
@@ -91,10 +91,11 @@ def _sheet(group: Group, rows: dict[str, dict[str, Found | None]], picked: dict[
         for one in methods
     ]
     body.append((text_cell("spread"), *wide, text_cell("largest minus smallest")))
+    seeds = ", ".join(map(str, sorted({picked[one].spec.seed for one in methods})))
     absent = [name for name in REPORTED if name not in names]
     notes = [
         f"the very same codes, at most {_QUERIES} evenly spaced queries against the whole database, seed "
-        f"{picked[methods[0]].spec.seed}, {picked[methods[0]].spec.bits} bits",
+        f"{seeds}, {picked[methods[0]].spec.bits} bits",
         "in brackets what the order that an unstable sort leaves inside ties can give; it differs between "
         "processors and numpy versions, so the mean over all orders stands before it",
         *group.captions,

@@ -11,6 +11,7 @@ from benchmark.report.figures.panels import draw_heat, heat_bar, joined
 from benchmark.report.figures.style import COLUMN, PAGE, inches, label, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.selections import ranked
 from benchmark.report.statistics.robustness import (
     cells_of,
     mean_corruption_score,
@@ -83,8 +84,8 @@ def _family(family: str) -> Any:
 
 
 def _figure(group: Group, records: dict[int, tuple[Record, ...]]) -> Figure:
-    lengths, rows = list(records), sorted({name for one in records.values() for name in rows_of(one)})
     found = [record for one in records.values() for record in one]
+    lengths, rows = list(records), ranked(found)
     names = [name for name in COMMON if any(name in cells_of(record) for record in found)]
     names += sorted({name for record in found for name in cells_of(record)} - set(names))
     drops = {
@@ -103,7 +104,9 @@ def _figure(group: Group, records: dict[int, tuple[Record, ...]]) -> Figure:
     title = f"{group.title}, {joined(lengths, ', ')} bits"
     sheets = {}
     for bits, by_row in drops.items():
-        body = tuple((text_cell(row), *(_plain(by_row[row][one]) for one in names)) for row in sorted(by_row))
+        body = tuple(
+            (text_cell(row), *(_plain(by_row[row][one]) for one in names)) for row in rows if row in by_row
+        )
         name = f"corruption-heat-{bits}b-{group.slug}"
         sheets[bits] = Sheet(name, title, ("method", *names), body, metric="relative drop")
     name = f"corruption-heat-{joined(lengths, '-')}b-{group.slug}"

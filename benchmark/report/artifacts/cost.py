@@ -11,6 +11,7 @@ from benchmark.report.figures.panels import joined, length_panels, log_x
 from benchmark.report.figures.style import full_scale, label, legend_below, style
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.map_table import common_notes, group_facts
+from benchmark.report.selections import ranked
 from benchmark.report.tables.cells import Cell, Drawn, Figure, Sheet, cell_of, text_cell
 from benchmark.store.record import Record
 
@@ -28,7 +29,7 @@ def build(ctx: Context) -> Drawn:
             bits: one for bits, one in found.items() if sum(bool(row[1].values) for row in one.rows) > 1
         }
         if several:
-            figures.append(_figure(group, several))
+            figures.append(_figure(group, several, ranked(done)))
     gaps = () if sheets else (ctx.no_records("a finished fit", "paper-main"),)
     return Drawn(tuple(sheets), tuple(figures), gaps)
 
@@ -82,7 +83,8 @@ def _mean_only(cell: Cell) -> Cell:
     return Cell(values=cell.values, planned=cell.planned, fits=cell.fits, digits=cell.digits, label=text)
 
 
-def _figure(group: Group, sheets: dict[int, Sheet]) -> Figure:
+def _figure(group: Group, sheets: dict[int, Sheet], order: list[str]) -> Figure:
+    """order: of the rows in the legend."""
     points = {bits: [(row[0].text, row[2].mean, row[1].mean) for row in sheets[bits].rows] for bits in sheets}
     lengths = list(sheets)
 
@@ -98,7 +100,7 @@ def _figure(group: Group, sheets: dict[int, Sheet]) -> Figure:
                     )
         log_x(panels[0])
         full_scale(panels[0], ylim=(0, 1.02))
-        legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6)
+        legend_below(figure, panels, columns=3 if len(lengths) == 1 else 6, order=order)
         return figure
 
     shown = joined(lengths, ", ")

@@ -10,7 +10,7 @@ from benchmark.errors import InputError
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_lines, joined
-from benchmark.report.figures.style import PAGE, full_scale, inches, legend_below
+from benchmark.report.figures.style import COLUMN, PAGE, full_scale, inches, legend_below
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.series import Curves, map_curves, points_sheet
 from benchmark.report.tables.cells import Drawn, Figure
@@ -26,21 +26,26 @@ def build(ctx: Context) -> Drawn:
     figures = []
     for group in ctx.main_groups:
         curved = group.of(lambda r: bool(r.curve) and not is_variant(r.spec.method))
-        if curved:
-            figures.append(_figure(ctx, group, curved))
+        figures += [found] if curved and (found := _figure(ctx, group, curved)) else []
     return Drawn((), tuple(figures), () if figures else (ctx.no_records("a learning curve", "paper-main"),))
 
 
-def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
+def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure | None:
+    """mAP and loss of fits with a curve: None of points alone; without the losses where none is kept."""
     lengths = sorted({record.spec.bits for record in records})
     at = {bits: tuple(r for r in records if r.spec.bits == bits) for bits in lengths}
     maps = {bits: map_curves(own) for bits, own in at.items()}
     losses = {bits: _losses(ctx.store, own) for bits, own in at.items()}
+    lossy = any(losses.values())
+    if not lossy and all(len(points) < 2 for rows in maps.values() for points in rows.values()):
+        return None
     parts = {point.part for record in records for point in record.curve}
     by_label = all(r.protocol is None or "neighbours" not in r.protocol.definition for r in records)
     database = "evenly thinned" if by_label and group.selection != "peek" else "whole"
     scored = "the tuning split" if parts == {"tuning"} else f"the queries against the {database} database"
     why = "for the record only, never for selection" if group.selection == "last" else "and for selection"
+
+    training = f", and the training loss{'' if len(lengths) == 1 else ' (not comparable between methods)'}"
 
     def draw() -> Any:
         from matplotlib import pyplot
@@ -49,19 +54,25 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
         height = 2.9 if alone else 0.4 + 1.6 * len(lengths)
         loss = "training loss (not comparable)" if alone else "training loss"
         figure, grid = pyplot.subplots(
-            len(lengths), 2, figsize=(inches(PAGE), height), layout="constrained", sharex="col", squeeze=False
+            len(lengths),
+            1 + lossy,
+            figsize=(inches(PAGE if lossy else COLUMN), height),
+            layout="constrained",
+            sharex="col",
+            squeeze=False,
         )
-        for (left, right), bits in zip(grid, lengths):
-            draw_lines(left, maps[bits])
-            draw_lines(right, losses[bits], markers=False)
-            left.set(ylabel="mAP")
-            right.set(ylabel=loss)
-            full_scale(left, ylim=(0, 1))
-            full_scale(right, ylim=(0, None))
-            for axes in (left, right):
+        for row, bits in zip(grid, lengths):
+            draw_lines(row[0], maps[bits])
+            row[0].set(ylabel="mAP")
+            full_scale(row[0], ylim=(0, 1))
+            for right in row[1:]:
+                draw_lines(right, losses[bits], markers=False)
+                right.set(ylabel=loss)
+                full_scale(right, ylim=(0, None))
+            for axes in row:
                 axes.set(xlabel="updates", title="" if alone else f"{bits} bits")
                 axes.xaxis.label.set_visible(bits == lengths[-1])
-        legend_below(figure, grid[:, 0], columns=6)
+        legend_below(figure, grid[:, 0], columns=6 if lossy else 3)
         return figure
 
     shown, name = joined(lengths, ", "), f"curve-{joined(lengths, '-')}b-{group.slug}"
@@ -69,8 +80,7 @@ def _figure(ctx: Context, group: Group, records: tuple[Record, ...]) -> Figure:
     return Figure(
         name=name,
         title=f"Learning curves, {group.title}, {shown} bits",
-        caption=f"mAP of the sign codes on {scored}, scored during training {why}, and the training loss"
-        f"{'' if len(lengths) == 1 else ' (not comparable between methods)'}: "
+        caption=f"mAP of the sign codes on {scored}, scored during training {why}{training if lossy else ''}: "
         f"{group.title}, {shown} bits; mean over seeds. {'; '.join(group.captions)}",
         draw=draw,
         data=points_sheet(name, series, "updates", group),

@@ -17,6 +17,7 @@ from benchmark.report.published import (
     same_images,
     same_method,
 )
+from benchmark.report.selections import ranked
 from benchmark.report.tables.cells import Cell, Drawn, Gap, Sheet, cell_of, text_cell
 from benchmark.store.record import Record
 
@@ -38,7 +39,8 @@ def build(ctx: Context) -> Drawn:
     sheets, shared = [], False
     for group in ctx.main_groups:
         joined, apart = list[tuple[Cell, ...]](), list[tuple[Cell, ...]]()
-        for _, records in sorted(rows_of(group.records).items()):
+        rows = rows_of(group.records)
+        for records in (rows[name] for name in ranked(group.records)):
             for bits in sorted({record.spec.bits for record in records}):
                 own = [r for r in records if r.spec.bits == bits and r.state == "done" and is_plain(r)]
                 for theirs in _candidates(own, published):

@@ -9,7 +9,7 @@ from benchmark.metrics import METRICS
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_intervals
-from benchmark.report.figures.style import COLUMN, inches, legend_below
+from benchmark.report.figures.style import COLUMN, inches, legend_below, rows_span
 from benchmark.report.groups import Group, is_variant
 from benchmark.report.map_table import map_sheet
 from benchmark.report.tables.cells import Drawn, Figure, Sheet
@@ -46,7 +46,7 @@ def _figure(group: Group, rows: dict[str, list[Record]]) -> Figure:
     def draw() -> Any:
         from matplotlib import pyplot
 
-        height = 2.6 if len(lengths) > 1 else 0.6 + 0.16 * max(4, len(curves))
+        height = 2.6 if len(lengths) > 1 else 0.6 + 0.16 * max(4, rows_span(list(curves)))
         figure, axes = pyplot.subplots(figsize=(inches(COLUMN), height), layout="constrained")
         draw_intervals(axes, curves)
         if len(lengths) > 1:

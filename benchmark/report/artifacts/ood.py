@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from benchmark.report.artifact import Artifact
 from benchmark.report.context import Context, rows_of
 from benchmark.report.figures.panels import draw_bars
-from benchmark.report.figures.style import COLUMN, inches
+from benchmark.report.figures.style import COLUMN, inches, rows_span
 from benchmark.report.groups import Group, group_records, is_variant
 from benchmark.report.map_table import common_notes, group_facts
 from benchmark.report.selections import OOD_KINDS, ood_views
-from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, rank, text_cell
+from benchmark.report.tables.cells import Cell, Drawn, Figure, Gap, Sheet, cell_of, in_order, rank, text_cell
 from benchmark.store.record import Record
+
+_CLEAN = "clean mAP"
 
 
 def build(ctx: Context) -> Drawn:
@@ -41,11 +44,13 @@ def _sheet(
     ctx: Context, group: Group, records: tuple[Record, ...], columns: list[tuple[str, str]], bits: int
 ) -> Sheet:
     rows = {name: found for name, found in rows_of(records).items() if any(ood_views(r) for r in found)}
-    heads = ["clean mAP", *(f"{view} {'AUROC' if metric == 'auroc' else 'mAP'}" for view, metric in columns)]
+    heads = [_CLEAN, *(f"{view} {'AUROC' if metric == 'auroc' else 'mAP'}" for view, metric in columns)]
     values: list[Callable[[Record], float | None]] = [
         _clean,
         *(_score(view, metric) for view, metric in columns),
     ]
+    if not any(_clean(record) is not None for members in rows.values() for record in members):
+        heads, values = heads[1:], values[1:]
     found: list[dict[str, Cell]] = []
     for value in values:
         planned = max(sum(value(r) is not None for r in one) for one in rows.values())
@@ -76,7 +81,7 @@ def _sheet(
         notes=notes,
         metric="map",
         facts=group_facts(group),
-        score="clean mAP",
+        score=heads[0],
     )
 
 
@@ -89,21 +94,23 @@ def _score(view: str, metric: str) -> Callable[[Record], float | None]:
 
 
 def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
-    names = [row[0].text for row in sheet.rows]
-    heads = sheet.head[2:]
+    places = [place for place, head in enumerate(sheet.head) if place and head != _CLEAN]
+    rows = in_order(replace(sheet, score=sheet.head[places[0]])).rows  # in the order of what it shows
+    names = [row[0].text for row in rows]
+    views = "; ".join(note for note in sheet.notes[1:] if note.startswith(OOD_KINDS))
 
     def draw() -> Any:
         from matplotlib import pyplot
 
-        height = 0.35 + (0.4 + 0.16 * len(names)) * len(heads)
+        height = 0.35 + (0.4 + 0.16 * rows_span(names)) * len(places)
         figure, panels = pyplot.subplots(
-            len(heads), 1, figsize=(inches(COLUMN), height), layout="constrained", squeeze=False
+            len(places), 1, figsize=(inches(COLUMN), height), layout="constrained", squeeze=False
         )
-        for place, head in enumerate(heads):
-            axes = panels[place][0]
-            draw_bars(axes, names, [row[place + 2] for row in sheet.rows])
-            axes.set_title(head.rsplit(" ", 1)[0], loc="left")
-            axes.set_xlabel(head.rsplit(" ", 1)[1])
+        for axes, place in zip(panels[:, 0], places):
+            draw_bars(axes, names, [row[place] for row in rows])
+            view, metric = sheet.head[place].rsplit(" ", 1)
+            axes.set_title(view, loc="left")
+            axes.set_xlabel(metric)
             axes.set_xlim(0, None)
         return figure
 
@@ -112,7 +119,7 @@ def _figure(group: Group, sheet: Sheet, bits: int) -> Figure:
         title=f"Out-of-distribution retrieval, {group.title}, {bits} bits",
         caption=f"Retrieval out of distribution (the paper's Figure 2): {group.title}, {bits} bits; mean "
         f"and standard "
-        "deviation over seeds and class splits. " + "; ".join(sheet.notes[2:4]),
+        f"deviation over seeds and class splits.{' ' if views else ''}{views}",
         draw=draw,
         data=sheet,
     )

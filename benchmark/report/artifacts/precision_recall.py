@@ -31,7 +31,7 @@ def build(ctx: Context) -> Drawn:
             name: found for name, record in chosen.items() if (found := _curves(ctx, record)) is not None
         }
         if curves:
-            figures.append(_figure(group, curves, next(iter(chosen.values()))))
+            figures.append(_figure(group, curves, [chosen[name] for name in curves]))
         for name in sorted(set(chosen) - set(curves)):
             spec = chosen[name].spec
             command = ctx.command(ctx.sweep(spec, [spec.method]), ["--retry", "all"])
@@ -69,7 +69,7 @@ def _cutoffs(items: int) -> list[int]:
     return sorted({*steps.tolist(), *(n for n in range(100, _FIRST + 1, 100) if n <= items)})
 
 
-def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], first: Record) -> Figure:
+def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], records: list[Record]) -> Figure:
     recall: Curves = {}
     ranks: Curves = {}
     for name, one in curves.items():
@@ -77,8 +77,8 @@ def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], first: Recor
             recall.setdefault(name, {})[round(float(found), 6)] = [float(precision)]
             if cutoff <= _FIRST:
                 ranks.setdefault(name, {})[float(cutoff)] = [float(precision)]
-    bits, name = first.spec.bits, f"precision-recall-{first.spec.bits}b-{group.slug}"
-    seeds = ", ".join(sorted({str(first.spec.seed)}))
+    bits, seeds = records[0].spec.bits, sorted({record.spec.seed for record in records})
+    name, shown = f"precision-recall-{bits}b-{group.slug}", ", ".join(map(str, seeds))
 
     def draw() -> Any:
         from matplotlib import pyplot
@@ -98,7 +98,7 @@ def _figure(group: Group, curves: dict[str, dict[str, np.ndarray]], first: Recor
         title=f"Precision and recall, {group.title}, {bits} bits",
         caption=f"Precision by recall (left) and of the first N (right), means over queries, ties averaged: "
         f"{group.title}, "
-        f"{bits} bits, seed {seeds}. {'; '.join(group.captions)}",
+        f"{bits} bits, seed {shown}. {'; '.join(group.captions)}",
         draw=draw,
         data=points_sheet(name, {"precision@N": ranks}, "N", group),
     )

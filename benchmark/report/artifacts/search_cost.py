@@ -76,7 +76,8 @@ def _figure(told: dict[str, Any]) -> Figure:
         figure, (left, right) = pyplot.subplots(
             1, 2, sharey=True, figsize=(inches(6.9), 3.2), layout="constrained"
         )
-        for mark, row in zip(_MARKS, rows):
+        marked = sorted(zip(_MARKS, rows), key=lambda pair: -pair[1][quality])  # the legend's order
+        for mark, row in marked:
             look = {"marker": mark, "color": _COLOURS[row["space"]], "linestyle": "none", "ms": 6}
             left.plot([row["bytes"]], [row[quality]], label=row["name"], **look)
             right.plot(

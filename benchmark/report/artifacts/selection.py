@@ -52,6 +52,7 @@ def _sheet(ctx: Context, group: Group, records: tuple[Record, ...], bits: int) -
         ),
         metric="map",
         facts={**group_facts(group), "selection": "last, val, peek"},
+        score="last",
     )
 
 

@@ -16,7 +16,7 @@ from benchmark.report.context import Context
 from benchmark.report.figures.style import COLOURS, MARKERS, PAGE, inches, label, legend_below, on_paper
 from benchmark.report.groups import Group
 from benchmark.report.selections import pick
-from benchmark.report.tables.cells import Drawn, Figure, Gap
+from benchmark.report.tables.cells import Drawn, Figure, Gap, best_first
 from benchmark.spec import suites
 from benchmark.store.record import Record
 
@@ -25,12 +25,13 @@ _POINTS = 500
 
 def build(ctx: Context) -> Drawn:
     """One figure for each main group that holds a method of the paper's figure."""
-    wanted = list(suites.read("paper-codes")["methods"])
+    methods = list(suites.read("paper-codes")["methods"])
     figures, gaps = [], list[Gap]()
     for group in ctx.main_groups:
         if group.selection != "last":
             continue
-        picked = {r.spec.method: r for r in pick(group).values() if r.spec.method in wanted}
+        picked = {r.spec.method: r for r in pick(group).values() if r.spec.method in methods}
+        wanted = best_first({name: picked[name].score() if name in picked else None for name in methods})
         codes = {
             name: found
             for name in wanted

@@ -107,20 +107,28 @@ class Finding:
             return "no comparison"
         left = f" of {len(self.units)}, the rest with fewer seeds" if self.used < len(self.units) else ""
         said = replace(self.found, p=_or_nan(self.p), queries=0).text
-        return f"{said}, comparisons: {self.used}{left}{self._opposed}"
+        hides = f"; {self.hides}" if self.hides else ""
+        return f"{said}, comparisons: {self.used}{left}{hides}"
 
     @property
-    def _opposed(self) -> str:
-        """That a mean hides comparisons which say the opposite of it."""
-        if self.verdict not in ("supported", "contradicted"):
+    def alone(self) -> str:
+        """Units by verdict in words, those that some have; empty without any."""
+        return ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+
+    @property
+    def hides(self) -> str:
+        """That a mean hides comparisons which say the opposite of it, or of one that finds nothing, something."""
+        opposite: dict[Verdict, tuple[Verdict, ...]] = {
+            "supported": ("contradicted",),
+            "contradicted": ("supported",),
+            "equivalent": ("supported", "contradicted"),
+            "undecided": (),
+        }
+        counts = [(self.counts[name], name) for name in opposite[self.verdict] if self.counts[name]]
+        if not counts:
             return ""
-        other: Verdict = "contradicted" if self.verdict == "supported" else "supported"
-        count = self.counts[other]
-        return (
-            f"; a mean: {count} of {len(self.units)} alone {'is' if count == 1 else 'are'} {other}"
-            if count
-            else ""
-        )
+        said = ", ".join(f"{count} of {len(self.units)} alone {_is(count)} {name}" for count, name in counts)
+        return f"a mean: {said}"
 
 
 def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> list[Finding]:
@@ -188,6 +196,10 @@ def _judged(units: Sequence[Unit], smallest: float) -> tuple[Unit, ...]:
 def _adjusted(found: Mapping[Key, Comparison | None]) -> dict[Key, float]:
     """Holm-adjusted p-values of what has one."""
     return holm({key: one.p for key, one in found.items() if one is not None and one.p == one.p})
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _or_nan(value: float | None) -> float:

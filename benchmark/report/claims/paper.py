@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from benchmark.report.context import Context
 from benchmark.report.declared_methods import variants_of
 from benchmark.report.groups import group_records
 from benchmark.report.selections import ood_views, share_groups, shares, variant_pairs
-from benchmark.report.statistics.compare import Queries
+from benchmark.report.statistics.compare import Queries, over_seeds
 from benchmark.report.statistics.effect import Changes, pooled_effect
 from benchmark.report.statistics.robustness import mean_drop
 from benchmark.spec.suites import read
@@ -88,18 +87,6 @@ def _growth(
         if len(known) == 4 and all(np.array_equal(known[0][0], one[0]) for one in known):
             changes[seed] = (known[0][1] - known[1][1]) - (known[2][1] - known[3][1])
     return changes
-
-
-def over_seeds(
-    mine: Iterable[Record], theirs: Iterable[Record], value: Callable[[Record], float | None]
-) -> dict[Any, NDArray[np.float64]]:
-    """By common (seed, class split), the first's value minus the second's, as an array of one."""
-    sides = []
-    for records in (mine, theirs):
-        found = {(r.spec.seed, r.spec.class_split): value(r) for r in records if r.state == "done"}
-        sides.append({key: number for key, number in found.items() if number is not None})
-    keys = sorted(sides[0].keys() & sides[1].keys(), key=str)
-    return {key: np.array([sides[0][key] - sides[1][key]]) for key in keys}
 
 
 def _corrupted(ctx: Context) -> list[Unit]:

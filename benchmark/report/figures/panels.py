@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, inches, label, style
-from benchmark.report.tables.cells import Cell
+from benchmark.report.figures.style import COLUMN, MARKERS, PAGE, inches, label, row_places, style
+from benchmark.report.tables.cells import Cell, best_first
 
 #: x -> the values there, one for each seed.
 Points = Mapping[float, Sequence[float]]
@@ -23,7 +23,7 @@ def draw_lines(axes: Any, curves: Mapping[str, Points], *, markers: bool = True)
     heights = {
         name: statistics.fmean(map(statistics.fmean, points.values())) for name, points in curves.items()
     }
-    for name in sorted(curves, key=lambda name: (-round(heights[name], 10), name)):
+    for name in best_first(heights):
         points = curves[name]
         look = style(name)
         if not markers:
@@ -85,10 +85,10 @@ def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
     draw: dict[str, dict[float, float]] = {}
     for name, points in curves.items():
         draw[name] = {x: statistics.fmean(values) for x, values in points.items()}
-    order = sorted(draw, key=lambda name: (-round(statistics.fmean(draw[name].values()), 10), name))
+    order = best_first({name: statistics.fmean(means.values()) for name, means in draw.items()})
     columns = sorted({x for points in curves.values() for x in points})
-    flat = len(columns) == 1
-    for row, name in enumerate(order):
+    flat, places = len(columns) == 1, row_places(order)
+    for row, name in zip(places, order):
         xs, look = sorted(draw[name]), style(name)
         means = [draw[name][x] for x in xs]
         if flat:
@@ -100,8 +100,8 @@ def draw_intervals(axes: Any, curves: Mapping[str, Points]) -> None:
                 line = axes.hlines if flat else axes.vlines
                 line(row if flat else x, mean - half, mean + half, color=look["color"], lw=0.9)
     if flat:
-        axes.set_yticks(range(len(order)), map(label, order))
-        axes.set_ylim(len(order) - 0.5, -0.5)
+        axes.set_yticks(places, map(label, order))
+        axes.set_ylim(places[-1] + 0.5, -0.5)
         axes.set_xlabel("mAP")
         return
     axes.set_xscale("log", base=2)
@@ -128,7 +128,8 @@ def joined(lengths: Sequence[int], mark: str) -> str:
 
 def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
     """Horizontal bars with standard deviations; a gap is a dash where its bar would begin."""
-    for row, (name, cell) in enumerate(zip(names, cells, strict=True)):
+    places = row_places(names)
+    for row, name, cell in zip(places, names, cells, strict=True):
         if cell.mean is None:
             axes.text(0, row, " –", va="center")
             continue
@@ -136,7 +137,7 @@ def draw_bars(axes: Any, names: Sequence[str], cells: Sequence[Cell]) -> None:
         axes.barh(row, cell.mean, 0.72, color=look["color"], xerr=cell.deviation, error_kw={"lw": 0.7})
         edge = cell.mean + (cell.deviation or 0.0)
         axes.text(edge, row, f" {cell.mean:.3f}", va="center", fontsize=6)
-    axes.set_yticks(range(len(names)), map(label, names))
+    axes.set_yticks(places, map(label, names))
     if not axes.yaxis_inverted():  # panels that share the axis turn it once
         axes.invert_yaxis()
     axes.margins(x=0.16)

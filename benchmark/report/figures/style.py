@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import accumulate, pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,6 +33,8 @@ PAPER_TEXT = 8.0
 _WIDTH: ContextVar[Width | None] = ContextVar("width", default=None)
 #: Letters in a line of a method's title in a figure.
 _LINE = 22
+#: What a further line of a title takes, in rows.
+_EXTRA = 0.8
 #: Dots an inch of the PNG.
 _DOTS = 200
 
@@ -110,6 +113,19 @@ def label(row: str) -> str:
     """A row in a figure: its method by title, a long one in lines; dollar signs are kept from being formulas."""
     text = titled(row).lstrip("_").replace("$", r"\$")
     return "\n".join(textwrap.wrap(text, _LINE)) or row
+
+
+def row_places(rows: Sequence[str]) -> list[float]:
+    """Where rows stand that a figure names at its side: one apart, further where titles take several lines."""
+    lines = [label(row).count("\n") for row in rows]
+    steps = (1 + _EXTRA * (above + below) / 2 for above, below in pairwise(lines))
+    return list(accumulate(steps, initial=0.0))
+
+
+def rows_span(rows: Sequence[str]) -> float:
+    """How many rows of one line take the room of these."""
+    ends = sum(label(rows[end]).count("\n") for end in (0, -1)) if rows else 0
+    return row_places(rows)[-1] + 1 + _EXTRA * ends / 2
 
 
 def full_scale(axes: Any, **limits: tuple[float, float | None]) -> None:
@@ -197,14 +213,16 @@ def _saved(figure: Any, kind: str, metadata: dict[str, None]) -> bytes:
     return buffer.getvalue()
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 3, **look: Any) -> None:
-    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. look: of
-    matplotlib's legend.
+def legend_below(figure: Any, axes: Any, columns: int = 3, order: Sequence[str] = (), **look: Any) -> None:
+    """One legend for all axes, below them, in as many columns as fit; many rows make the figure higher. order: of
+    the rows that it names (default: as they were drawn). look: of matplotlib's legend.
     """
     handles: dict[str, Any] = {}
     for one in axes:
-        for handle, label in zip(*one.get_legend_handles_labels()):
-            handles.setdefault(label, handle)
+        for handle, text in zip(*one.get_legend_handles_labels()):
+            handles.setdefault(text, handle)
+    first = [name for name in map(label, order) if name in handles]
+    handles = {name: handles[name] for name in dict.fromkeys((*first, *handles))}
     for number in range(columns, 0, -1) if handles else ():
         legend = figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=number, **look

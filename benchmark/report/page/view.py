@@ -68,11 +68,12 @@ class SectionView:
     sheets: tuple[SheetView, ...]
     figures: tuple[Figure, ...]
     gaps: tuple[Gap, ...]
+    leads: bool = False
 
     @property
     def paired(self) -> bool:
-        """Whether each table stands beside its figure: the main ones do."""
-        return self.name == "table1" and len(self.sheets) == len(self.figures)
+        """Whether each table stands beside its figure: the main ones do, and those that come first."""
+        return (self.name == "table1" or self.leads) and len(self.sheets) == len(self.figures)
 
     @property
     def empty(self) -> bool:
@@ -93,7 +94,7 @@ def colour_class(method: str) -> str:
 
 def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:
     """(artifact, drawn) pairs for the template; tables are numbered through the page."""
-    found, number = [], 0
+    found, number = list[SectionView](), 0
     for artifact, drawn in sections:
         sheets = []
         for sheet in drawn.sheets:
@@ -101,7 +102,10 @@ def section_views(sections: Iterable[tuple[Any, Drawn]]) -> list[SectionView]:
             number += 1
         names = ", ".join((artifact.name, *artifact.aliases))
         parts = (artifact.title, artifact.needs, artifact.suite)
-        found.append(SectionView(artifact.name, names, *parts, tuple(sheets), drawn.figures, drawn.gaps))
+        leads = artifact.name == "ood" and all(one.empty for one in found)
+        found.append(
+            SectionView(artifact.name, names, *parts, tuple(sheets), drawn.figures, drawn.gaps, leads)
+        )
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,18 @@ class Queries:
         """
         found = pooled_effect({"": [self.changes(first, second)]}, LEVEL / max(1, rivals))
         return None if found is None else replace(found, p=min(found.p * rivals, 1.0))
+
+
+def over_seeds(
+    mine: Iterable[Record], theirs: Iterable[Record], value: Callable[[Record], float | None]
+) -> dict[Any, NDArray[np.float64]]:
+    """By common (seed, class split), the first's value minus the second's, as an array of one."""
+    sides = []
+    for records in (mine, theirs):
+        found = {(r.spec.seed, r.spec.class_split): value(r) for r in records if r.state == "done"}
+        sides.append({key: number for key, number in found.items() if number is not None})
+    keys = sorted(sides[0].keys() & sides[1].keys(), key=str)
+    return {key: np.array([sides[0][key] - sides[1][key]]) for key in keys}
 
 
 def _stored(codes: dict[str, np.ndarray], record: Record) -> tuple[NDArray[np.int64], Floats] | None:

@@ -226,6 +226,17 @@ class Drawn:
     gaps: tuple[Gap, ...] = ()
 
 
+def best_first(scores: Mapping[str, float | None], direction: str = "max") -> list[str]:
+    """Names, the best score first; equal ones (to ten digits) by name, those without a score last."""
+    sign = -1 if direction == "max" else 1
+
+    def place(name: str) -> tuple[bool, float, str]:
+        score = scores[name]
+        return score is None, 0.0 if score is None else round(sign * score, 10), name
+
+    return sorted(scores, key=place)
+
+
 def rank(cells: dict[str, Cell], direction: str = "max") -> dict[str, Cell]:
     """Mark the best and the second of a column, by direction; equals (to 12 digits) share their mark."""
     sign = -1 if direction == "max" else 1

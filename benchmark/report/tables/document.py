@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from benchmark.report.figures.style import COLUMN, PAGE
 from benchmark.report.tables.cells import Figure, Sheet
+from benchmark.report.tables.layout import text_width
 from benchmark.report.tables.markup import paper_text
-from benchmark.report.tables.paper import stable_labels, text_width
+from benchmark.report.tables.paper import stable_labels
 
 _HEIGHT = 9.0
 _PREAMBLE = (

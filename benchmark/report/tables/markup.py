@@ -44,7 +44,7 @@ _LATEX = {
     "✗": "no",
 }
 #: A word of more letters may be broken: after these, and at the latest after so many letters.
-_LONG, _RUN, _AFTER = 16, 12, "-/_,.=:;|+"
+UNBROKEN, _RUN, _AFTER = 16, 12, "-/_,.=:;|+"
 _CSV_FACTS = (
     *("dataset", "protocol", "share", "noise", "class_split", "selection", "backbone", "weights"),
     *("epochs", "batch_size"),
@@ -134,7 +134,7 @@ def _word(word: str) -> str:
 
 
 def _letters(word: str) -> str:
-    found, run, long = "", 0, len(word) > _LONG
+    found, run, long = "", 0, len(word) > UNBROKEN
     for letter, following in zip(word, [*word[1:], ""]):
         found += "-{}" if letter == following == "-" else latex(letter)
         run += 1
