@@ -19,7 +19,7 @@ from benchmark.report.pictures import png
 from benchmark.report.statistics.compare import MEAN_TOLERANCE
 from benchmark.store.record import SAMPLES, Record
 from benchmark.store.store import Store
-from benchmark.store.thin import is_thin, thin
+from benchmark.store.thin import FOLDER, QUERIES, apart, is_thin, shared_file, thin
 
 #: Codes against a database of up to so many images are a few kilobytes and stay whole.
 SMALL_DATABASE = 1_800
@@ -59,6 +59,7 @@ def compact(results: Path, out: Path, only: str | None = None) -> Compacted:
     codes = {record.fit_id: _codes(ctx, record, record.fit_id in needed) for record in records}
     found = Compacted(len(records), sum("database_codes" in one for one in codes.values()))
     target.open()
+    _share_queries(codes, store, target, found)
     for record in records:
         content = _files(store, record, codes[record.fit_id], whole_curves)
         for name in ("record.json", *content):
@@ -70,6 +71,24 @@ def compact(results: Path, out: Path, only: str | None = None) -> Compacted:
         for path in store.beside():
             write_file(out / path.relative_to(results), path.read_bytes())
     return found
+
+
+def _share_queries(
+    codes: dict[str, dict[str, np.ndarray]], store: Store, target: Store, found: Compacted
+) -> None:
+    """Take the queries out of thin codes and write them once each; earlier ones that none needs go."""
+    shared: dict[str, bytes] = {}
+    for fit_id, one in codes.items():
+        if is_thin(one):
+            codes[fit_id], queries = apart(one)
+            shared.setdefault(shared_file(codes[fit_id][QUERIES]), _packed(queries))
+    found.before[FOLDER] = sum(path.stat().st_size for path in store.root.glob(f"{FOLDER}/*.npz"))
+    found.after[FOLDER] = sum(map(len, shared.values()))
+    for name, content in shared.items():  # before the fits that need them
+        write_file(target.root / name, content)
+    for path in target.root.glob(f"{FOLDER}/*.npz"):
+        if f"{FOLDER}/{path.name}" not in shared:
+            path.unlink()
 
 
 def _kind(name: str) -> str:

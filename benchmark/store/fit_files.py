@@ -13,6 +13,7 @@ from benchmark.spec import FitSpec
 from benchmark.store.folder import ResultsFolder
 from benchmark.store.formats import read_codes, read_curve, read_weights, small_text
 from benchmark.store.record import SAMPLES
+from benchmark.store.thin import together
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,8 @@ class FitFiles(ResultsFolder):
         InputError
             They are missing or unreadable.
         """
-        return read_codes(self.folder(spec) / "codes.npz")
+        path = self.folder(spec) / "codes.npz"
+        return together(read_codes(path), self.root, f"codes {str(path)!r}")
 
     def curve(self, spec: FitSpec) -> list[dict[str, float]]:
         """The rows of a fit's training curve.

@@ -25,7 +25,7 @@ from benchmark.scoring.readers import load_arrays
 from benchmark.store.formats import read_codes, read_record, record_text
 from benchmark.store.record import Artifacts, CurvePoint
 from benchmark.store.store import Store
-from benchmark.store.thin import DIGESTS, QUERY_AP, digests, is_thin
+from benchmark.store.thin import DIGESTS, QUERIES, QUERY_AP, SHARED, digests, is_thin, shared_file
 from tests.helpers import execute
 from tests.report.test_report import made as record_of
 from tests.report.test_report_figures import bomb
@@ -163,6 +163,31 @@ def test_what_needs_whole_codes_says_why_it_has_none(runs: Path, run_cli: Cli) -
     )
     assert code == 1
     assert "have no database side: `compact` left it out" in " ".join((out + err).split())
+
+
+def test_fits_of_one_seed_share_their_queries(runs: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    compact(runs, small, TABLES)
+    shared = sorted((small / "queries").iterdir())
+    assert len(shared) == 2  # one a seed; eight fits
+    record = next(Store(small).records())
+    packed = read_codes(Store(small).folder(record.spec) / "codes.npz")
+    assert {*packed} == {"bits", QUERY_AP, DIGESTS, QUERIES}
+    whole, thin = Store(runs).codes(record.spec), Store(small).codes(record.spec)
+    for name in SHARED:
+        assert np.array_equal(thin[name], whole[name])
+        assert thin[name].dtype == whole[name].dtype
+    (small / "queries/0123456789abcdef.npz").write_bytes(b"")
+    compact(small, small, TABLES)
+    assert sorted((small / "queries").iterdir()) == shared
+    mine = small / shared_file(packed[QUERIES])
+    (other,) = (path for path in shared if path != mine)
+    mine.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"codes .*codes.npz.*holds other queries"):
+        Store(small).codes(record.spec)
+    mine.unlink()
+    with pytest.raises(InputError, match=r"codes .*codes.npz.*queries are missing"):
+        Store(small).codes(record.spec)
 
 
 def test_a_digest_is_of_values_not_of_their_width(made: Path) -> None:
