@@ -127,6 +127,21 @@ def test_a_mean_that_hides_its_opposite_says_so(tmp_path: Path) -> None:
     assert [row[2].text for row in table.rows[1:]] == ["not tested"] * 4
 
 
+def test_a_mean_says_how_many_are_ahead_that_no_test_can_tell(tmp_path: Path) -> None:
+    """Far ahead of one opponent; behind another by a lead that differs from seed to seed."""
+    ahead = (0.3, 0.05, 0.15)
+    runs = [coded(m, seed, w) for seed in range(3) for m, w in (("coophash", 0.3), ("hashnet", 0.9))]
+    runs += [coded("sdh", seed, 0.3 - more) for seed, more in enumerate(ahead)]
+    found = finding(tmp_path, "full-labels", runs)
+    behind = next(unit for unit in found.units if "sdh" in unit.what)
+    assert behind.found is not None
+    assert behind.verdict == "undecided"
+    assert behind.found.difference < -0.01
+    supported = replace(found, verdict="supported")
+    assert supported.hides == "a mean: 1 of 2 is the other way by 0.01 or more, undecided alone"
+    assert replace(supported, smallest=1.0).hides == ""
+
+
 def test_a_mean_of_nothing_says_what_it_hides() -> None:
     """Far ahead here, as far behind there: equivalent as a mean, in neither place alone."""
     units = [Unit(name, "d", {}, None, verdict=told) for name, told in zip("abc", get_args(Verdict))]

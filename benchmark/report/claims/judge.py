@@ -84,6 +84,7 @@ class Finding:
     """What became of a claim: its one effect over `used` of its units, and p, Holm-adjusted over the claims.
 
     gap: what would decide it. quoted: what the records say of the paper's own words; empty without any.
+    smallest: the smallest effect of interest that it was judged by.
     """
 
     claim: Claim
@@ -94,6 +95,7 @@ class Finding:
     used: int
     gap: Gap | None = None
     quoted: str = ""
+    smallest: float = SMALLEST
 
     @property
     def counts(self) -> dict[Verdict, int]:
@@ -117,18 +119,31 @@ class Finding:
 
     @property
     def hides(self) -> str:
-        """That a mean hides comparisons which say the opposite of it, or of one that finds nothing, something."""
+        """That a mean hides comparisons which say the opposite of it, or of one that finds nothing, something.
+
+        One that is undecided alone counts where its effect is the other way by `smallest` or more.
+        """
         opposite: dict[Verdict, tuple[Verdict, ...]] = {
             "supported": ("contradicted",),
             "contradicted": ("supported",),
             "equivalent": ("supported", "contradicted"),
             "undecided": (),
         }
+        every = len(self.units)
         counts = [(self.counts[name], name) for name in opposite[self.verdict] if self.counts[name]]
-        if not counts:
-            return ""
-        said = ", ".join(f"{count} of {len(self.units)} alone {_is(count)} {name}" for count, name in counts)
-        return f"a mean: {said}"
+        said = [f"{count} of {every} alone {_is(count)} {name}" for count, name in counts]
+        if against := sum(map(self._against, self.units)):
+            said.append(
+                f"{against} of {every} {_is(against)} the other way by {self.smallest:g} or more, undecided alone"
+            )
+        return f"a mean: {', '.join(said)}" if said else ""
+
+    def _against(self, unit: Unit) -> bool:
+        """Whether an undecided comparison is the other way than a verdict that has one."""
+        sign = {"supported": 1, "contradicted": -1}.get(self.verdict, 0)
+        if unit.verdict != "undecided" or unit.found is None or not sign:
+            return False
+        return -sign * unit.found.difference >= self.smallest
 
 
 def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> list[Finding]:
@@ -152,7 +167,7 @@ def judge(ctx: Context, claims: Sequence[Claim], smallest: float = SMALLEST) -> 
                 f"a verdict on {claim.name!r}: one suite file of the fits that would decide", ctx.plan_command
             )
         quoted = claim.quoted(ctx) if claim.quoted else ""
-        findings.append(Finding(claim, verdict, found, p, units, used, gap, quoted))
+        findings.append(Finding(claim, verdict, found, p, units, used, gap, quoted, smallest))
     return findings
 
 
